@@ -1,0 +1,18 @@
+"""The composition root's configuration: system checks and the operator groups."""
+
+from django.apps import AppConfig, apps
+from django.core import checks
+from django.db.models.signals import post_migrate
+
+
+class FlowluAdminConfig(AppConfig):
+    name = "flowlu_admin"
+    verbose_name = "Flowlu console"
+
+    def ready(self) -> None:
+        from flowlu_admin.checks import check_settings
+        from flowlu_admin.roles import make_groups
+
+        checks.register(check_settings, checks.Tags.security)
+        # The signal of the uppermost app: by then the tables of both exist.
+        post_migrate.connect(make_groups, sender=apps.get_app_config("tokens"), dispatch_uid="flowlu_admin.make_groups")

@@ -1,0 +1,126 @@
+"""System checks: without DEBUG, a missing, weak or shared secret or an unsafe setting stops the start.
+
+None of them queries the database or the network.
+"""
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured
+
+from flowlu_admin.network import parse_networks
+from installations.keys import KeyRingError, parse_key_ring
+from tokens.api.throttling import parse_rate
+
+_RINGS = ("TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
+_HOW = 'Make one with: python -c "import secrets, base64; print(base64.b64encode(secrets.token_bytes(32)).decode())"'
+
+
+def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage]:
+    """Return every finding at once, so that one start tells all there is to mend."""
+    return [*_secrets(), *_addresses(), *_cookies(), *_limits()]
+
+
+def _secret_key() -> str:
+    try:
+        return settings.SECRET_KEY
+    except ImproperlyConfigured:
+        return ""
+
+
+def _secrets() -> Iterator[CheckMessage]:
+    secret_key = _secret_key()
+    if not secret_key:
+        yield Error("SECRET_KEY is not set.", hint="Set SECRET_KEY or SECRET_KEY_FILE.", id="flowlu_admin.E001")
+    elif len(secret_key) < 50 or len(set(secret_key)) < 5 or secret_key.startswith("django-insecure-"):
+        yield Error("SECRET_KEY is weak.", hint="Use at least 50 random characters.", id="flowlu_admin.E002")
+    materials: dict[bytes, str] = {}
+    for name in _RINGS:
+        text = getattr(settings, name)
+        if not text:
+            yield Error(f"{name} is not set.", hint=f"Set {name} or {name}_FILE. {_HOW}", id="flowlu_admin.E001")
+            continue
+        try:
+            ring = parse_key_ring(text)
+        except KeyRingError as error:
+            yield Error(f"{name} is not usable. {error}", hint=_HOW, id="flowlu_admin.E003")
+            continue
+        for key in ring:
+            other = materials.setdefault(key.material, name)
+            if other != name:
+                yield Error(f"{name} and {other} share a key.", hint=_HOW, id="flowlu_admin.E004")
+        encoded = [part.partition(":")[2] or part for part in text.split(",")]
+        if secret_key and any(part.strip() and part.strip() in secret_key for part in encoded):
+            yield Error(f"{name} and SECRET_KEY share a key.", hint=_HOW, id="flowlu_admin.E004")
+
+
+def _addresses() -> Iterator[CheckMessage]:
+    if settings.DEBUG:
+        public = [host for host in settings.ALLOWED_HOSTS if not _is_local(host)]
+        if public:
+            yield Error(
+                f"DEBUG is on while the service answers to {', '.join(public)}.",
+                hint="Switch DEBUG off, or list only names of this machine in ALLOWED_HOSTS.",
+                id="flowlu_admin.E005",
+            )
+        return
+    if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
+        yield Error(
+            "ALLOWED_HOSTS must name the hosts that the service answers to.",
+            hint="For example ALLOWED_HOSTS=console.example.com",
+            id="flowlu_admin.E006",
+        )
+    for name in ("PUBLIC_URL", "FLOWLU_PORTAL_URL", "FLOWLU_SDK_URL"):
+        value = getattr(settings, name)
+        if value and urlsplit(value).scheme != "https":
+            yield Error(
+                f"{name} must be an https address.",
+                hint="Plain http is taken only with DEBUG=1.",
+                id="flowlu_admin.E007",
+            )
+
+
+def _cookies() -> Iterator[CheckMessage]:
+    if settings.DEBUG:
+        return
+    for name in ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY"):
+        if not getattr(settings, name):
+            yield Error(
+                f"{name} is off.",
+                hint="An operator's cookie may only travel over TLS.",
+                id="flowlu_admin.E008",
+            )
+
+
+def _limits() -> Iterator[CheckMessage]:
+    for name in ("HANDSHAKE_RATE", "CALL_RATE"):
+        try:
+            parse_rate(getattr(settings, name))
+        except ValueError as error:
+            yield Error(f"{name}: {error}", hint=f"For example {name}=120/m, or 0 for off.", id="flowlu_admin.E009")
+    try:
+        parse_networks(tuple(settings.TRUSTED_PROXIES))
+    except ValueError as error:
+        yield Error(f"TRUSTED_PROXIES: {error}", id="flowlu_admin.E010")
+    for suffix in settings.FLOWLU_PORTAL_SUFFIXES:
+        if not suffix.startswith(".") or suffix.count(".") < 2 or suffix != suffix.lower() or not suffix.isascii():
+            yield Error(
+                f"FLOWLU_PORTAL_SUFFIXES: {suffix!r} must start with a dot and name a whole domain, like .flowlu.com.",
+                id="flowlu_admin.E011",
+            )
+    if settings.EMBED_SESSION_IDLE > settings.EMBED_SESSION_MAX:
+        yield Error("EMBED_SESSION_IDLE is longer than EMBED_SESSION_MAX.", id="flowlu_admin.E012")
+
+
+def _is_local(host: str) -> bool:
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost") or name == "testserver":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

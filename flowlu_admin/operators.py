@@ -1,0 +1,49 @@
+"""Operators' accounts, as allauth asks about them: nobody signs up, and MFA secrets are sealed."""
+
+import base64
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest
+
+from tokens import vault
+from tokens.sealing import Context, seal, unseal
+
+# allauth gives no row to its hook, so these bind to their use only.
+_MFA = Context("mfa.Authenticator", "", "data")
+
+
+class OperatorAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """Accounts are made by `create_operator`, never by whoever finds the page."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        # TrustedProxyMiddleware has settled it: allauth's own reading of X-Forwarded-For must not undo that.
+        return request.META.get("REMOTE_ADDR") or "unix"
+
+
+class OperatorSocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
+        return False
+
+
+class OperatorMFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+    """Seal TOTP seeds and recovery codes: allauth's own hook keeps them in clear."""
+
+    def encrypt(self, text: str) -> str:
+        return base64.b64encode(seal(text, _MFA, vault.token_keys())).decode("ascii")
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return unseal(base64.b64decode(encrypted_text), _MFA, vault.token_keys())
+
+
+def has_mfa(user: AbstractBaseUser) -> bool:
+    """Return whether the operator has a second factor. One statement."""
+    from allauth.mfa.utils import is_mfa_enabled
+
+    return bool(is_mfa_enabled(user))

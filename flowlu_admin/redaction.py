@@ -1,0 +1,116 @@
+"""Keep secrets out of logs, tracebacks and error pages.
+
+The first belt is that no code logs or raises with a secret. This is the second: what looks like one, or is one
+of the configured ones, is replaced before a line is written or a page is shown.
+"""
+
+import logging
+import re
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
+
+REDACTED = "[redacted]"
+_NAMES = (
+    r"(?:access_token|refresh_token|session_token|api_?key|client_secret|password|passwd|secret|authorization"
+    r"|x-session-token|x_session_token|cookie|set-cookie|csrfmiddlewaretoken|sessionid|operator_session)"
+)
+_PATTERNS = (
+    # name=value, name: value, "name": "value", 'name': b'value', Authorization: Bearer value
+    re.compile(
+        rf"""(?P<keep>["']?\b{_NAMES}\b["']?\s*[=:]\s*)(?:(?:bearer|basic|session)\s+)?b?(?:"[^"]*"|'[^']*'|[^\s&,;}})\]]+)""",
+        re.IGNORECASE,
+    ),
+    re.compile(r"(?P<keep>\b(?:bearer|basic)\s+)[^\s\"',;]+", re.IGNORECASE),
+    # userinfo in a URL
+    re.compile(r"(?P<keep>\b[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE),
+    # A long run of letters and digits: tokens and keys have no other mark (flowlu-platform §2.1).
+    re.compile(r"(?P<keep>)(?<![\w/.-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{40,}={0,2}"),
+)
+_CONFIGURED = ("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
+
+
+def redact(text: str) -> str:
+    """Return `text` with everything that is, or looks like, a credential replaced."""
+    for secret in _configured_secrets(tuple(str(getattr(settings, name, "")) for name in _CONFIGURED)):
+        text = text.replace(secret, REDACTED)
+    for pattern in _PATTERNS:
+        text = pattern.sub(lambda match: f"{match['keep']}{REDACTED}", text)
+    return text
+
+
+@lru_cache(maxsize=4)
+def _configured_secrets(settings_texts: tuple[str, ...]) -> tuple[str, ...]:
+    parts = [part.partition(":")[2] or part for text in settings_texts for part in text.split(",")]
+    return tuple(part.strip() for part in parts if len(part.strip()) >= 16)
+
+
+class RedactionFilter(logging.Filter):
+    """Redact the message of every record before any handler formats it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            message = record.getMessage()
+        except Exception:  # a wrong number of arguments must not take the line, nor the process, with it
+            message = str(record.msg)
+        record.msg, record.args = redact(message), None
+        # A handler that dumps the whole record must not find the request in it.
+        record.__dict__.pop("request", None)
+        return True
+
+
+class RedactingFormatter(logging.Formatter):
+    """Redact the whole line once more: the traceback is added only when the record is formatted."""
+
+    def formatException(self, ei: Any) -> str:
+        return redact(super().formatException(ei))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class SecretFreeReporterFilter(SafeExceptionReporterFilter):
+    """Show no local variable, body, cookie or header: any of them may hold a credential."""
+
+    def is_active(self, request: HttpRequest | None) -> bool:
+        return True
+
+    def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
+        return {}
+
+    def get_safe_cookies(self, request: HttpRequest) -> dict[str, Any]:
+        return {}
+
+    def get_safe_request_meta(self, request: HttpRequest) -> dict[str, Any]:
+        shown = (
+            "REQUEST_METHOD",
+            "PATH_INFO",
+            "CONTENT_TYPE",
+            "CONTENT_LENGTH",
+            "SERVER_NAME",
+            "SERVER_PORT",
+        )
+        return {name: request.META[name] for name in shown if name in request.META}
+
+    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> list[tuple[str, str]]:
+        return []
+
+
+class SecretFreeExceptionReporter(ExceptionReporter):
+    """Django's debug page and error mail, with the exception's own text redacted and no query string."""
+
+    def get_traceback_data(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().get_traceback_data()
+        for name in ("exception_value", "exception_notes", "unicode_hint"):
+            if data.get(name):
+                data[name] = redact(str(data[name]))
+        data["request_GET_items"] = []
+        data["request_FILES_items"] = []
+        data["request_insecure_uri"] = None
+        data["user_str"] = "[not shown]"
+        for frame in data.get("frames", []):
+            frame["exc_cause"] = redact(str(frame["exc_cause"])) if frame.get("exc_cause") else None
+        return data

@@ -1,0 +1,288 @@
+"""Every setting of the service, read from the environment. docs/settings.md describes each for an operator.
+
+Nothing here has an insecure default: without DEBUG a missing secret stays empty and the system checks of
+`flowlu_admin.checks` stop the start.
+"""
+
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+
+import dj_database_url
+from csp.constants import NONE, SELF
+
+from flowlu_admin import local_secrets
+from flowlu_admin.env import env_bool, env_choice, env_int, env_list, env_secret, env_str
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env_str("VAR_DIR") or BASE_DIR / "var")
+DEBUG = env_bool("DEBUG", False)
+
+# --- Secrets ---------------------------------------------------------------------------------------------
+
+_SECRET_NAMES = ("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
+_secrets = {name: env_secret(name) for name in _SECRET_NAMES}
+if DEBUG and not all(_secrets.values()):
+    _local = local_secrets.read_or_make(VAR_DIR / "secrets.json")
+    _secrets = {name: value or _local[name] for name, value in _secrets.items()}
+SECRET_KEY = _secrets["SECRET_KEY"]
+TOKEN_KEYS = _secrets["TOKEN_KEYS"]
+FINGERPRINT_KEY = _secrets["FINGERPRINT_KEY"]
+AUDIT_KEY = _secrets["AUDIT_KEY"]
+
+# django-cryptography falls back to a key of its own, else to SECRET_KEY. Sealing always passes its keys; should some code
+# forget to, what it seals under this one unseals nowhere, which shows at once.
+CRYPTOGRAPHY_KEY = token_urlsafe(32)
+
+# --- Where the service is reached --------------------------------------------------------------------------
+
+PUBLIC_URL = env_str("PUBLIC_URL", "http://127.0.0.1:8000" if DEBUG else "").rstrip("/")
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]" if DEBUG else "")
+# Only these may say in X-Forwarded-For and X-Forwarded-Proto whom they speak for (addresses or networks).
+TRUSTED_PROXIES = env_list("TRUSTED_PROXIES")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL.startswith("https://") else []
+
+# --- Flowlu ------------------------------------------------------------------------------------------------
+
+FLOWLU_PORTAL_URL = env_str("FLOWLU_PORTAL_URL").rstrip("/") or "https://{portal}"
+# An address that the operator of the service set by hand is spared the filter against private addresses.
+FLOWLU_PORTAL_URL_IS_SET = bool(env_str("FLOWLU_PORTAL_URL"))
+FLOWLU_PORTAL_SUFFIXES = env_list("FLOWLU_PORTAL_SUFFIXES", ".flowlu.com")
+FLOWLU_SDK_URL = env_str("FLOWLU_SDK_URL")
+# Flowlu documents what a launch carries, not under which names (flowlu-platform §6.1): ours = theirs.
+FLOWLU_LAUNCH_NAMES = dict(
+    pair.split("=", 1)
+    for pair in env_list(
+        "FLOWLU_LAUNCH_NAMES",
+        "portal=domain,language=language,app_id=app_id,app_version=app_version,integration_point=integration_id",
+    )
+)
+
+# --- Embed sessions and rates ------------------------------------------------------------------------------
+
+EMBED_SESSION_IDLE = env_int("EMBED_SESSION_IDLE", 30 * 60, minimum=1)  # seconds
+EMBED_SESSION_MAX = env_int("EMBED_SESSION_MAX", 8 * 60 * 60, minimum=1)  # seconds
+HANDSHAKE_RATE = env_str("HANDSHAKE_RATE", "120/m")  # per address and portal; 0 = off
+CALL_RATE = env_str("CALL_RATE", "600/m")  # per session; 0 = off
+
+# --- Operators ---------------------------------------------------------------------------------------------
+
+OPERATOR_MFA = env_choice("OPERATOR_MFA", "optional" if DEBUG else "required", ("required", "optional"))
+
+# --- Django ------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "installations.apps.InstallationsConfig",
+    "tokens.apps.TokensConfig",
+    "django.contrib.admin.apps.SimpleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.mfa",
+    "csp",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "flowlu_admin.apps.FlowluAdminConfig",
+]
+
+MIDDLEWARE = [
+    "flowlu_admin.middleware.TrustedProxyMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "flowlu_admin.middleware.NoStoreMiddleware",
+]
+
+ROOT_URLCONF = "flowlu_admin.urls"
+WSGI_APPLICATION = "flowlu_admin.wsgi.application"
+# One slash policy for all: the API has none, and a redirect would drop a POST body.
+APPEND_SLASH = False
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+_database_url = env_secret("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'db.sqlite3'}"
+DATABASES: dict[str, dict[str, Any]] = {"default": dict(dj_database_url.parse(_database_url))}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        # IMMEDIATE takes the write lock at BEGIN: two verbs can never both read and then both write.
+        transaction_mode="IMMEDIATE",
+        timeout=20,
+        init_command="PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    )
+else:
+    DATABASES["default"].setdefault("OPTIONS", {}).update(
+        pool={"min_size": 1, "max_size": env_int("DATABASE_POOL_SIZE", 32, minimum=1), "timeout": 10},
+    )
+DATABASES["default"]["ATOMIC_REQUESTS"] = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+_redis_url = env_secret("REDIS_URL")
+CACHES: dict[str, dict[str, Any]] = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis_url}
+        if _redis_url
+        # The default of 300 entries evicts counters at random: a rate limit must not forget.
+        else {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "OPTIONS": {"MAX_ENTRIES": 100_000},
+        }
+    )
+}
+
+LANGUAGE_CODE = "en"
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+# Files are served from where they lie: a deployment needs no collectstatic step to show its console.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+WHITENOISE_MAX_AGE = 300
+
+# --- Security headers --------------------------------------------------------------------------------------
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_SSL_REDIRECT = False  # TLS ends at the proxy, which redirects; the checks insist on https in PUBLIC_URL
+SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = False
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_NAME = "operator_session"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = not DEBUG
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+CSRF_COOKIE_NAME = "operator_csrf"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SECURE = not DEBUG
+CSRF_COOKIE_SAMESITE = "Strict"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 1024 * 1024  # a pasted manifest of 1 MiB may triple when form-encoded
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "object-src": [NONE],
+    }
+}
+
+# --- Sign-in of operators ----------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "admin:index"
+ACCOUNT_ADAPTER = "flowlu_admin.operators.OperatorAccountAdapter"
+SOCIALACCOUNT_ADAPTER = "flowlu_admin.operators.OperatorSocialAccountAdapter"
+MFA_ADAPTER = "flowlu_admin.operators.OperatorMFAAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_REDIRECT_URL = "/accounts/login/"
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/300s/key",
+    "reauthenticate": "10/m/user",
+}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Flowlu console"
+SOCIALACCOUNT_AUTO_SIGNUP = False
+
+# --- API ---------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["tokens.api.permissions.DenyAll"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["tokens.api.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "tokens.api.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "UNAUTHENTICATED_TOKEN": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Current-user API",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["tokens.api.permissions.AllowAnybody"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {},
+}
+
+# --- Logging and error reports -----------------------------------------------------------------------------
+
+DEFAULT_EXCEPTION_REPORTER = "flowlu_admin.redaction.SecretFreeExceptionReporter"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "flowlu_admin.redaction.SecretFreeReporterFilter"
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "flowlu_admin.redaction.RedactionFilter"}},
+    "formatters": {
+        "line": {
+            "()": "flowlu_admin.redaction.RedactingFormatter",
+            "format": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        }
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": "line"},
+    },
+    "root": {"handlers": ["console"], "level": env_str("LOG_LEVEL", "INFO").upper()},
+    "loggers": {"django": {"handlers": [], "propagate": True, "level": "INFO"}},
+}

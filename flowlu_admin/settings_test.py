@@ -1,0 +1,25 @@
+"""Settings of the test suite: throw-away keys and a fast hasher, nothing else differs from production."""
+
+import base64
+import os
+import tempfile
+from pathlib import Path
+
+os.environ["DEBUG"] = "0"
+os.environ.setdefault("SECRET_KEY", "test-only " * 8)
+os.environ.setdefault("TOKEN_KEYS", "k1:" + base64.b64encode(bytes(range(32))).decode())
+os.environ.setdefault("FINGERPRINT_KEY", base64.b64encode(bytes(range(32, 64))).decode())
+os.environ.setdefault("AUDIT_KEY", base64.b64encode(bytes(range(64, 96))).decode())
+os.environ.setdefault("ALLOWED_HOSTS", "testserver,localhost,127.0.0.1")
+os.environ.setdefault("PUBLIC_URL", "https://testserver")
+# The suite never touches the data of a developer's own run.
+os.environ["VAR_DIR"] = str(Path(tempfile.gettempdir()) / f"flowlu-admin-tests-{os.getuid()}")
+
+from flowlu_admin.settings import *  # noqa: E402,F403  (the environment has to be set first)
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+SESSION_COOKIE_SECURE = False
+CSRF_COOKIE_SECURE = False
+HANDSHAKE_RATE = "0"
+CALL_RATE = "0"
+OPERATOR_MFA = "optional"

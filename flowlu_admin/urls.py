@@ -1,0 +1,29 @@
+"""Every address of the service."""
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path, re_path
+from django.views.defaults import page_not_found
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from flowlu_admin import health
+from flowlu_admin.admin_site import site
+from tokens.api.errors import not_found
+from tokens.embed import embed_page
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index", permanent=False), name="home"),
+    path("admin/", site.urls),
+    path("accounts/", include("flowlu_admin.accounts_urls")),
+    path("api/v1/", include("tokens.api.urls")),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    re_path(r"^api/", not_found, name="api-not-found"),
+    path("embed/", embed_page, name="embed"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]
+
+
+def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return not_found(request) if request.path.startswith("/api/") else page_not_found(request, exception)

@@ -1,0 +1,82 @@
+"""Rows of the audit trail: append-only, chained, without foreign keys. Written only by `installations.audit`."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, NoReturn
+
+from django.db import models
+
+
+class AuditTrailIsAppendOnly(TypeError):
+    """Somebody tried to change or remove a row of the audit trail."""
+
+
+class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
+    def update(self, **_kwargs: Any) -> NoReturn:
+        raise AuditTrailIsAppendOnly
+
+    def delete(self) -> NoReturn:
+        raise AuditTrailIsAppendOnly
+
+    def bulk_update(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise AuditTrailIsAppendOnly
+
+
+class AuditEvent(models.Model):
+    """What was done, by whom, to what and why. Actor and target are values: removing them changes no row."""
+
+    sequence = models.PositiveBigIntegerField(unique=True, help_text="Gapless, from 1.")
+    occurred_at = models.DateTimeField(db_index=True)
+    actor_kind = models.CharField(max_length=20)
+    actor_id = models.CharField(max_length=250)
+    actor_name = models.CharField(max_length=150, blank=True)
+    via = models.CharField(max_length=20)
+    verb = models.CharField(max_length=60, db_index=True)
+    target_kind = models.CharField(max_length=40)
+    target_id = models.CharField(max_length=250)
+    installation_id = models.BigIntegerField(null=True, blank=True, db_index=True)
+    reason = models.CharField(max_length=1000, blank=True)
+    details = models.JSONField(default=dict)
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+    key_id = models.CharField(max_length=32)
+
+    objects = AuditEventQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-sequence"]
+
+    def __str__(self) -> str:
+        return f"{self.sequence}: {self.verb} {self.target_kind} {self.target_id}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.pk is not None:
+            raise AuditTrailIsAppendOnly
+        super().save(*args, **kwargs)
+
+    def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise AuditTrailIsAppendOnly
+
+
+class AuditHead(models.Model):
+    """The one row that says where the chain ends. Whoever appends locks it, last of all locks."""
+
+    ONLY: ClassVar[int] = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    sequence = models.PositiveBigIntegerField(default=0)
+    hash = models.CharField(max_length=64, default="0" * 64)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(id=1), name="installations_audithead_only_one")
+        ]
+
+    def __str__(self) -> str:
+        return f"head at {self.sequence}"
+
+
+def fields_covered(event: AuditEvent) -> Iterable[tuple[str, Any]]:
+    """Return every column that the hash covers, by name: all but the key and the hash itself."""
+    for column in AuditEvent._meta.concrete_fields:
+        if column.name not in {"id", "hash"}:
+            yield column.name, getattr(event, column.name)

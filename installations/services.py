@@ -1,0 +1,474 @@
+"""Verbs of the lower app: import manifests, approve and withdraw scopes, suspend, resume, lock and unlock.
+
+Every public verb asks its actor first, checks the state again behind a row lock, and appends its audit event in
+the same transaction. Repeating a verb whose effect already holds changes nothing and records nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from installations import audit, catalogue, manifests, scopes
+from installations.actors import Actor, clean_reason
+from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
+from installations.models import (
+    Application,
+    ApprovedPermission,
+    Evidence,
+    Installation,
+    Manifest,
+    Portal,
+    PortalUser,
+)
+from installations.scopes import Scope, ScopeSyntaxError
+
+Lockable = Portal | Application | Installation | PortalUser
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    application: Application
+    manifest: Manifest
+    changed: bool  # False: this very content is already the current manifest
+    is_new_application: bool
+    notices: Sequence[str]
+    installations_affected: int
+
+
+def import_manifest(*, document: str | bytes, kind: str | None, actor: Actor) -> ImportResult:
+    """Register the application that a manifest describes, or make its content the application's current one.
+
+    Live installations ask for the new scopes from now on; what is approved stays as it is. The same content
+    again is a no-op. `kind` None keeps the kind of a known application and makes a new one private.
+
+    Raises ManifestInvalid with every error in the document, NotPermitted.
+    """
+    actor.require("installations.import_manifest")
+    parsed = manifests.parse(document)
+    with transaction.atomic(durable=True):
+        application, is_new = Application.objects.get_or_create(
+            app_id=parsed.app_id,
+            defaults={"name": parsed.name, "kind": kind or Application.Kind.PRIVATE},
+        )
+        application = Application.objects.select_for_update().get(pk=application.pk)
+        manifest, _ = Manifest.objects.get_or_create(
+            application=application,
+            sha256=parsed.sha256,
+            defaults={
+                "version": parsed.version,
+                "document": parsed.document,
+                "requested_scopes": list(parsed.permissions),
+            },
+        )
+        kind_changes = kind is not None and application.kind != kind
+        if application.current_manifest_id == manifest.pk and not kind_changes:
+            return ImportResult(application, manifest, False, False, parsed.notices, 0)
+        previous = application.current_manifest
+        application.current_manifest = manifest
+        application.name = parsed.name
+        application.kind = kind or application.kind
+        application.save(update_fields=["current_manifest", "name", "kind"])
+        affected = Installation.objects.live().filter(application=application).update(manifest=manifest)
+        audit.append(
+            actor,
+            audit.Event(
+                "application.registered" if is_new else "manifest.imported",
+                "application",
+                application.app_id,
+                details={
+                    "version": manifest.version,
+                    "sha256": manifest.sha256,
+                    "previous_sha256": previous.sha256 if previous else None,
+                    "kind": application.kind,
+                    "requested": len(parsed.permissions),
+                    "installations": affected,
+                },
+            ),
+        )
+    return ImportResult(application, manifest, True, is_new, parsed.notices, affected)
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalResult:
+    approved: Sequence[str]  # newly in force, as `code.level`
+    unchanged: Sequence[str]  # were already approved so
+    activated: bool
+
+
+def approve_scopes(
+    *,
+    installation_id: int,
+    requested: Iterable[str],
+    actor: Actor,
+    reason: str,
+    seen_manifest: str | None = None,
+) -> ApprovalResult:
+    """Approve scopes of one installation; the first approval makes a pending installation active.
+
+    Each must be asked for by the manifest at this level or a higher one, and be in the catalogue. Approving a code
+    at another level replaces the approval in force. All or nothing. With `seen_manifest` (a SHA-256) the
+    decision counts only for the manifest that the operator saw.
+
+    Raises NotPermitted, ReasonRequired, UnknownScope, ScopeNotRequested, StateConflict.
+    """
+    actor.require("installations.approve_scopes")
+    why = clean_reason(reason)
+    wanted = _parse_all(requested)
+    with transaction.atomic(durable=True):
+        installation = _locked_installation(installation_id)
+        manifest = installation.manifest
+        if seen_manifest is not None and seen_manifest != manifest.sha256:
+            raise StateConflict(
+                "The application's manifest was replaced while you were reading it. Look at the new one and decide anew."
+            )
+        entries = _check_requested(wanted, manifest)
+        in_force = {row.code: row for row in installation.approved_permissions.in_force()}
+        approved, unchanged = [], []
+        now = timezone.now()
+        for scope in wanted:
+            entry = entries[scope.code]
+            old = in_force.get(scope.code)
+            if old is not None and old.level == scope.level and old.catalogue_entry["covers"] == entry["covers"]:
+                unchanged.append(str(scope))
+                continue
+            if old is not None:
+                _withdraw_row(old, actor, f"Replaced by {scope}: {why}"[:1000])
+            ApprovedPermission.objects.create(
+                installation=installation,
+                code=scope.code,
+                level=scope.level.value,
+                catalogue_entry=entry,
+                manifest=manifest,
+                approved_by=actor.name,
+                approved_at=now,
+                reason=why,
+            )
+            approved.append(str(scope))
+        activated = bool(approved) and installation.status == Installation.Status.PENDING_APPROVAL
+        if activated:
+            installation.status = Installation.Status.ACTIVE
+            installation.save(update_fields=["status"])
+        if approved:
+            audit.append(
+                actor,
+                audit.Event(
+                    "scopes.approved",
+                    "installation",
+                    str(installation.pk),
+                    installation.pk,
+                    why,
+                    {
+                        "approved": approved,
+                        "manifest": manifest.sha256,
+                        "in_force_before": sorted(str(row) for row in in_force.values()),
+                        "activated": activated,
+                    },
+                ),
+            )
+    return ApprovalResult(approved, unchanged, activated)
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalResult:
+    withdrawn: Sequence[str]
+    also_withdrawn: Sequence[str]  # had been swallowed by a withdrawn one and would have woken
+    kept: Sequence[str]
+
+
+def withdraw_scopes(
+    *, installation_id: int, codes: Iterable[str], actor: Actor, reason: str, keep: Iterable[str] = ()
+) -> WithdrawalResult:
+    """Withdraw approved scopes, by code or `code.level`; it holds from the next call on.
+
+    A scope that a withdrawn one had swallowed is withdrawn with it, unless its code is in `keep`: it would otherwise
+    come into force by itself (design rule: nothing widens). The installation stays active.
+
+    Raises NotPermitted, ReasonRequired, StateConflict when a named scope is not approved.
+    """
+    actor.require("installations.withdraw_scopes")
+    why = clean_reason(reason)
+    wanted, kept_codes = {_code_of(text) for text in codes}, {_code_of(text) for text in keep}
+    with transaction.atomic(durable=True):
+        installation = _locked_installation(installation_id)
+        in_force = {row.code: row for row in installation.approved_permissions.in_force()}
+        if missing := sorted(wanted - in_force.keys()):
+            raise StateConflict(f"Not approved at present: {', '.join(missing)}. Look at the installation again.")
+        if not wanted:
+            raise StateConflict("Choose at least one approved scope to withdraw.")
+        swallowed = scopes.swallowed(row.as_approval().scope for row in in_force.values())
+        waking = {code for code, by in swallowed.items() if by in wanted} - wanted
+        kept = waking & kept_codes
+        for code in sorted(wanted):
+            _withdraw_row(in_force[code], actor, why)
+        for code in sorted(waking - kept):
+            _withdraw_row(
+                in_force[code],
+                actor,
+                f"Withdrawn with {swallowed[code]}, which had swallowed it: {why}"[:1000],
+            )
+        result = WithdrawalResult(
+            [str(in_force[code]) for code in sorted(wanted)],
+            [str(in_force[code]) for code in sorted(waking - kept)],
+            [str(in_force[code]) for code in sorted(kept)],
+        )
+        audit.append(
+            actor,
+            audit.Event(
+                "scopes.withdrawn",
+                "installation",
+                str(installation.pk),
+                installation.pk,
+                why,
+                {
+                    "withdrawn": list(result.withdrawn),
+                    "withdrawn_with_them": list(result.also_withdrawn),
+                    "kept": list(result.kept),
+                },
+            ),
+        )
+    return result
+
+
+def suspend_installation(*, installation_id: int, actor: Actor, reason: str) -> bool:
+    """Suspend a pending or active installation: no call starts after the commit. Returns whether it changed.
+
+    Raises NotPermitted, ReasonRequired, StateConflict for an uninstalled one.
+    """
+    return _set_suspended(installation_id, actor, reason, suspended=True)
+
+
+def resume_installation(*, installation_id: int, actor: Actor, reason: str) -> bool:
+    """Resume a suspended installation to where it was: active, or pending when nothing was ever approved.
+
+    Raises NotPermitted, ReasonRequired, StateConflict for an uninstalled one.
+    """
+    return _set_suspended(installation_id, actor, reason, suspended=False)
+
+
+def _set_suspended(installation_id: int, actor: Actor, reason: str, *, suspended: bool) -> bool:
+    actor.require("installations.suspend_installation")
+    why = clean_reason(reason)
+    with transaction.atomic(durable=True):
+        installation = _locked_installation(installation_id)
+        before = installation.status
+        if (before == Installation.Status.SUSPENDED) == suspended:
+            return False
+        if suspended:
+            installation.status = Installation.Status.SUSPENDED
+        elif installation.approved_permissions.exists():
+            installation.status = Installation.Status.ACTIVE
+        else:
+            installation.status = Installation.Status.PENDING_APPROVAL
+        installation.save(update_fields=["status"])
+        audit.append(
+            actor,
+            audit.Event(
+                "installation.suspended" if suspended else "installation.resumed",
+                "installation",
+                str(installation.pk),
+                installation.pk,
+                why,
+                {"from": before, "to": installation.status},
+            ),
+        )
+    return True
+
+
+def lock(*, target: Lockable, actor: Actor, reason: str) -> bool:
+    """Lock a portal, application, installation or portal user with one row; it holds at its commit.
+
+    Returns whether it changed. Raises NotPermitted, ReasonRequired.
+    """
+    return _set_lock(target, actor, reason, locked=True)
+
+
+def unlock(*, target: Lockable, actor: Actor, reason: str) -> bool:
+    """Take a lock away. Approvals, tokens and sessions are as they were, if they still hold by themselves."""
+    return _set_lock(target, actor, reason, locked=False)
+
+
+def _set_lock(target: Lockable, actor: Actor, reason: str, *, locked: bool) -> bool:
+    actor.require("installations.lock_portal")
+    why = clean_reason(reason)
+    with transaction.atomic(durable=True):
+        row = type(target)._default_manager.select_for_update().get(pk=target.pk)  # type: ignore[attr-defined]
+        if (row.locked_at is not None) == locked:
+            return False
+        row.locked_at = timezone.now() if locked else None
+        row.save(update_fields=["locked_at"])
+        kind = target._meta.model_name or ""
+        audit.append(
+            actor,
+            audit.Event(
+                f"{kind}.{'locked' if locked else 'unlocked'}",
+                kind,
+                _public_id(target),
+                target.pk if isinstance(target, Installation) else None,
+                why,
+            ),
+        )
+    target.locked_at = row.locked_at
+    return True
+
+
+# --- Steps of verbs of the upper app, inside its transaction ---------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRecord:
+    installation: Installation  # locked until the transaction ends
+    portal_user: PortalUser
+    events: Sequence[audit.Event]  # for the caller to append, last of all
+
+
+def record_launch_locked(
+    *,
+    portal: str,
+    application: Application,
+    flowlu_user_id: str,
+    user_name: str,
+    is_portal_admin: bool,
+    reported_version: str,
+    integration_point: str,
+) -> LaunchRecord:
+    """Record that a proven user launched the application on a portal, and return the locked live installation.
+
+    Makes portal, user and installation on first sight; after an uninstallation it makes the next generation, pending
+    and without approvals, which keeps the lock of the one before. Two first launches at once agree on one row.
+    """
+    now = timezone.now()
+    events: list[audit.Event] = []
+    portal_row, _ = Portal.objects.get_or_create(domain=portal)
+    installation = _live_installation_locked(portal_row, application, events)
+    installation.last_seen_at = now
+    installation.reported_version = reported_version
+    installation.save(update_fields=["last_seen_at", "reported_version"])
+    user, _ = PortalUser.objects.get_or_create(portal=portal_row, flowlu_user_id=flowlu_user_id)
+    user = PortalUser.objects.select_for_update().get(pk=user.pk)
+    user.name, user.is_portal_admin, user.last_seen_at = user_name, is_portal_admin, now
+    user.save(update_fields=["name", "is_portal_admin", "last_seen_at"])
+    Evidence.objects.create(installation=installation, kind=Evidence.Kind.LAUNCH, integration_point=integration_point)
+    return LaunchRecord(installation, user, events)
+
+
+def _live_installation_locked(portal: Portal, application: Application, events: list[audit.Event]) -> Installation:
+    live = Installation.objects.live().filter(portal=portal, application=application).select_for_update()
+    found = live.first()
+    if found is not None:
+        return found
+    # The portal's row is the lock for what does not exist yet: the second of two first launches waits here.
+    Portal.objects.select_for_update().get(pk=portal.pk)
+    # An import that is under way finishes first, or the new installation would keep the manifest before it.
+    application = Application.objects.select_for_update().get(pk=application.pk)
+    found = live.all().first()
+    if found is not None:
+        return found
+    last = Installation.objects.filter(portal=portal, application=application).order_by("-generation").first()
+    manifest = application.current_manifest
+    if manifest is None:
+        raise StateConflict("The application has no manifest. Import one before it is used.")
+    installation = Installation.objects.create(
+        portal=portal,
+        application=application,
+        generation=last.generation + 1 if last else 1,
+        manifest=manifest,
+        locked_at=last.locked_at if last else None,
+    )
+    events.append(
+        audit.Event(
+            "installation.first_seen",
+            "installation",
+            str(installation.pk),
+            installation.pk,
+            details={
+                "portal": portal.domain,
+                "app_id": application.app_id,
+                "generation": installation.generation,
+            },
+        )
+    )
+    return installation
+
+
+def mark_uninstalled_locked(installation: Installation) -> None:
+    """Set a locked installation to uninstalled. Its credentials are the caller's to revoke in the same transaction."""
+    installation.status = Installation.Status.UNINSTALLED
+    installation.uninstalled_at = timezone.now()
+    installation.save(update_fields=["status", "uninstalled_at"])
+    Evidence.objects.create(installation=installation, kind=Evidence.Kind.OPERATOR_STATEMENT)
+
+
+# --- Private steps ---------------------------------------------------------------------------------------------
+
+
+def _locked_installation(installation_id: int) -> Installation:
+    # No join: PostgreSQL would join a row that changed while it waited against what it saw before.
+    installation = Installation.objects.select_for_update().filter(pk=installation_id).first()
+    if installation is None:
+        raise StateConflict("There is no such installation.")
+    if installation.status == Installation.Status.UNINSTALLED:
+        raise StateConflict("This installation is uninstalled. A new launch makes a new one, with nothing approved.")
+    return installation
+
+
+def _parse_all(texts: Iterable[str]) -> list[Scope]:
+    parsed: dict[str, Scope] = {}
+    for text in texts:
+        scope = _parse(text)
+        other = parsed.setdefault(scope.code, scope)
+        if other.level != scope.level:
+            raise StateConflict(f"{scope.code} is named with two levels. Choose one.")
+    if not parsed:
+        raise StateConflict("Choose at least one scope to approve.")
+    return list(parsed.values())
+
+
+def _parse(text: str) -> Scope:
+    try:
+        return scopes.parse(text)
+    except ScopeSyntaxError:
+        raise UnknownScope(f"{text[:100]!r} is not a scope that can be approved.") from None
+
+
+def _code_of(text: str) -> str:
+    return _parse(text).code
+
+
+def _check_requested(wanted: Iterable[Scope], manifest: Manifest) -> dict[str, dict[str, object]]:
+    """Return the catalogue entry of each wanted scope; raises unless the manifest asks for it at least so."""
+    asked: dict[str, scopes.Level] = {}
+    for text in manifest.requested_scopes:
+        try:
+            scope = scopes.parse(text)
+        except ScopeSyntaxError:
+            continue
+        asked[scope.code] = max(scope.level, asked.get(scope.code, scope.level))
+    entries = {}
+    known = catalogue.load()
+    for scope in wanted:
+        entry = known.get(scope.code)
+        if entry is None:
+            raise UnknownScope(f"{scope.code} is not in the scope catalogue, so it cannot be approved.")
+        if scope.code not in asked or asked[scope.code] < scope.level:
+            raise ScopeNotRequested(f"The manifest does not ask for {scope}.")
+        entries[scope.code] = {"catalogue": known.version, "covers": scopes.to_json(entry.covers)}
+    return entries
+
+
+def _withdraw_row(row: ApprovedPermission, actor: Actor, why: str) -> None:
+    row.withdrawn_at = timezone.now()
+    row.withdrawn_by = actor.name
+    row.withdrawn_why = why
+    row.save(update_fields=["withdrawn_at", "withdrawn_by", "withdrawn_why"])
+
+
+def _public_id(target: Lockable) -> str:
+    if isinstance(target, Portal):
+        return target.domain
+    if isinstance(target, Application):
+        return target.app_id
+    if isinstance(target, PortalUser):
+        return f"{target.portal.domain}/{target.flowlu_user_id}"
+    return str(target.pk)

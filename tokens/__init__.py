@@ -1,0 +1,1 @@
+"""Upper app: sealed tokens, embed sessions, revocation and the current-user API."""

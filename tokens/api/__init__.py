@@ -1,0 +1,1 @@
+"""The current-user API: entry point of the embedded frontend."""

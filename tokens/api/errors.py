@@ -1,0 +1,71 @@
+"""Turn every refusal and failure into the documented body. The only place of the API where that happens."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+
+from installations.errors import DomainError
+
+logger = logging.getLogger(__name__)
+
+_FRAMEWORK: dict[type[Exception], tuple[str, str]] = {
+    exceptions.MethodNotAllowed: ("method_not_allowed", "This method is not allowed here."),
+    exceptions.NotAcceptable: ("not_acceptable", "Answers are application/json only."),
+    exceptions.UnsupportedMediaType: ("unsupported_media_type", "Send the body as application/json."),
+    exceptions.NotFound: ("not_found", "There is nothing at this address."),
+    Http404: ("not_found", "There is nothing at this address."),
+}
+
+
+def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
+    """Return the answer for any exception of a view. Unknown ones become a 500 that says nothing about the inside."""
+    if isinstance(exc, DomainError):
+        return _domain(exc)
+    if isinstance(exc, exceptions.ValidationError):
+        fields = {name: _first(problem) for name, problem in _items(exc.detail)}
+        body: dict[str, Any] = {
+            "error": "invalid_request",
+            "error_description": "Some fields are missing or not as they should be.",
+            "fields": fields,
+        }
+        return Response(body, status=status.HTTP_400_BAD_REQUEST)
+    for kind, (code, text) in _FRAMEWORK.items():
+        if isinstance(exc, kind):
+            number = exc.status_code if isinstance(exc, exceptions.APIException) else 404
+            return Response({"error": code, "error_description": text}, status=number)
+    if isinstance(exc, exceptions.PermissionDenied | exceptions.NotAuthenticated):
+        return _domain_like("access_denied", "This address is not open to you.", 403)
+    logger.error("Unhandled error in the API", exc_info=exc)
+    return _domain_like("server_error", "Something failed on our side. It was recorded; try again later.", 500)
+
+
+def not_found(request: HttpRequest) -> HttpResponse:
+    """Return the JSON answer for an address below /api/ that does not exist."""
+    body = {"error": "not_found", "error_description": "There is nothing at this address."}
+    return JsonResponse(body, status=404)
+
+
+def _domain(exc: DomainError) -> Response:
+    body = {"error": exc.code, "error_description": exc.public_message, **exc.response_fields()}
+    headers = dict(exc.headers())
+    if exc.status in (401, 403):
+        headers["WWW-Authenticate"] = f'Session error="{exc.code}"'
+    return Response(body, status=exc.status, headers=headers)
+
+
+def _domain_like(code: str, text: str, number: int) -> Response:
+    return Response({"error": code, "error_description": text}, status=number)
+
+
+def _items(detail: Any) -> list[tuple[str, Any]]:
+    return list(detail.items()) if isinstance(detail, Mapping) else [("body", detail)]
+
+
+def _first(problem: Any) -> str:
+    while isinstance(problem, list | Mapping):
+        problem = next(iter(problem.values() if isinstance(problem, Mapping) else problem), "is not valid")
+    return str(problem)

@@ -1,0 +1,145 @@
+"""Reads of the upper app. The first one is the hot path and costs one statement."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+
+from installations import scopes
+from installations.models import Installation, PortalUser
+from installations.scopes import Approval, Level
+from tokens import vault
+from tokens.access import Caller
+from tokens.models import EmbedSession, OAuthToken, RevokedFingerprint
+
+# Written out instead of built by the ORM: this runs on every call, and compiling it took longer than running it.
+_CALLER: Final = """
+SELECT s.id, s.last_used_at, t.id, t.uuid, t.state, t.generation, t.sealed_access_token,
+       i.id, i.status,
+       i.locked_at IS NOT NULL OR p.locked_at IS NOT NULL OR a.locked_at IS NOT NULL,
+       p.domain, u.id, u.flowlu_user_id, u.locked_at IS NOT NULL,
+       ap.code, ap.level, ap.catalogue_entry
+  FROM tokens_embedsession s
+  JOIN tokens_oauthtoken t ON t.id = s.oauth_token_id
+  JOIN installations_installation i ON i.id = t.installation_id
+  JOIN installations_portal p ON p.id = i.portal_id
+  JOIN installations_application a ON a.id = i.application_id
+  JOIN installations_portaluser u ON u.id = t.portal_user_id
+  LEFT JOIN installations_approvedpermission ap
+         ON ap.installation_id = i.id AND ap.withdrawn_at IS NULL
+ WHERE s.token_hash = %s AND s.ended_at IS NULL AND s.expires_at > %s AND s.last_used_at > %s
+"""
+
+
+def hash_session_token(session_token: str) -> str:
+    """Return the form in which a session token is stored and looked up."""
+    return sha256(session_token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def caller_of(session_token: str) -> Caller | None:
+    """Return who holds a session token and all that decides their calls; None when the session is not open.
+
+    One statement: one row for each approved permission, or a single one when nothing is approved.
+    """
+    now = timezone.now()
+    idle_since = now - timedelta(seconds=settings.EMBED_SESSION_IDLE)
+    with connection.cursor() as cursor:
+        cursor.execute(_CALLER, [hash_session_token(session_token), now, idle_since])
+        rows = cursor.fetchall()
+    if not rows:
+        return None
+    first = rows[0]
+    return Caller(
+        session_id=first[0],
+        session_used_seconds_ago=(now - _time(first[1])).total_seconds(),
+        token_id=first[2],
+        token_uuid=str(uuid.UUID(str(first[3]))),
+        token_state=first[4],
+        token_generation=first[5],
+        sealed_access_token=None if first[6] is None else bytes(first[6]),
+        installation_id=first[7],
+        installation_status=first[8],
+        installation_locked=bool(first[9]),
+        portal=first[10],
+        portal_user_id=first[11],
+        flowlu_user_id=first[12],
+        user_locked=bool(first[13]),
+        approvals=[_approval(*row[14:]) for row in rows if row[14] is not None],
+    )
+
+
+def _approval(code: str, level: str, entry: Any) -> Approval:
+    stored = json.loads(entry) if isinstance(entry, str | bytes) else entry
+    return Approval(code, Level(level), scopes.from_json(stored["covers"]))
+
+
+def _time(value: Any) -> datetime:
+    # SQLite gives text back to a cursor that the ORM did not build.
+    if isinstance(value, str):
+        return timezone.make_aware(datetime.fromisoformat(value), timezone.get_default_timezone())
+    return value  # type: ignore[no-any-return]
+
+
+def session_of(caller: Caller) -> EmbedSession:
+    """Return the caller's session with token, user, installation, portal and application. One statement."""
+    return EmbedSession.objects.select_related(
+        "oauth_token__portal_user",
+        "oauth_token__installation__portal",
+        "oauth_token__installation__application",
+    ).get(pk=caller.session_id)
+
+
+def is_revoked(*secrets: str | None) -> bool:
+    """Return whether any of the secrets is on the deny list. One statement."""
+    return RevokedFingerprint.objects.filter(fingerprint__in=vault.digests_of(*secrets)).exists()
+
+
+def tokens_to_revoke(
+    installation: Installation, *, portal_user: PortalUser | None = None, token: OAuthToken | None = None
+) -> QuerySet[OAuthToken]:
+    """Return the live tokens that a revocation of the installation, or of one user or token in it, cuts."""
+    found = OAuthToken.objects.live().filter(installation=installation)
+    if portal_user is not None:
+        found = found.filter(portal_user=portal_user)
+    if token is not None:
+        found = found.filter(pk=token.pk)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationPreview:
+    """What a revocation would stop."""
+
+    tokens: int
+    active_tokens: int
+    sessions: int
+    users: Sequence[PortalUser]
+    more_users: int
+
+
+def preview_revocation(tokens: QuerySet[OAuthToken], *, names: int = 20) -> RevocationPreview:
+    """Return who and what stops when these tokens are revoked. Three statements."""
+    counts = tokens.aggregate(
+        tokens=Count("pk", distinct=True),
+        active=Count("pk", filter=Q(state=OAuthToken.State.ACTIVE), distinct=True),
+        users=Count("portal_user", distinct=True),
+    )
+    sessions = EmbedSession.objects.open().filter(oauth_token__in=tokens).count()
+    users = PortalUser.objects.filter(pk__in=tokens.values("portal_user")).select_related("portal")
+    shown = list(users.order_by("pk")[:names])
+    return RevocationPreview(counts["tokens"], counts["active"], sessions, shown, max(0, counts["users"] - len(shown)))
+
+
+def rows_by_seal_key() -> dict[str, int]:
+    """Return how many tokens are sealed under each key id. One statement on a partial index."""
+    sealed = Q(sealed_access_token__isnull=False) | Q(sealed_refresh_token__isnull=False)
+    rows = OAuthToken.objects.filter(sealed).values("seal_key_id").annotate(rows=Count("pk"))
+    return {row["seal_key_id"]: row["rows"] for row in rows}

@@ -1,0 +1,1 @@
+"""Verbs of the upper app: sessions, hand-over, revocation, uninstallation."""

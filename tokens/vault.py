@@ -1,0 +1,71 @@
+"""The sealed columns of rows: which context each has, and the key rings of this service."""
+
+import re
+from datetime import UTC, datetime
+
+from django.conf import settings
+
+from installations.keys import KeyRing, parse_key_ring
+from tokens.models import OAuthToken
+from tokens.sealing import Context, Fingerprint, fingerprint, fingerprints, key_id_of, seal, unseal
+
+ACCESS = "sealed_access_token"
+REFRESH = "sealed_refresh_token"
+
+_TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
+_EXPIRY_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def token_keys() -> KeyRing:
+    return parse_key_ring(settings.TOKEN_KEYS)
+
+
+def fingerprint_keys() -> KeyRing:
+    return parse_key_ring(settings.FINGERPRINT_KEY)
+
+
+def is_token_text(value: str) -> bool:
+    """Return whether the text can be a token in a header: 1 to 4096 visible ASCII characters, no spaces."""
+    return _TOKEN.fullmatch(value) is not None
+
+
+def parse_expiry(text: str) -> datetime:
+    """Return the UTC time of an `expires_at`.
+
+    The SDK writes `YYYY-MM-DD HH:MM:SS` without a zone, taken as UTC (flowlu-platform §10.5); ISO 8601 with Z is
+    taken as well. Raises ValueError for anything else.
+    """
+    for form in _EXPIRY_FORMATS:
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    raise ValueError("not a time like 2026-04-01 10:15:20")
+
+
+def seal_into(row: OAuthToken, access_token: str, refresh_token: str | None) -> None:
+    """Set the sealed columns, fingerprints and key ids of an unsaved change to `row`."""
+    access = fingerprint_of(access_token)
+    row.sealed_access_token = seal(access_token, _context(row, ACCESS), token_keys())
+    row.sealed_refresh_token = seal(refresh_token, _context(row, REFRESH), token_keys()) if refresh_token else None
+    row.access_fingerprint, row.fingerprint_key_id = access.digest, access.key_id
+    row.refresh_fingerprint = fingerprint_of(refresh_token).digest if refresh_token else ""
+    row.seal_key_id = key_id_of(row.sealed_access_token)
+
+
+def unseal_access_token(row_uuid: str, sealed: bytes | memoryview) -> str:
+    """Return the access token of the row with this uuid; raises UnsealFailed."""
+    return unseal(sealed, Context("tokens.OAuthToken", row_uuid, ACCESS), token_keys())
+
+
+def fingerprint_of(value: str) -> Fingerprint:
+    return fingerprint(value, fingerprint_keys())
+
+
+def digests_of(*values: str | None) -> list[str]:
+    """Return the fingerprints of the values that are there, under every key of the ring."""
+    return [found.digest for value in values if value for found in fingerprints(value, fingerprint_keys())]
+
+
+def _context(row: OAuthToken, column: str) -> Context:
+    return Context("tokens.OAuthToken", str(row.uuid), column)
