@@ -1,12 +1,20 @@
 """The composition root's configuration: system checks and the operator groups."""
 
 from django.apps import AppConfig, apps
+from django.contrib.admin.apps import AdminConfig
 from django.core import checks
 from django.db.models.signals import post_migrate
 
 
+class OperatorAdminConfig(AdminConfig):
+    """Django's admin with the console's own site as the one that everything registers on."""
+
+    default_site = "flowlu_admin.admin_site.OperatorAdminSite"
+
+
 class FlowluAdminConfig(AppConfig):
     name = "flowlu_admin"
+    default = True
     verbose_name = "Flowlu console"
 
     def ready(self) -> None:

@@ -74,7 +74,7 @@ OPERATOR_MFA = env_choice("OPERATOR_MFA", "optional" if DEBUG else "required", (
 INSTALLED_APPS = [
     "installations.apps.InstallationsConfig",
     "tokens.apps.TokensConfig",
-    "django.contrib.admin.apps.SimpleAdminConfig",
+    "flowlu_admin.apps.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

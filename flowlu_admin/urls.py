@@ -1,5 +1,6 @@
 """Every address of the service."""
 
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.views.defaults import page_not_found
@@ -7,13 +8,12 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from flowlu_admin import health
-from flowlu_admin.admin_site import site
 from tokens.api.errors import not_found
 from tokens.embed import embed_page
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index", permanent=False), name="home"),
-    path("admin/", site.urls),
+    path("admin/", admin.site.urls),
     path("accounts/", include("flowlu_admin.accounts_urls")),
     path("api/v1/", include("tokens.api.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
