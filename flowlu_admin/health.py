@@ -1,4 +1,4 @@
-"""Health for whoever starts and watches the service: /healthz and /readyz. Neither tells anything but ids and counts."""
+"""Health for whoever starts and watches the service: /healthz and /readyz tell nothing but ids and counts."""
 
 from django.conf import settings
 from django.db import DatabaseError, connection

@@ -95,8 +95,8 @@ class SecretFreeReporterFilter(SafeExceptionReporterFilter):
         )
         return {name: request.META[name] for name in shown if name in request.META}
 
-    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> list[tuple[str, str]]:
-        return []
+    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
+        return {}.items()
 
 
 class SecretFreeExceptionReporter(ExceptionReporter):

@@ -30,8 +30,8 @@ TOKEN_KEYS = _secrets["TOKEN_KEYS"]
 FINGERPRINT_KEY = _secrets["FINGERPRINT_KEY"]
 AUDIT_KEY = _secrets["AUDIT_KEY"]
 
-# django-cryptography falls back to a key of its own, else to SECRET_KEY. Sealing always passes its keys; should some code
-# forget to, what it seals under this one unseals nowhere, which shows at once.
+# django-cryptography falls back to a key of its own, else to SECRET_KEY. Sealing always passes its keys; should some
+# code forget to, what it seals under this one unseals nowhere, which shows at once.
 CRYPTOGRAPHY_KEY = token_urlsafe(32)
 
 # --- Where the service is reached --------------------------------------------------------------------------

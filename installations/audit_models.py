@@ -49,7 +49,7 @@ class AuditEvent(models.Model):
         return f"{self.sequence}: {self.verb} {self.target_kind} {self.target_id}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise AuditTrailIsAppendOnly
         super().save(*args, **kwargs)
 

@@ -6,6 +6,7 @@ the same transaction. Repeating a verb whose effect already holds changes nothin
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -33,7 +34,7 @@ class ImportResult:
     manifest: Manifest
     changed: bool  # False: this very content is already the current manifest
     is_new_application: bool
-    notices: Sequence[str]
+    notices: Sequence[manifests.ManifestNotice]
     installations_affected: int
 
 
@@ -293,7 +294,7 @@ def _set_lock(target: Lockable, actor: Actor, reason: str, *, locked: bool) -> b
     actor.require("installations.lock_portal")
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
-        row = type(target)._default_manager.select_for_update().get(pk=target.pk)  # type: ignore[attr-defined]
+        row = type(target)._default_manager.select_for_update().get(pk=target.pk)
         if (row.locked_at is not None) == locked:
             return False
         row.locked_at = timezone.now() if locked else None
@@ -436,7 +437,7 @@ def _code_of(text: str) -> str:
     return _parse(text).code
 
 
-def _check_requested(wanted: Iterable[Scope], manifest: Manifest) -> dict[str, dict[str, object]]:
+def _check_requested(wanted: Iterable[Scope], manifest: Manifest) -> dict[str, dict[str, Any]]:
     """Return the catalogue entry of each wanted scope; raises unless the manifest asks for it at least so."""
     asked: dict[str, scopes.Level] = {}
     for text in manifest.requested_scopes:

@@ -1,11 +1,13 @@
 """The page that a portal shows in its iframe. It carries no secret, sets no cookie and believes nothing it is told."""
 
+from functools import partial
 from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 from csp.decorators import csp_replace
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt
@@ -21,12 +23,11 @@ from installations.portals import normalise_portal, portal_origin
 @csrf_exempt
 @xframe_options_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
-def embed_page(request: HttpRequest) -> HttpResponse:
+def embed_page(request: HttpRequest) -> HttpResponseBase:
     """Show the page for the launch that the portal describes; without one it explains where it belongs."""
     values = {**request.GET.dict(), **request.POST.dict()}
     launch = read_launch(values, settings.FLOWLU_LAUNCH_NAMES)
-    show = csp_replace(_policy(launch))(_render)
-    response = show(request, launch)
+    response = csp_replace(_policy(launch))(partial(_render, launch=launch))(request)
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 

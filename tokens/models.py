@@ -5,7 +5,7 @@ A secret column holds a sealed value or nothing. No attribute of a row is ever a
 """
 
 import uuid
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
@@ -121,7 +121,9 @@ class ApiKey(models.Model):
     fingerprint_key_id = models.CharField(max_length=32)
     seal_key_id = models.CharField(max_length=32, blank=True)
     scopes = models.JSONField(default=list)
-    purposes = models.ManyToManyField("Purpose", blank=True, related_name="api_keys")
+    purposes: "models.ManyToManyField[Purpose, Any]" = models.ManyToManyField(
+        "Purpose", blank=True, related_name="api_keys"
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
     created_at = models.DateTimeField(default=timezone.now)

@@ -5,11 +5,12 @@ who the token that it presented belongs to (design rule 2).
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -45,8 +46,8 @@ from tokens.services.storing import Pair
 class SessionAPIView(APIView):
     """Base of everything that the holder of a session calls."""
 
-    authentication_classes: ClassVar[Sequence[Any]] = [SessionTokenAuthentication]
-    permission_classes: ClassVar[Sequence[Any]] = [HasSession]
+    authentication_classes = [SessionTokenAuthentication]
+    permission_classes = [HasSession]
     metadata_class = None
     max_body_bytes = CALL_BYTES
 
@@ -65,7 +66,7 @@ class SessionView(SessionAPIView):
         # The one call that needs no session: it makes one.
         return [] if self._is_handshake() else super().get_authenticators()
 
-    def get_permissions(self) -> list[Any]:
+    def get_permissions(self) -> Sequence[Any]:
         return [AllowAnybody()] if self._is_handshake() else super().get_permissions()
 
     def _is_handshake(self) -> bool:
@@ -176,7 +177,7 @@ class PermissionsView(SessionAPIView):
 class ForwardView(SessionAPIView):
     """Forward one call to Flowlu as the current user."""
 
-    http_method_names: ClassVar[list[str]] = ["get", "post"]
+    http_method_names = ["get", "post"]
 
     @extend_schema(
         operation_id="forward_read",
@@ -201,7 +202,7 @@ class ForwardView(SessionAPIView):
         },
     )
     def post(self, request: Request, path: str) -> Response:
-        return self._forward(request, path, encode_json_body(request.data))
+        return self._forward(request, path, encode_json_body(dict(request.data)))
 
     def _forward(self, request: Request, path: str, body: list[tuple[str, str]]) -> Response:
         caller = _caller(request)

@@ -6,6 +6,7 @@ transaction, so that a token can be stored before a revocation or refused after 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
@@ -212,8 +213,12 @@ def _revoke_locked(
     return RevocationResult(len(rows), revocation), event
 
 
-def _latest_expiry(cut: QuerySet[OAuthToken]) -> object:
-    return cut.aggregate(latest=Max("expires_at"))["latest"]
+def _latest_expiry(cut: QuerySet[OAuthToken]) -> datetime | None:
+    """Return when the last of the tokens expires at Flowlu, or None when that is unknown for any of them."""
+    if cut.filter(expires_at__isnull=True).exists():
+        return None
+    latest: datetime | None = cut.aggregate(latest=Max("expires_at"))["latest"]
+    return latest
 
 
 def _normalised(portals: Sequence[str]) -> list[str]:

@@ -1,0 +1,58 @@
+"""Create an operator's account."""
+
+import sys
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import IntegrityError, transaction
+
+from flowlu_admin.roles import ROLES
+from installations import audit
+from installations.actors import command_actor
+
+
+class Command(BaseCommand):
+    help = "Create an operator. The password is the first line of standard input, never an argument."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("--email", default="", metavar="E")
+        parser.add_argument("--group", choices=sorted(ROLES), metavar="GROUP", help=", ".join(sorted(ROLES)))
+        parser.add_argument("--superuser", action="store_true", help="may do everything")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user_model = get_user_model()
+        user = user_model(
+            username=options["name"], email=options["email"], is_staff=True, is_superuser=options["superuser"]
+        )
+        password = sys.stdin.readline().rstrip("\r\n")
+        try:
+            user.clean_fields(exclude=["password"])
+            validate_password(password, user)
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from None
+        user.set_password(password)
+        try:
+            with transaction.atomic(durable=True):
+                user.save()
+                if options["group"]:
+                    user.groups.add(Group.objects.get(name=options["group"]))
+                audit.append(
+                    command_actor(),
+                    audit.Event(
+                        "operator.created",
+                        "operator",
+                        str(user.pk),
+                        details={"group": options["group"], "superuser": user.is_superuser},
+                    ),
+                )
+        except IntegrityError:
+            raise CommandError(f"There is an operator named {options['name']!r} already.") from None
+        may = "may do everything" if user.is_superuser else f"in group {options['group']}"
+        if not user.is_superuser and not options["group"]:
+            may = "in no group yet: may sign in and see nothing"
+        self.stdout.write(f"operator {user.get_username()} created, {may}")

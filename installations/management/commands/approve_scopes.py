@@ -1,0 +1,28 @@
+"""Approve scopes of one installation."""
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from installations.actors import Actor
+from installations.management.operator_command import OperatorCommand, add_installation_arguments, find_installation
+from installations.services import approve_scopes
+
+
+class Command(OperatorCommand):
+    help = "Approve scopes that the manifest asks for, as declared or at a lower level."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add_installation_arguments(parser)
+        parser.add_argument("scopes", nargs="+", metavar="SCOPE", help="code.level, like crm.accounts.read")
+        super().add_arguments(parser)
+
+    def act(self, actor: Actor, options: dict[str, Any]) -> str:
+        installation = find_installation(options["portal"], options["app"])
+        result = approve_scopes(
+            installation_id=installation.pk, requested=options["scopes"], actor=actor, reason=options["reason"]
+        )
+        approved = ", ".join(result.approved) or "nothing new"
+        unchanged = f"; already approved: {', '.join(result.unchanged)}" if result.unchanged else ""
+        activated = "; the installation is active now" if result.activated else ""
+        return f"{installation}: approved {approved}{unchanged}{activated}"

@@ -1,0 +1,50 @@
+"""Register or update an application from its manifest."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from installations.actors import command_actor
+from installations.errors import ManifestInvalid
+from installations.manifests import MAX_BYTES
+from installations.models import Application
+from installations.services import import_manifest
+
+
+class Command(BaseCommand):
+    help = (
+        "Register the application that a manifest.json describes, or make its content the current one. "
+        "The same content again changes nothing. '-' reads standard input."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", metavar="FILE")
+        parser.add_argument("--kind", choices=Application.Kind.values, help="private, unless the application is known")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        document = self._read(options["file"])
+        try:
+            result = import_manifest(document=document, kind=options["kind"], actor=command_actor())
+        except ManifestInvalid as error:
+            places = "\n".join(f"  {problem}" for problem in error.errors)
+            raise CommandError(f"{error.public_message}\n{places}") from None
+        for notice in result.notices:
+            self.stderr.write(f"note: {notice}")
+        what = "unchanged"
+        if result.is_new_application:
+            what = "registered"
+        elif result.changed:
+            what = f"updated; {result.installations_affected} installations ask for its scopes now"
+        self.stdout.write(f"{result.application.app_id} {result.manifest}: {what}")
+
+    def _read(self, name: str) -> bytes:
+        limit = MAX_BYTES + 1
+        try:
+            if name == "-":
+                return sys.stdin.buffer.read(limit)
+            with Path(name).open("rb") as stream:
+                return stream.read(limit)
+        except OSError as error:
+            raise CommandError(f"{name} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,239 @@
+"""A JSON reader for documents that people hand in: what two readers could understand differently is refused.
+
+Duplicate names, NaN, numbers that lose digits elsewhere, lone surrogates, NUL (PostgreSQL cannot store it)
+and deep nesting are errors with a line and a column. The standard library accepts most of these and places
+none of them.
+"""
+
+import json
+import math
+import re
+from typing import NoReturn, TypeAlias
+
+JSONValue: TypeAlias = "None | bool | int | float | str | list[JSONValue] | dict[str, JSONValue]"
+
+# RFC 7493 (I-JSON) §2.2: beyond this, a reader that uses doubles sees another number.
+MAX_INTEGER = 2**53 - 1
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
+_HEX4 = re.compile(r"[0-9A-Fa-f]{4}")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_WORDS: tuple[tuple[str, bool | None], ...] = (("true", True), ("false", False), ("null", None))
+
+
+class StrictJSONError(ValueError):
+    """The text is not the JSON that is accepted; `line` and `column` count from 1, in characters."""
+
+    def __init__(self, message: str, line: int, column: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        return f"{self.message} (line {self.line}, column {self.column})"
+
+
+def loads(text: str | bytes, *, max_bytes: int, max_depth: int = 32) -> JSONValue:
+    """Read one JSON document; raises StrictJSONError for the first thing that is wrong."""
+    return _Reader(_decoded(text, max_bytes), max_depth).document()
+
+
+def canonical(value: object) -> bytes:
+    """Write a JSON value in the one form that is hashed: sorted names, no space, UTF-8."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def _decoded(text: str | bytes, max_bytes: int) -> str:
+    size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
+    if size > max_bytes:
+        raise StrictJSONError(f"the document is larger than {max_bytes} bytes", 1, 1)
+    if isinstance(text, bytes):
+        raw = text
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as exc:
+            before = raw[: exc.start].decode("utf-8")
+            raise StrictJSONError(
+                "the document is not UTF-8; save it as UTF-8", *_place(before, len(before))
+            ) from None
+    if text.startswith("\ufeff"):
+        raise StrictJSONError(
+            "the document starts with a byte order mark; save it as UTF-8 without BOM", 1, 1
+        )
+    if lone := _SURROGATE.search(text):
+        raise StrictJSONError("half of a surrogate pair is not a character", *_place(text, lone.start()))
+    return text
+
+
+def _place(text: str, index: int) -> tuple[int, int]:
+    return text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
+
+
+class _Reader:
+    """Recursive descent over one text; the depth limit keeps it far from Python's own recursion limit."""
+
+    def __init__(self, text: str, max_depth: int) -> None:
+        self.text = text
+        self.index = 0
+        self.max_depth = max_depth
+
+    def document(self) -> JSONValue:
+        self._skip_space()
+        if self.index == len(self.text):
+            self._fail("the document is empty")
+        value = self._value(0)
+        self._skip_space()
+        if self.index != len(self.text):
+            self._fail("there is more text after the end of the document")
+        return value
+
+    def _fail(self, message: str, index: int | None = None) -> NoReturn:
+        at = self.index if index is None else index
+        if self.text.startswith(("//", "/*"), at):
+            message = "comments are not JSON; remove them"
+        raise StrictJSONError(message, *_place(self.text, at))
+
+    def _skip_space(self) -> None:
+        found = _SPACE.match(self.text, self.index)
+        self.index = found.end() if found else self.index
+
+    def _peek(self) -> str:
+        return self.text[self.index : self.index + 1]
+
+    def _value(self, depth: int) -> JSONValue:
+        start = self._peek()
+        if start == '"':
+            return self._string()
+        if start in ("{", "["):
+            if depth >= self.max_depth:
+                self._fail(f"the document is nested deeper than {self.max_depth} levels")
+            self.index += 1
+            return self._object(depth + 1) if start == "{" else self._array(depth + 1)
+        for word, value in _WORDS:
+            if self.text.startswith(word, self.index):
+                self.index += len(word)
+                return value
+        return self._number()
+
+    def _object(self, depth: int) -> dict[str, JSONValue]:
+        result: dict[str, JSONValue] = {}
+        self._skip_space()
+        if self._take("}"):
+            return result
+        while True:
+            at = self.index
+            if self._peek() != '"':
+                self._fail(
+                    "a name in double quotes must stand here" + self._trailing_comma_hint("}", bool(result))
+                )
+            name = self._string()
+            if name in result:
+                self._fail(f"the name {name[:60]!r} is there twice", at)
+            self._skip_space()
+            if not self._take(":"):
+                self._fail("a colon must stand here")
+            self._skip_space()
+            result[name] = self._value(depth)
+            self._skip_space()
+            if self._take("}"):
+                return result
+            if not self._take(","):
+                self._fail("a comma or } must stand here")
+            self._skip_space()
+
+    def _array(self, depth: int) -> list[JSONValue]:
+        result: list[JSONValue] = []
+        self._skip_space()
+        if self._take("]"):
+            return result
+        while True:
+            if result and self._peek() == "]":
+                self._fail("a value must stand here" + self._trailing_comma_hint("]", True))
+            result.append(self._value(depth))
+            self._skip_space()
+            if self._take("]"):
+                return result
+            if not self._take(","):
+                self._fail("a comma or ] must stand here")
+            self._skip_space()
+
+    def _take(self, character: str) -> bool:
+        if self._peek() != character:
+            return False
+        self.index += 1
+        return True
+
+    def _trailing_comma_hint(self, end: str, after_comma: bool) -> str:
+        return "; remove the comma before it" if after_comma and self._peek() == end else ""
+
+    def _string(self) -> str:
+        self.index += 1
+        parts: list[str] = []
+        while True:
+            plain = _PLAIN.match(self.text, self.index)
+            if plain:
+                parts.append(plain.group())
+                self.index = plain.end()
+            stop = self._peek()
+            if stop == '"':
+                self.index += 1
+                return "".join(parts)
+            if stop == "\\":
+                parts.append(self._escape())
+            elif stop == "":
+                self._fail("a text is not closed")
+            else:
+                self._fail("a line break or control character inside a text must be written as an escape")
+
+    def _escape(self) -> str:
+        start = self.index
+        kind = self.text[start + 1 : start + 2]
+        if kind != "u":
+            if kind not in _ESCAPES:
+                self._fail("this is not an escape that JSON knows")
+            self.index += 2
+            return _ESCAPES[kind]
+        code = self._hex4(start + 2)
+        self.index = start + 6
+        if 0xD800 <= code < 0xDC00 and self.text.startswith("\\u", self.index):
+            low = self._hex4(self.index + 2)
+            if 0xDC00 <= low < 0xE000:
+                self.index += 6
+                return chr(0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00))
+        if 0xD800 <= code < 0xE000:
+            self._fail("half of a surrogate pair is not a character", start)
+        if code == 0:
+            self._fail("the NUL character is not accepted", start)
+        return chr(code)
+
+    def _hex4(self, at: int) -> int:
+        found = _HEX4.match(self.text, at)
+        if not found:
+            self._fail("\\u must be followed by four hexadecimal digits")
+        return int(found.group(), 16)
+
+    def _number(self) -> int | float:
+        found = _NUMBER.match(self.text, self.index)
+        if not found:
+            if self.text.startswith(("NaN", "Infinity", "-Infinity"), self.index):
+                self._fail("NaN and Infinity are not JSON")
+            self._fail("a value must stand here")
+        digits = found.group()
+        if found.group(1) is None and found.group(2) is None:
+            # The length is looked at first: int() of a very long text is slow, and Python refuses it in its
+            # own words.
+            if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
+                self._fail("the number is too large to be read the same everywhere; write it as a text")
+            self.index = found.end()
+            return int(digits)
+        number = float(digits)
+        if not math.isfinite(number):
+            self._fail("the number is too large")
+        self.index = found.end()
+        return number
