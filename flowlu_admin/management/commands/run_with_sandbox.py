@@ -1,0 +1,152 @@
+"""Run the service and the sandbox portal together, for a first look and for development."""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from installations.actors import command_actor
+from installations.services import import_manifest
+
+OPERATOR = "operator"
+SAMPLE = Path(__file__).resolve().parent.parent.parent / "sandbox" / "sample-manifest.json"
+START_SECONDS = 30
+
+
+class Command(BaseCommand):
+    help = "Prepare var/ and the database, then run gunicorn and the sandbox portal until Ctrl-C. Needs DEBUG=1."
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.DEBUG:
+            raise CommandError("This is for development: set DEBUG=1. For production see docs/operations.md.")
+        port, sandbox_port = _port("PORT", 8000), _port("SANDBOX_PORT", 8001)
+        if port == sandbox_port:
+            raise CommandError("PORT and SANDBOX_PORT must differ.")
+        call_command("migrate", verbosity=0, interactive=False)
+        result = import_manifest(document=SAMPLE.read_bytes(), kind=None, actor=command_actor())
+        credentials = self._operator()
+        service, portal = f"http://127.0.0.1:{port}", f"http://localhost:{sandbox_port}"
+        environment = os.environ | {
+            "DEBUG": "1",
+            "PORT": str(port),
+            "PUBLIC_URL": service,
+            "FLOWLU_PORTAL_URL": os.environ.get("FLOWLU_PORTAL_URL", f"{portal}/{{portal}}"),
+            "FLOWLU_SDK_URL": os.environ.get("FLOWLU_SDK_URL", f"{portal}/sdk/miniapp-jssdk.js"),
+        }
+        commands = {
+            "the service": [
+                sys.executable, "-m", "gunicorn", "-c", "python:flowlu_admin.gunicorn_conf", "flowlu_admin.wsgi:application",
+            ],
+            "the sandbox portal": [
+                sys.executable, "-m", "flowlu_admin.sandbox",
+                "--port", str(sandbox_port),
+                "--embed-url", f"{service}/embed/",
+                "--app-id", result.application.app_id,
+                "--state", str(settings.VAR_DIR / "sandbox.json"),
+            ],
+        }  # fmt: skip
+        self._run(commands, environment, service, portal, credentials)
+
+    def _run(
+        self, commands: dict[str, list[str]], environment: dict[str, str], service: str, portal: str, credentials: Path
+    ) -> None:
+        signal.signal(signal.SIGTERM, _interrupt)
+        # Groups of their own: Ctrl-C reaches this process only, which then stops both in order.
+        running = {
+            name: subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603  (our own commands)
+            for name, command in commands.items()
+        }
+        try:
+            self._wait_until_up(running, service, portal)
+            self.stdout.write(
+                f"\n  Sandbox portal   {portal}/        start here: pick a portal and a user\n"
+                f"  Console          {service}/admin/\n"
+                f"  API documents    {service}/api/docs\n"
+                f"  Operator's name and password are in {credentials}\n"
+                "  Ctrl-C stops both.\n"
+            )
+            self.stdout.flush()
+            while all(process.poll() is None for process in running.values()):
+                time.sleep(0.3)
+            stopped = [name for name, process in running.items() if process.poll() is not None]
+            raise CommandError(f"{' and '.join(stopped)} stopped. The reason is in the lines above.")
+        except KeyboardInterrupt:
+            self.stdout.write("\nStopping.")
+        finally:
+            _stop(running.values())
+
+    def _wait_until_up(self, running: dict[str, "subprocess.Popen[bytes]"], service: str, portal: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        waiting = [f"{service}/readyz", f"{portal}/"]
+        while waiting:
+            for name, process in running.items():
+                if process.poll() is not None:
+                    raise CommandError(
+                        f"{name} did not start; the reason is in the lines above. If a port is taken, choose others: "
+                        "make run PORT=8010 SANDBOX_PORT=8011"
+                    )
+            if time.monotonic() > deadline:
+                raise CommandError(f"{' and '.join(waiting)} did not answer within {START_SECONDS} seconds.")
+            waiting = [url for url in waiting if not _answers(url)]
+            time.sleep(0.1)
+
+    def _operator(self) -> Path:
+        """Make the sandbox operator once for this database; the file has its name and password."""
+        path: Path = settings.VAR_DIR / "sandbox-operator.txt"
+        user_model = get_user_model()
+        user = user_model.objects.filter(username=OPERATOR).first()
+        if user is not None and path.exists():
+            return path
+        password = secrets.token_urlsafe(16)
+        if user is None:
+            user = user_model(username=OPERATOR, is_staff=True, is_superuser=True)
+        user.set_password(password)
+        user.save()
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(f"name: {OPERATOR}\npassword: {password}\n")
+        return path
+
+
+def _port(name: str, default: int) -> int:
+    text = os.environ.get(name, "").strip() or str(default)
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise CommandError(f"{name} must be a port number from 1 to 65535; it is {text!r}.")
+    return int(text)
+
+
+def _interrupt(_number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310  (an address made above)
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _stop(processes: Any) -> None:
+    processes = list(processes)
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    for process in processes:
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
