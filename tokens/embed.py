@@ -49,16 +49,14 @@ def _policy(launch: Launch) -> dict[str, object]:
         sdk = urlsplit(settings.FLOWLU_SDK_URL)
         scripts.append(f"{sdk.scheme}://{sdk.netloc}")
     return {
-        "DIRECTIVES": {
-            "default-src": [NONE],
-            "script-src": scripts,
-            "style-src": [SELF],
-            "img-src": [SELF],
-            "connect-src": [SELF],
-            "base-uri": [NONE],
-            "form-action": [NONE],
-            "frame-ancestors": frame_ancestors(launch),
-        }
+        "default-src": [NONE],
+        "script-src": scripts,
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "connect-src": [SELF],
+        "base-uri": [NONE],
+        "form-action": [NONE],
+        "frame-ancestors": frame_ancestors(launch),
     }
 
 

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
@@ -81,11 +81,9 @@ def _approval(code: str, level: str, entry: Any) -> Approval:
     return Approval(code, Level(level), scopes.from_json(stored["covers"]))
 
 
-def _time(value: Any) -> datetime:
-    # SQLite gives text back to a cursor that the ORM did not build.
-    if isinstance(value, str):
-        return timezone.make_aware(datetime.fromisoformat(value), timezone.get_default_timezone())
-    return value  # type: ignore[no-any-return]
+def _time(value: datetime) -> datetime:
+    # SQLite keeps UTC without saying so; only the ORM would add the zone.
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def session_of(caller: Caller) -> EmbedSession:

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from tokens import vault
@@ -32,14 +34,18 @@ class TokenField(TextField):
         return value
 
 
-class ExpiryField(TextField):
+@extend_schema_field(OpenApiTypes.STR)
+class ExpiryField(serializers.Field[datetime, Any, str, Any]):
     """`YYYY-MM-DD HH:MM:SS` in UTC, as the SDK says it, or ISO 8601 with Z."""
 
-    def to_internal_value(self, data: Any) -> datetime:  # type: ignore[override]
+    def to_internal_value(self, data: Any) -> datetime:
         try:
-            return vault.parse_expiry(super().to_internal_value(data))
+            return vault.parse_expiry(data if isinstance(data, str) and len(data) <= 30 else "")
         except ValueError:
             raise serializers.ValidationError("must be a UTC time like 2026-04-01 10:15:20") from None
+
+    def to_representation(self, value: datetime) -> str:
+        return value.isoformat()
 
 
 def _hint(longest: int) -> TextField:
@@ -49,7 +55,7 @@ def _hint(longest: int) -> TextField:
 class InputPair(serializers.Serializer[Any]):
     access_token = TokenField()
     refresh_token = TokenField(required=False, allow_null=True)
-    expires_at = ExpiryField(required=False, allow_null=True, max_length=30)
+    expires_at = ExpiryField(required=False, allow_null=True)
 
 
 class InputSession(InputPair):

@@ -31,7 +31,7 @@ class Command(BaseCommand):
             places = "\n".join(f"  {problem}" for problem in error.errors)
             raise CommandError(f"{error.public_message}\n{places}") from None
         for notice in result.notices:
-            self.stderr.write(f"note: {notice}")
+            self.stderr.write(f"note: {notice.path}: {notice.message}")
         what = "unchanged"
         if result.is_new_application:
             what = "registered"
