@@ -114,9 +114,7 @@ class Catalogue:
             return _unknown(text, "This is not written as a scope. It grants nothing and cannot be approved.")
         entry = self._by_code.get(known_form.code)
         if entry is None:
-            return _unknown(
-                text, "This scope is not in the catalogue. It grants nothing and cannot be approved."
-            )
+            return _unknown(text, "This scope is not in the catalogue. It grants nothing and cannot be approved.")
         level = entry.at(known_form.level)
         meaning = entry.meaning
         if not entry.enabled:
@@ -224,9 +222,7 @@ def _level(item: JSONValue, place: str) -> LevelMeaning:
     risk = next((known for known in _RISKS if known == item["risk"]), None)
     if risk is None:
         raise CatalogueInvalid(f"{place}.risk: must be one of {', '.join(_RISKS)}")
-    return LevelMeaning(
-        _text(item["allows"], f"{place}.allows"), risk, _text(item["reason"], f"{place}.reason")
-    )
+    return LevelMeaning(_text(item["allows"], f"{place}.allows"), risk, _text(item["reason"], f"{place}.reason"))
 
 
 def _text(item: JSONValue, place: str) -> str:

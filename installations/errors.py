@@ -72,9 +72,7 @@ class InvalidToken(DomainError):
     code = "invalid_token"
     status = 401
     fault = "portal"
-    public_message = (
-        "Flowlu does not accept this access token. Get a fresh one through the SDK and hand that in."
-    )
+    public_message = "Flowlu does not accept this access token. Get a fresh one through the SDK and hand that in."
 
 
 class TokenStale(DomainError):
@@ -103,9 +101,7 @@ class InvalidSession(DomainError):
     code = "invalid_session"
     status = 401
     fault = "portal"
-    public_message = (
-        "The session is missing, has ended or has expired. Open a new one with POST /api/v1/session."
-    )
+    public_message = "The session is missing, has ended or has expired. Open a new one with POST /api/v1/session."
 
 
 class InsufficientScope(DomainError):
@@ -179,9 +175,7 @@ class FlowluDenied(DomainError):
     code = "flowlu_denied"
     status = 403
     fault = "portal"
-    public_message = (
-        "Flowlu does not let this user do that. Ask an administrator of the portal for the access right."
-    )
+    public_message = "Flowlu does not let this user do that. Ask an administrator of the portal for the access right."
 
 
 class NotFound(DomainError):
@@ -190,9 +184,7 @@ class NotFound(DomainError):
     code = "not_found"
     status = 404
     fault = "portal"
-    public_message = (
-        "There is no such thing, or it is not visible to this user. Check the address and the id."
-    )
+    public_message = "There is no such thing, or it is not visible to this user. Check the address and the id."
 
 
 class UserMismatch(DomainError):
@@ -264,9 +256,7 @@ class FlowluTimeout(DomainError):
     code = "flowlu_timeout"
     status = 504
     fault = "portal"
-    public_message = (
-        "The portal took too long to answer. Check whether the change was made before you send it again."
-    )
+    public_message = "The portal took too long to answer. Check whether the change was made before you send it again."
 
 
 class MethodNotAllowed(DomainError):

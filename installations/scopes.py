@@ -152,9 +152,7 @@ class Coverage:
             raise ValueError("module must be a name of lower-case letters, digits and '_'")
         if self.model != ANY and not _NAME.fullmatch(self.model):
             raise ValueError("model must be '*' or a name of lower-case letters, digits and '_'")
-        if self.actions != ANY and not (
-            self.actions and all(_NAME.fullmatch(action) for action in self.actions)
-        ):
+        if self.actions != ANY and not (self.actions and all(_NAME.fullmatch(action) for action in self.actions)):
             raise ValueError("actions must be '*' or names of lower-case letters, digits and '_'")
 
     def covers(self, call: Call) -> bool:

@@ -1,0 +1,122 @@
+"""The shipped catalogue says what it must, and a damaged file is refused whole."""
+
+import json
+from typing import Any
+
+import pytest
+
+from installations.catalogue import CATALOGUE_FILE, CatalogueInvalid, load, parse_catalogue
+from installations.scopes import Call, parse, smallest_scope
+
+DOCUMENTED = {
+    "users", "user.me", "crm", "crm.accounts", "crm.deals", "products", "fin", "calendar", "task",
+    "knowledgebase", "workspace", "orgchart", "customlists",
+}  # fmt: skip
+ASSUMED = {"st", "agile", "timetracker", "customfields", "telephony", "company"}
+
+
+def test_every_code_that_flowlu_names_is_enabled_and_no_other() -> None:
+    assert set(load().coverage) == DOCUMENTED
+    assert {entry.code for entry in load().entries} == DOCUMENTED | ASSUMED
+    assert all(entry.enabled is entry.documented for entry in load().entries)
+
+
+@pytest.mark.parametrize("code", sorted(ASSUMED))
+def test_an_assumed_code_is_described_and_unknown_to_enforcement(code: str) -> None:
+    assert load().get(code) is None
+    entry = load().described(code)
+    assert entry is not None
+    assert entry.source.startswith("assumption")
+    assert smallest_scope(load(), Call(code, "anything", "list")) is None
+    assert load().describe(f"{code}.full").known is False
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (Call("core", "user", "get"), "user.me.read"),
+        (Call("core", "user", "get", "7"), "users.read"),
+        (Call("crm", "account", "list"), "crm.accounts.read"),
+        (Call("crm", "lead", "create"), "crm.deals.full"),
+        (Call("crm", "emails", "list"), "crm.read"),
+        (Call("task", "tasks", "update", "7"), "task.full"),
+        (Call("fin", "invoice", "delete", "7"), "fin.full"),
+    ],
+)
+def test_smallest_scope_for_a_call(call: Call, expected: str) -> None:
+    assert smallest_scope(load(), call) == parse(expected)
+
+
+def test_a_module_lists_the_models_of_its_parts() -> None:
+    crm, accounts, deals = (load().described(code) for code in ("crm", "crm.accounts", "crm.deals"))
+    assert crm is not None
+    assert accounts is not None
+    assert deals is not None
+    assert {*accounts.models, *deals.models, "emails"} == set(crm.models)
+    assert crm.modules == ("crm",)
+
+
+def test_describe_tells_read_from_full() -> None:
+    read, full = load().describe("users.read"), load().describe(parse("users.full"))
+    assert (read.known, read.risk, full.risk) == (True, "medium", "high")
+    assert read.allows != full.allows
+
+
+@pytest.mark.parametrize("text", ["crm.contacts.read", "tasks.create", "", "read", "x y", "\u202emrc"])
+def test_unknown_scopes_are_described_verbatim(text: str) -> None:
+    described = load().describe(text)
+    assert (described.text, described.title, described.known, described.risk) == (text, text, False, None)
+
+
+def test_version_follows_the_file() -> None:
+    data = CATALOGUE_FILE.read_bytes()
+    assert parse_catalogue(data).version == load().version
+    assert parse_catalogue(data + b"\n").version != load().version
+
+
+def _entry(**changes: Any) -> dict[str, Any]:
+    level = {"allows": "See it.", "risk": "low", "reason": "It is public."}
+    return {
+        "code": "crm",
+        "title": "CRM",
+        "meaning": "Customers.",
+        "read": level,
+        "full": level,
+        "covers": [{"module": "crm", "model": "*", "actions": "*", "own_only": False}],
+        "models": [],
+        "documented": True,
+        "enabled": True,
+        "source": "test",
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("scopes", "place"),
+    [
+        ([], "scopes"),
+        ({}, "scopes"),
+        (["crm"], r"scopes\[0\]"),
+        ([_entry(), _entry()], r"scopes\[1\]\.code: crm is there twice"),
+        ([_entry(code="crm.read")], r"scopes\[0\]\.code"),
+        ([_entry(code="c m")], r"scopes\[0\]\.code"),
+        ([_entry(code=7)], r"scopes\[0\]\.code"),
+        ([_entry(title="")], r"scopes\[0\]\.title"),
+        ([_entry(extra=1)], "extra"),
+        ([_entry(covers=[])], "covers"),
+        ([_entry(covers=[{"module": "crm", "model": "*"}])], r"covers\[0\]"),
+        ([_entry(models="x")], "models"),
+        ([_entry(covers=[{"module": "crm", "model": "lead", "actions": "*"}], models=["account"])], "models"),
+        ([_entry(read={"allows": "x", "risk": "huge", "reason": "x"})], r"read\.risk"),
+        ([_entry(full=None)], "full"),
+        ([_entry(enabled="yes")], "enabled"),
+    ],
+)
+def test_a_damaged_file_names_the_place(scopes: object, place: str) -> None:
+    with pytest.raises(CatalogueInvalid, match=place):
+        parse_catalogue(json.dumps({"schema": 1, "scopes": scopes}).encode())
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"schema": 2, "scopes": [1]}', b'{"schema": 1, "schema": 1}'])
+def test_a_file_of_another_kind_is_refused(data: bytes) -> None:
+    with pytest.raises(CatalogueInvalid):
+        parse_catalogue(data)

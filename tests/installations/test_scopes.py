@@ -1,0 +1,292 @@
+"""The scope algebra: it follows Flowlu's documented merge rules and never grants by accident."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from installations.scopes import (
+    Approval,
+    Call,
+    Coverage,
+    Level,
+    Scope,
+    ScopeSyntaxError,
+    from_json,
+    granting_scope,
+    lower_or_equal,
+    normalise,
+    parse,
+    smallest_scope,
+    swallowed,
+    swallowed_by,
+    to_json,
+)
+
+
+@dataclass(frozen=True)
+class Rules:
+    coverage: Mapping[str, tuple[Coverage, ...]]
+
+
+CRM = (Coverage("crm", "*"),)
+ACCOUNTS = (Coverage("crm", "account"), Coverage("crm", "industry"))
+USERS = (Coverage("core", "user"),)
+OWN = (Coverage("core", "user", ("get",), own_only=True),)
+RULES = Rules({"crm": CRM, "crm.accounts": ACCOUNTS, "users": USERS, "user.me": OWN})
+
+codes = st.sampled_from(["crm", "crm.accounts", "crm.accounts.notes", "crm.deals", "fin", "user.me", "users", "other"])
+levels = st.sampled_from(Level)
+scopes = st.builds(Scope, codes, levels)
+names = st.sampled_from(["crm", "core", "account", "industry", "user", "lead", "get", "list", "update", "delete"])
+calls = st.builds(Call, names, names, names, st.none() | st.just("7"))
+approvals = st.builds(
+    lambda scope, covers: Approval(scope.code, scope.level, covers),
+    scopes,
+    st.sampled_from([CRM, ACCOUNTS, USERS, OWN, ()]),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "level"),
+    [
+        ("crm", "crm", Level.READ),
+        ("crm.read", "crm", Level.READ),
+        ("crm.full", "crm", Level.FULL),
+        ("crm.accounts.full", "crm.accounts", Level.FULL),
+        ("crm.accounts", "crm.accounts", Level.READ),
+        ("user.me", "user.me", Level.READ),
+        ("tasks.create", "tasks.create", Level.READ),
+        ("CRM.read", "CRM", Level.READ),
+        ("crm.Full", "crm.Full", Level.READ),
+    ],
+)
+def test_parse(text: str, code: str, level: Level) -> None:
+    assert parse(text) == Scope(code, level)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "read",
+        "full",
+        ".read",
+        "crm.",
+        "crm..read",
+        ".",
+        " crm",
+        "crm\n",
+        "crm read",
+        "crm\0",
+        "ｃrm",
+        "a" * 201,
+    ],
+)
+def test_what_is_no_scope_is_refused(text: str) -> None:
+    with pytest.raises(ScopeSyntaxError):
+        parse(text)
+
+
+@given(st.text())
+def test_any_text_is_a_scope_or_a_syntax_error(text: str) -> None:
+    try:
+        scope = parse(text)
+    except ScopeSyntaxError:
+        return
+    assert str(scope) in (text, f"{text}.read")
+
+
+@given(scopes)
+def test_a_scope_reads_back_as_written(scope: Scope) -> None:
+    assert parse(str(scope)) == scope
+
+
+def test_levels_are_ordered_by_reach_and_not_by_the_alphabet() -> None:
+    assert Level.READ < Level.FULL
+    assert Level.FULL > Level.READ
+    assert Level.READ <= Level.READ >= Level.READ
+    assert (Level.FULL <= Level.READ) is False
+    assert (Level.READ >= Level.FULL) is False
+    assert max(Level.READ, Level.FULL) is Level.FULL
+    assert sorted(Level) == [Level.READ, Level.FULL]
+
+
+@pytest.mark.parametrize(
+    ("given_scopes", "expected"),
+    [
+        (["crm.read", "crm.full"], {"crm": Level.FULL}),
+        (["crm.full", "crm.read"], {"crm": Level.FULL}),
+        (["crm.read", "crm.accounts.full"], {"crm": Level.READ}),
+        (["crm.full", "crm.accounts.read"], {"crm": Level.FULL}),
+        (["crm.accounts", "crm.deals.full"], {"crm.accounts": Level.READ, "crm.deals": Level.FULL}),
+        (["user.me", "users"], {"user.me": Level.READ, "users": Level.READ}),
+        (["user.me", "user"], {"user": Level.READ}),
+        (["crm", "crmx.accounts"], {"crm": Level.READ, "crmx.accounts": Level.READ}),
+        ([], {}),
+    ],
+)
+def test_normalise(given_scopes: list[str], expected: dict[str, Level]) -> None:
+    assert normalise(parse(text) for text in given_scopes) == expected
+
+
+@given(st.lists(scopes))
+def test_normalise_is_stable_and_free_of_order(given_scopes: list[Scope]) -> None:
+    once = normalise(given_scopes)
+    assert normalise(reversed(given_scopes)) == once
+    assert normalise(Scope(code, level) for code, level in once.items()) == once
+    assert all(swallowed_by(code, once) is None for code in once)
+    assert set(once) | set(swallowed(given_scopes)) == {scope.code for scope in given_scopes}
+
+
+def test_swallowed_names_the_most_general_module() -> None:
+    three = [parse("crm"), parse("crm.accounts"), parse("crm.accounts.notes"), parse("fin")]
+    assert swallowed(three) == {"crm.accounts": "crm", "crm.accounts.notes": "crm"}
+    assert swallowed_by("crm", {"crm"}) is None
+
+
+def test_lower_or_equal_compares_levels_of_one_code() -> None:
+    assert lower_or_equal(parse("crm.read"), parse("crm.full")) is True
+    assert lower_or_equal(parse("crm.full"), parse("crm.full")) is True
+    assert lower_or_equal(parse("crm.full"), parse("crm.read")) is False
+    assert lower_or_equal(parse("crm.accounts.read"), parse("crm.full")) is False
+
+
+@pytest.mark.parametrize(
+    ("action", "level"),
+    [
+        ("list", "read"),
+        ("get", "read"),
+        ("delete", "full"),
+        ("create", "full"),
+        ("listx", "full"),
+        ("get_all", "full"),
+    ],
+)
+def test_only_list_and_get_read(action: str, level: str) -> None:
+    assert Call("crm", "lead", action).level == Level(level)
+
+
+def _approve(text: str, covers: tuple[Coverage, ...] | None = None) -> Approval:
+    scope = parse(text)
+    return Approval(scope.code, scope.level, RULES.coverage[scope.code] if covers is None else covers)
+
+
+@pytest.mark.parametrize(
+    ("approved", "call", "expected"),
+    [
+        (["crm.read"], Call("crm", "lead", "list"), "crm.read"),
+        (["crm.full"], Call("crm", "lead", "list"), "crm.full"),
+        (["crm.read"], Call("crm", "lead", "delete", "7"), None),
+        (["crm.full"], Call("crm", "lead", "delete", "7"), "crm.full"),
+        (["crm.accounts.full"], Call("crm", "account", "update", "7"), "crm.accounts.full"),
+        (["crm.accounts.full"], Call("crm", "lead", "get", "7"), None),
+        (["crm.read", "crm.accounts.full"], Call("crm", "account", "update", "7"), None),
+        (["crm.read", "crm.accounts.full"], Call("crm", "account", "get", "7"), "crm.read"),
+        (["user.me"], Call("core", "user", "get"), "user.me.read"),
+        (["user.me.full"], Call("core", "user", "get", "7"), None),
+        (["user.me.full"], Call("core", "user", "list"), None),
+        (["users"], Call("core", "user", "get"), "users.read"),
+        (["users", "user.me"], Call("core", "user", "get"), "user.me.read"),
+        (["users.read"], Call("core", "user", "update", "7"), None),
+        ([], Call("crm", "lead", "list"), None),
+        (["crm.full"], Call("fin", "invoice", "list"), None),
+    ],
+)
+def test_granting_scope(approved: list[str], call: Call, expected: str | None) -> None:
+    scope = granting_scope([_approve(text) for text in approved], RULES, call)
+    assert (None if scope is None else str(scope)) == expected
+
+
+def test_a_wider_catalogue_does_not_widen_an_approval() -> None:
+    then = _approve("crm.accounts.full", (Coverage("crm", "account"),))
+    assert granting_scope([then], RULES, Call("crm", "industry", "list")) is None
+
+
+def test_a_narrower_catalogue_narrows_an_approval() -> None:
+    now = Rules({"crm": (Coverage("crm", "lead"),)})
+    assert granting_scope([_approve("crm.full")], now, Call("crm", "account", "list")) is None
+    assert granting_scope([_approve("crm.full")], now, Call("crm", "lead", "list")) == parse("crm.full")
+
+
+def test_a_code_that_left_the_catalogue_grants_nothing_and_still_swallows() -> None:
+    now = Rules({"crm.accounts": ACCOUNTS})
+    approved = [_approve("crm.full"), _approve("crm.accounts.full")]
+    assert granting_scope(approved, now, Call("crm", "account", "list")) is None
+
+
+def test_two_rows_of_one_code_do_not_lend_each_other_reach() -> None:
+    wide_read = _approve("crm.read", CRM)
+    narrow_full = _approve("crm.full", (Coverage("crm", "account"),))
+    assert granting_scope([wide_read, narrow_full], RULES, Call("crm", "lead", "delete", "7")) is None
+    assert granting_scope([wide_read, narrow_full], RULES, Call("crm", "lead", "get", "7")) == parse("crm.read")
+
+
+@given(st.lists(approvals, max_size=5), calls)
+def test_whatever_is_granted_is_approved_high_enough_and_covered_twice(
+    given_approvals: list[Approval], call: Call
+) -> None:
+    scope = granting_scope(given_approvals, RULES, call)
+    if scope is None:
+        return
+    effective = normalise(approval.scope for approval in given_approvals)
+    assert call.level <= scope.level <= effective[scope.code]
+    assert any(rule.covers(call) for rule in RULES.coverage[scope.code])
+    assert any(rule.covers(call) for approval in given_approvals if approval.scope == scope for rule in approval.covers)
+
+
+@given(st.lists(approvals, max_size=5), calls)
+def test_the_smallest_scope_would_grant(given_approvals: list[Approval], call: Call) -> None:
+    smallest = smallest_scope(RULES, call)
+    if smallest is None:
+        assert granting_scope(given_approvals, RULES, call) is None
+    else:
+        alone = Approval(smallest.code, smallest.level, RULES.coverage[smallest.code])
+        assert granting_scope([alone], RULES, call) == smallest
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (Call("core", "user", "get"), "user.me.read"),
+        (Call("core", "user", "get", "7"), "users.read"),
+        (Call("core", "user", "list"), "users.read"),
+        (Call("crm", "account", "get", "7"), "crm.accounts.read"),
+        (Call("crm", "account", "delete", "7"), "crm.accounts.full"),
+        (Call("crm", "lead", "create"), "crm.full"),
+        (Call("st", "projects", "list"), None),
+    ],
+)
+def test_smallest_scope(call: Call, expected: str | None) -> None:
+    scope = smallest_scope(RULES, call)
+    assert (None if scope is None else str(scope)) == expected
+
+
+@given(st.lists(st.sampled_from([*CRM, *ACCOUNTS, *USERS, *OWN])))
+def test_coverage_survives_storage(covers: list[Coverage]) -> None:
+    assert from_json(to_json(covers)) == tuple(covers)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        None,
+        {},
+        "*",
+        [None],
+        [{}],
+        [{"module": "crm", "model": "*"}],
+        [{"module": "*", "model": "*", "actions": "*"}],
+        [{"module": "crm", "model": "", "actions": "*"}],
+        [{"module": "crm", "model": "*", "actions": []}],
+        [{"module": "crm", "model": "*", "actions": "get"}],
+        [{"module": "crm", "model": "*", "actions": [1]}],
+        [{"module": "crm", "model": "*", "actions": "*", "own_only": 0}],
+        [{"module": "crm", "model": "*", "actions": "*", "level": "full"}],
+    ],
+)
+def test_damaged_coverage_is_an_error(damaged: object) -> None:
+    with pytest.raises(ValueError, match="covers"):
+        from_json(damaged)
