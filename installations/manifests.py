@@ -222,9 +222,7 @@ class _Check:
 
     def _texts(self, field: str) -> None:
         value = self.document.get(field)
-        if value is not None and not (
-            isinstance(value, list) and all(isinstance(item, str) for item in value)
-        ):
+        if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
             self._error(field, "must be a list of texts")
 
     def _permissions(self) -> tuple[str, ...]:
@@ -262,9 +260,7 @@ class _Check:
                 yield ManifestNotice("duplicate_scope", path, f"the same as permissions[{first_place[text]}]")
             first_place.setdefault(text, index)
             if _invisible(text) or not text.isprintable():
-                yield ManifestNotice(
-                    "odd_characters", path, "contains invisible or direction-changing characters"
-                )
+                yield ManifestNotice("odd_characters", path, "contains invisible or direction-changing characters")
             scope = self._known_scope(text)
             if scope is None:
                 yield ManifestNotice("unknown_scope", path, self.catalogue.describe(text).meaning)

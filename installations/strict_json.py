@@ -44,9 +44,7 @@ def loads(text: str | bytes, *, max_bytes: int, max_depth: int = 32) -> JSONValu
 
 def canonical(value: object) -> bytes:
     """Write a JSON value in the one form that is hashed: sorted names, no space, UTF-8."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def _decoded(text: str | bytes, max_bytes: int) -> str:
@@ -59,13 +57,9 @@ def _decoded(text: str | bytes, max_bytes: int) -> str:
             text = raw.decode("utf-8")
         except UnicodeDecodeError as exc:
             before = raw[: exc.start].decode("utf-8")
-            raise StrictJSONError(
-                "the document is not UTF-8; save it as UTF-8", *_place(before, len(before))
-            ) from None
+            raise StrictJSONError("the document is not UTF-8; save it as UTF-8", *_place(before, len(before))) from None
     if text.startswith("\ufeff"):
-        raise StrictJSONError(
-            "the document starts with a byte order mark; save it as UTF-8 without BOM", 1, 1
-        )
+        raise StrictJSONError("the document starts with a byte order mark; save it as UTF-8 without BOM", 1, 1)
     if lone := _SURROGATE.search(text):
         raise StrictJSONError("half of a surrogate pair is not a character", *_place(text, lone.start()))
     return text
@@ -129,9 +123,7 @@ class _Reader:
         while True:
             at = self.index
             if self._peek() != '"':
-                self._fail(
-                    "a name in double quotes must stand here" + self._trailing_comma_hint("}", bool(result))
-                )
+                self._fail("a name in double quotes must stand here" + self._trailing_comma_hint("}", bool(result)))
             name = self._string()
             if name in result:
                 self._fail(f"the name {name[:60]!r} is there twice", at)

@@ -1,0 +1,121 @@
+"""Strict JSON: agrees with the standard library on good documents and places every fault of a bad one."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from installations.strict_json import MAX_INTEGER, StrictJSONError, canonical, loads
+
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-MAX_INTEGER, MAX_INTEGER)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | text,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(text, inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(values, st.booleans(), st.sampled_from([None, 1]))
+def test_reads_what_the_standard_library_writes(value: object, ascii_only: bool, indent: int | None) -> None:
+    written = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+    assert loads(written, max_bytes=10**6) == value
+    assert loads(written.encode(), max_bytes=10**6) == value
+
+
+@given(values)
+def test_canonical_form_is_stable(value: object) -> None:
+    assert canonical(loads(canonical(value), max_bytes=10**6)) == canonical(value)
+
+
+def test_canonical_form_sorts_names_and_has_no_space() -> None:
+    assert canonical({"b": [1, 2.5, None], "a": "ü"}) == '{"a":"ü","b":[1,2.5,null]}'.encode()
+
+
+@given(st.text(alphabet='{}[]",:\\u0aet1-.+/* \n\0\ud800') | st.text())
+def test_anything_else_is_refused_with_a_place(document: str) -> None:
+    try:
+        loads(document, max_bytes=10**6)
+    except StrictJSONError as error:
+        place = (error.line, error.column)
+    else:
+        json.loads(document)
+        place = (1, 1)
+    assert min(place) >= 1
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_refused(document: bytes) -> None:
+    try:
+        loads(document, max_bytes=10**6)
+    except StrictJSONError:
+        return
+    json.loads(document)
+
+
+@pytest.mark.parametrize(
+    ("document", "message", "line", "column"),
+    [
+        ("", "empty", 1, 1),
+        ('{"a": 1,\n "a": 2}', "'a' is there twice", 2, 2),
+        ('{"a": {"b": 1, "\\u0062": 2}}', "'b' is there twice", 1, 16),
+        ("{\n  // note\n}", "comments are not JSON", 2, 3),
+        ("[1, /* note */ 2]", "comments are not JSON", 1, 5),
+        ("[1,]", "remove the comma", 1, 4),
+        ('{"a": 1,}', "remove the comma", 1, 9),
+        ("{'a': 1}", "double quotes", 1, 2),
+        ("NaN", "NaN", 1, 1),
+        ("[-Infinity]", "NaN", 1, 2),
+        ("[1e999]", "too large", 1, 2),
+        ("[9007199254740992]", "too large", 1, 2),
+        ("9" * 5000, "too large", 1, 1),
+        ('"\\ud800"', "surrogate", 1, 2),
+        ('"\\udc00\\ud800"', "surrogate", 1, 2),
+        ('"\ud800"', "surrogate", 1, 2),
+        ('"\\u0000"', "NUL", 1, 2),
+        ('"\\x"', "escape", 1, 2),
+        ('"\\u12"', "hexadecimal", 1, 2),
+        ('"a\nb"', "line break", 1, 3),
+        ('"abc', "not closed", 1, 5),
+        ("[1 2]", "comma", 1, 4),
+        ('{"a" 1}', "colon", 1, 6),
+        ("1 2", "more text", 1, 3),
+        ("01", "more text", 1, 2),
+        ("\ufeff{}", "byte order mark", 1, 1),
+    ],
+)
+def test_faults_are_placed(document: str, message: str, line: int, column: int) -> None:
+    with pytest.raises(StrictJSONError, match=message) as caught:
+        loads(document, max_bytes=10**6)
+    assert (caught.value.line, caught.value.column) == (line, column)
+
+
+def test_bytes_that_are_not_utf8_are_placed() -> None:
+    with pytest.raises(StrictJSONError, match="UTF-8") as caught:
+        loads(b'{\n"\xc3\xbc\xff"}', max_bytes=100)
+    assert (caught.value.line, caught.value.column) == (2, 3)
+    with pytest.raises(StrictJSONError, match="UTF-8"):
+        loads("{}".encode("utf-16"), max_bytes=100)
+
+
+def test_size_is_counted_in_bytes() -> None:
+    assert loads('"ü"', max_bytes=4) == "ü"
+    with pytest.raises(StrictJSONError, match="larger than 3 bytes"):
+        loads('"ü"', max_bytes=3)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_depth_is_limited_without_recursion(opening: str) -> None:
+    with pytest.raises(StrictJSONError, match="nested deeper than 32"):
+        loads(opening * 100_000, max_bytes=10**6)
+    assert loads("[" * 32 + "]" * 32, max_bytes=100) is not None
+    with pytest.raises(StrictJSONError, match="nested"):
+        loads("[" * 33 + "]" * 33, max_bytes=100)
+
+
+def test_pairs_of_surrogates_are_one_character() -> None:
+    assert loads('"\\ud83d\\ude00"', max_bytes=100) == "\U0001f600"
