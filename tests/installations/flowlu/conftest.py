@@ -1,0 +1,96 @@
+"""A portal on a real socket: it answers with the raw bytes of a test and keeps what it was sent."""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+Script = Callable[[socket.socket], None]
+
+
+class RawPortal:
+    """Listens on loopback. Each request is answered by the script that is set when it arrives."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.script: Script = lambda connection: None
+        self._tls = tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def answer(self, raw: bytes) -> None:
+        """Send these bytes and keep the connection open."""
+        self.script = lambda connection: connection.sendall(raw)
+
+    def answer_json(self, body: bytes, status: str = "200 OK", headers: str = "") -> None:
+        """Send a complete answer with this body."""
+        self.answer(http(body, status, headers))
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with suppress(OSError):
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            with connection:
+                while request := read_request(connection):
+                    self.requests.append(request)
+                    self.script(connection)
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """Read one request with its body; empty when the client has gone."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        part = connection.recv(65536)
+        if not part:
+            return b""
+        request += part
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = next(
+        (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")),
+        0,
+    )
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def http(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
+    """Write a complete answer."""
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+def drip(prefix: bytes, endless: bytes, pause: float) -> Script:
+    """Send the prefix and then a byte at a time until the client has gone."""
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(prefix)
+        with suppress(OSError):
+            while True:
+                connection.sendall(endless)
+                time.sleep(pause)
+
+    return script
+
+
+@pytest.fixture
+def portal() -> Iterator[RawPortal]:
+    raw = RawPortal()
+    yield raw
+    raw.close()
