@@ -41,7 +41,7 @@ class Portal(models.Model):
         permissions: ClassVar = [("lock_portal", "Can lock and unlock portals, applications and users")]
         constraints: ClassVar = [
             models.CheckConstraint(
-                condition=Q(domain__regex=r"^[a-z0-9_.-]+$"), name="installations_portal_domain_is_plain"
+                condition=Q(domain__regex=r"\A[a-z0-9_.-]+\Z"), name="installations_portal_domain_is_plain"
             )
         ]
 
@@ -114,7 +114,7 @@ class Manifest(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["application", "sha256"], name="installations_manifest_content_once"),
             models.CheckConstraint(
-                condition=Q(sha256__regex=r"^[0-9a-f]{64}$"), name="installations_manifest_sha256_is_hex"
+                condition=Q(sha256__regex=r"\A[0-9a-f]{64}\Z"), name="installations_manifest_sha256_is_hex"
             ),
         ]
 
@@ -141,7 +141,7 @@ class PortalUser(models.Model):
                 fields=["portal", "flowlu_user_id"], name="installations_portaluser_once_per_portal"
             ),
             models.CheckConstraint(
-                condition=Q(flowlu_user_id__regex=r"^[0-9]+$"), name="installations_portaluser_id_is_digits"
+                condition=Q(flowlu_user_id__regex=r"\A[0-9]+\Z"), name="installations_portaluser_id_is_digits"
             ),
         ]
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from installations.models import Installation, Portal, PortalUser
 
-HEX_DIGEST = r"^[0-9a-f]{64}$"
+HEX_DIGEST = r"\A[0-9a-f]{64}\Z"
 
 
 class OAuthTokenQuerySet(models.QuerySet["OAuthToken"]):

@@ -297,7 +297,7 @@ class Migration(migrations.Migration):
                 "permissions": [("lock_portal", "Can lock and unlock portals, applications and users")],
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("domain__regex", "^[a-z0-9_.-]+$")),
+                        condition=models.Q(("domain__regex", "\\A[a-z0-9_.-]+\\Z")),
                         name="installations_portal_domain_is_plain",
                     )
                 ],
@@ -416,7 +416,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="manifest",
             constraint=models.CheckConstraint(
-                condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")),
+                condition=models.Q(("sha256__regex", "\\A[0-9a-f]{64}\\Z")),
                 name="installations_manifest_sha256_is_hex",
             ),
         ),
@@ -498,7 +498,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="portaluser",
             constraint=models.CheckConstraint(
-                condition=models.Q(("flowlu_user_id__regex", "^[0-9]+$")),
+                condition=models.Q(("flowlu_user_id__regex", "\\A[0-9]+\\Z")),
                 name="installations_portaluser_id_is_digits",
             ),
         ),

@@ -228,7 +228,7 @@ class Migration(migrations.Migration):
             options={
                 "constraints": [
                     models.CheckConstraint(
-                        condition=models.Q(("token_hash__regex", "^[0-9a-f]{64}$")),
+                        condition=models.Q(("token_hash__regex", "\\A[0-9a-f]{64}\\Z")),
                         name="tokens_embedsession_hash_is_hex",
                     )
                 ],
@@ -424,21 +424,21 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="oauthtoken",
             constraint=models.CheckConstraint(
-                condition=models.Q(("access_fingerprint__regex", "^[0-9a-f]{64}$")),
+                condition=models.Q(("access_fingerprint__regex", "\\A[0-9a-f]{64}\\Z")),
                 name="tokens_oauthtoken_fingerprint_is_hex",
             ),
         ),
         migrations.AddConstraint(
             model_name="revokedfingerprint",
             constraint=models.CheckConstraint(
-                condition=models.Q(("fingerprint__regex", "^[0-9a-f]{64}$")),
+                condition=models.Q(("fingerprint__regex", "\\A[0-9a-f]{64}\\Z")),
                 name="tokens_revokedfingerprint_is_hex",
             ),
         ),
         migrations.AddConstraint(
             model_name="serviceclient",
             constraint=models.CheckConstraint(
-                condition=models.Q(("key_hash__regex", "^[0-9a-f]{64}$")),
+                condition=models.Q(("key_hash__regex", "\\A[0-9a-f]{64}\\Z")),
                 name="tokens_serviceclient_hash_is_hex",
             ),
         ),

@@ -1,0 +1,264 @@
+"""Constraints of the lower app, each broken once, and what rows say of themselves."""
+
+import inspect
+import sys
+from contextlib import contextmanager
+
+import pytest
+from django.apps import apps
+from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
+from django.utils import timezone
+
+from installations.models import (
+    Application,
+    ApprovedPermission,
+    AuditHead,
+    Evidence,
+    Installation,
+    Manifest,
+    Portal,
+    PortalUser,
+    ScopeUsage,
+)
+from installations.scopes import Approval, Level
+from tests import factories
+
+DAY = "2026-04-01"
+
+
+@contextmanager
+def refused(constraint, columns=""):
+    """Expect exactly this constraint to refuse. SQLite names a unique constraint by its columns only."""
+    named = constraint if connection.vendor == "postgresql" or not columns else columns
+    with pytest.raises(IntegrityError, match=named), transaction.atomic():
+        yield
+
+
+@pytest.fixture
+def record(application):
+    return factories.launch(application)
+
+
+@pytest.fixture
+def installation(record):
+    return record.installation
+
+
+def approved(installation, **columns):
+    return ApprovedPermission.objects.create(
+        **{
+            "installation": installation,
+            "code": "crm",
+            "level": "read",
+            "catalogue_entry": {"catalogue": "1", "covers": []},
+            "manifest": installation.manifest,
+            "approved_by": "reviewer",
+            "reason": "For a test.",
+        }
+        | columns
+    )
+
+
+def used(installation, **columns):
+    values = {"code": "crm", "level": "read", "day": DAY, "last_at": timezone.now()}
+    return ScopeUsage.objects.create(installation=installation, **values | columns)
+
+
+@pytest.mark.parametrize(
+    "domain", ["", "ACME.flowlu.com", "acme flowlu", "acme.flowlu.com/", "acme\n", "ácme.flowlu.com"]
+)
+def test_portal_has_a_plain_domain(db, domain):
+    with refused("installations_portal_domain_is_plain"):
+        Portal.objects.create(domain=domain)
+
+
+def test_portal_is_there_once(record):
+    with refused("installations_portal_domain", "installations_portal.domain"):
+        Portal.objects.create(domain="acme.flowlu.com")
+
+
+def test_application_kind_is_known(application):
+    with refused("installations_application_kind_known"):
+        Application.objects.update(kind="secret")
+
+
+def test_application_is_there_once(application):
+    with refused("installations_application_app_id", "installations_application.app_id"):
+        Application.objects.create(app_id=application.app_id, name="Another")
+
+
+def test_manifest_of_one_content_is_there_once(application):
+    with refused("installations_manifest_content_once", "installations_manifest.sha256"):
+        Manifest.objects.create(
+            application=application, version="1.0.0", sha256=application.current_manifest.sha256, document={}
+        )
+
+
+@pytest.mark.parametrize("sha256", ["", "f" * 63, "F" * 64, "g" * 64, "f" * 63 + "\n"])
+def test_manifest_sha256_is_hex(application, sha256):
+    with refused("installations_manifest_sha256_is_hex"):
+        Manifest.objects.create(application=application, version="1.0.0", sha256=sha256, document={})
+
+
+def test_portal_user_is_there_once_per_portal(record):
+    with refused("installations_portaluser_once_per_portal", "installations_portaluser.flowlu_user_id"):
+        PortalUser.objects.create(portal=record.installation.portal, flowlu_user_id="7")
+
+
+def test_same_flowlu_user_id_on_another_portal_is_another_user(record):
+    other = Portal.objects.create(domain="globex.flowlu.com")
+
+    assert PortalUser.objects.create(portal=other, flowlu_user_id="7") != record.portal_user
+
+
+@pytest.mark.parametrize("user_id", ["", "7a", "-7", "7 ", "7\n", "٧"])
+def test_portal_user_id_is_digits(record, user_id):
+    with refused("installations_portaluser_id_is_digits"):
+        PortalUser.objects.create(portal=record.installation.portal, flowlu_user_id=user_id)
+
+
+@pytest.mark.parametrize("status", ["pending_approval", "active", "suspended"])
+def test_one_installation_is_live(installation, status):
+    with refused("installations_installation_one_live", "installations_installation.application_id"):
+        Installation.objects.create(
+            portal=installation.portal,
+            application=installation.application,
+            manifest=installation.manifest,
+            generation=2,
+            status=status,
+        )
+
+
+def test_generation_is_there_once(installation):
+    with refused("installations_installation_generation", "installations_installation.generation"):
+        Installation.objects.create(
+            portal=installation.portal,
+            application=installation.application,
+            manifest=installation.manifest,
+            generation=1,
+            status="uninstalled",
+            uninstalled_at=timezone.now(),
+        )
+
+
+def test_uninstalled_generations_stand_beside_the_live_one(installation):
+    for generation in (2, 3):
+        Installation.objects.create(
+            portal=installation.portal,
+            application=installation.application,
+            manifest=installation.manifest,
+            generation=generation,
+            status="uninstalled",
+            uninstalled_at=timezone.now(),
+        )
+
+    assert Installation.objects.count() == 3
+    assert Installation.objects.live().get() == installation
+
+
+def test_installation_status_is_known(installation):
+    with refused("installations_installation_status_known|installations_installation_uninstalled_has_time"):
+        Installation.objects.update(status="broken")
+
+
+@pytest.mark.parametrize(
+    ("status", "has_time"), [("uninstalled", False), ("pending_approval", True), ("active", True), ("suspended", True)]
+)
+def test_installation_has_a_time_of_uninstallation_iff_uninstalled(installation, status, has_time):
+    with refused("installations_installation_uninstalled_has_time"):
+        Installation.objects.update(status=status, uninstalled_at=timezone.now() if has_time else None)
+
+
+def test_one_approval_of_a_code_is_in_force(installation):
+    approved(installation, level="read")
+
+    with refused("installations_approvedpermission_one_in_force", "installations_approvedpermission.code"):
+        approved(installation, level="full")
+
+
+def test_withdrawn_approvals_stay_beside_the_one_in_force(installation):
+    for _time in range(2):
+        approved(installation, withdrawn_at=timezone.now(), withdrawn_why="Over.")
+    last = approved(installation)
+
+    assert ApprovedPermission.objects.count() == 3
+    assert ApprovedPermission.objects.in_force().get() == last
+
+
+@pytest.mark.parametrize("level", ["", "FULL", "rw"])
+def test_approved_level_is_known(installation, level):
+    with refused("installations_approvedpermission_level_known"):
+        approved(installation, level=level)
+
+
+@pytest.mark.parametrize(("withdrawn", "why"), [(False, "Over."), (True, "")])
+def test_approval_is_withdrawn_with_a_reason_or_not_at_all(installation, withdrawn, why):
+    with refused("installations_approvedpermission_withdrawn_has_reason"):
+        approved(installation, withdrawn_at=timezone.now() if withdrawn else None, withdrawn_why=why)
+
+
+def test_use_of_a_scope_by_a_user_is_one_row_a_day(record):
+    used(record.installation, portal_user=record.portal_user)
+
+    with refused("installations_scopeusage_user_day", "installations_scopeusage.day"):
+        used(record.installation, portal_user=record.portal_user)
+
+
+def test_use_of_a_scope_without_a_user_is_one_row_a_day(installation):
+    used(installation)
+
+    with refused("installations_scopeusage_system_day", "installations_scopeusage.day"):
+        used(installation)
+
+
+def test_chain_has_one_head(db):
+    with refused("installations_audithead_only_one"):
+        AuditHead.objects.create(id=2)
+
+
+def test_history_cannot_be_deleted_with_what_it_is_about(installation):
+    for row in (installation, installation.portal, installation.application, installation.manifest):
+        with pytest.raises(ProtectedError):
+            row.delete()
+
+
+def test_approval_is_read_with_the_copy_of_what_it_covered(application):
+    found = factories.installation(application, approved=["crm.accounts.full"])
+    row = found.approved_permissions.get()
+
+    approval = row.as_approval()
+
+    assert (approval.code, approval.level) == ("crm.accounts", Level.FULL)
+    assert [rule.module for rule in approval.covers] == [entry["module"] for entry in row.catalogue_entry["covers"]]
+    assert isinstance(approval, Approval)
+
+
+def test_rows_name_themselves_by_public_values(record):
+    found = record.installation
+
+    assert str(found) == "com.example.desk on acme.flowlu.com (generation 1)"
+    assert str(found.portal) == "acme.flowlu.com"
+    assert str(found.application) == "Desk (com.example.desk)"
+    assert str(found.manifest) == f"1.0.0 ({found.manifest.sha256[:8]})"
+    assert str(record.portal_user) == "user 7 of acme.flowlu.com"
+    assert str(approved(found)) == "crm.read"
+    assert str(used(found)) == f"crm.read on {DAY}"
+    assert str(Evidence.objects.get()) == f"launch #{Evidence.objects.get().pk}"
+
+
+def test_pending_installations_are_those_that_wait_for_a_decision(application):
+    waiting = factories.installation(application)
+    factories.installation(application, portal="globex.flowlu.com", approved=["crm.accounts.read"])
+
+    assert Installation.objects.pending().get() == waiting
+
+
+def test_every_named_constraint_is_broken_by_a_test():
+    source = inspect.getsource(sys.modules[__name__])
+    names = {
+        constraint.name
+        for model in apps.get_app_config("installations").get_models()
+        for constraint in model._meta.constraints
+    }
+    assert {name for name in names if name not in source} == set()
