@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help run test lint format check-types pytest bench clean
+.PHONY: help run test lint format check-types embed-client pytest clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 run: $(VENV)/.installed ## Start the service and the sandbox portal on SQLite (PORT=8000 SANDBOX_PORT=8001)
 	@DEBUG=1 exec $(BIN)/python manage.py run_with_sandbox
 
-test: lint check-types pytest ## Run every check and test (DATABASE_URL=postgres://… for PostgreSQL)
+test: lint check-types embed-client pytest ## Run every check and test (DATABASE_URL=postgres://… for PostgreSQL)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -40,6 +40,9 @@ check-types: $(VENV)/.installed-dev
 
 pytest: $(VENV)/.installed-dev
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+embed-client:
+	@if command -v node >/dev/null; then node --test tests/embed_client/; else echo "NOT RUN: the embed client's tests need Node 20 or newer"; fi
 
 format: $(VENV)/.installed-dev ## Format the code
 	$(BIN)/ruff format .

@@ -287,5 +287,7 @@ LOGGING: dict[str, Any] = {
         "django": {"handlers": [], "propagate": True, "level": "INFO"},
         # A refused call is an answer, not an event: the access log has it.
         "django.request": {"level": "ERROR"},
+        # Below this it writes paths with their query, which may hold what somebody searched for.
+        "urllib3": {"level": "ERROR"},
     },
 }

@@ -286,7 +286,7 @@ class Evidence(models.Model):
 
     installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="evidence")
     kind = models.CharField(max_length=20, choices=Kind.choices)
-    integration_point = models.CharField(max_length=100, blank=True)
+    integration_point = models.CharField(max_length=200, blank=True)
     observed_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

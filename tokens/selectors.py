@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Case, Count, Q, QuerySet, When
 from django.utils import timezone
 
 from installations import scopes
@@ -77,8 +77,12 @@ def caller_of(session_token: str) -> Caller | None:
 
 
 def _approval(code: str, level: str, entry: Any) -> Approval:
-    stored = json.loads(entry) if isinstance(entry, str | bytes) else entry
-    return Approval(code, Level(level), scopes.from_json(stored["covers"]))
+    try:
+        stored = json.loads(entry) if isinstance(entry, str | bytes) else entry
+        covers = scopes.from_json(stored["covers"])
+    except (ValueError, KeyError, TypeError):
+        covers = ()  # a damaged row grants nothing, and takes no other scope down with it
+    return Approval(code, Level(level), covers)
 
 
 def _time(value: datetime) -> datetime:
@@ -112,6 +116,25 @@ def tokens_to_revoke(
     return found
 
 
+def tokens_with_sessions(tokens: QuerySet[OAuthToken]) -> QuerySet[OAuthToken]:
+    """Return tokens with their people, places and number of open sessions, the live ones first. One statement.
+
+    The sealed columns stay in the database.
+    """
+    return (
+        tokens.select_related("portal_user__portal", "installation__portal", "installation__application")
+        .defer("sealed_access_token", "sealed_refresh_token")
+        .annotate(
+            open_sessions=Count(
+                "sessions", filter=Q(sessions__ended_at__isnull=True, sessions__expires_at__gt=timezone.now())
+            ),
+            is_revoked=Case(When(state=OAuthToken.State.REVOKED, then=1), default=0),
+            has_refresh_token=Q(sealed_refresh_token__isnull=False),
+        )
+        .order_by("is_revoked", "-stored_at", "-pk")
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class RevocationPreview:
     """What a revocation would stop."""
@@ -121,6 +144,10 @@ class RevocationPreview:
     sessions: int
     users: Sequence[PortalUser]
     more_users: int
+
+    @property
+    def users_count(self) -> int:
+        return len(self.users) + self.more_users
 
 
 def preview_revocation(tokens: QuerySet[OAuthToken], *, names: int = 20) -> RevocationPreview:

@@ -391,7 +391,7 @@ class Migration(migrations.Migration):
                         max_length=20,
                     ),
                 ),
-                ("integration_point", models.CharField(blank=True, max_length=100)),
+                ("integration_point", models.CharField(blank=True, max_length=200)),
                 ("observed_at", models.DateTimeField(default=django.utils.timezone.now)),
                 (
                     "installation",

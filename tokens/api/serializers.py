@@ -62,8 +62,8 @@ class InputSession(InputPair):
     portal = TextField(max_length=300, allow_blank=True, help_text="The portal's domain: acme.flowlu.com")
     app_id = TextField(max_length=200, help_text="The manifest's appId")
     app_version = _hint(50)
-    integration_point = _hint(100)
-    language = _hint(20)
+    integration_point = _hint(200)
+    language = _hint(35)
 
 
 class InputQuestion(serializers.Serializer[Any]):
