@@ -37,7 +37,7 @@ def store_pair_locked(
 
     A row that already holds this access token is taken; else the session's own lineage is replaced in place, when no
     other open session lives on it (another session must not gain a token that it never presented); else a new row
-    is made, and beyond ten live ones the oldest becomes stale and is wiped.
+    is made. Beyond ten active ones, also by one that comes back, the oldest becomes stale and is wiped.
     """
     digests = vault.digests_of(pair.access_token)
     mine = OAuthToken.objects.live().filter(installation=installation, portal_user=portal_user)
@@ -45,8 +45,9 @@ def store_pair_locked(
     is_new = False
     if row is None and own is not None and not _others_live_on(own):
         row = own.oauth_token
-    if row is None:
+    if row is None or row.state != OAuthToken.State.ACTIVE:
         _make_room(installation, portal_user)
+    if row is None:
         row = OAuthToken(installation=installation, portal_user=portal_user, generation=0)
         is_new = True
     row.generation += 1
