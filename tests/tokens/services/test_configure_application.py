@@ -1,0 +1,109 @@
+"""Configuring an application: what it keeps and where it may be used; switching off wipes at once."""
+
+import pytest
+
+from installations.errors import InvalidRequest, NotPermitted, ReasonRequired
+from installations.models import Application, Installation
+from tests import factories
+from tests.unchanged import last_event, nothing_changes
+from tokens.models import OAuthToken
+from tokens.services.revocation import configure_application
+
+ACTOR = factories.superactor()
+
+
+def configure(application, stores=False, portals=(), actor=ACTOR, reason="For a test."):
+    return configure_application(
+        application_id=application.pk,
+        stores_refresh_tokens=stores,
+        allowed_portals=portals,
+        actor=actor,
+        reason=reason,
+    )
+
+
+@pytest.fixture
+def kept(application):
+    """A stored pair with its refresh token, in an application that keeps them."""
+    Application.objects.update(stores_refresh_tokens=True)
+    record = factories.launch(application)
+    Installation.objects.update(status="active")
+    installation = Installation.objects.get(pk=record.installation.pk)
+    return factories.token(installation, record.portal_user, refresh_token="a-refresh-token")
+
+
+def test_both_settings_are_changed_and_recorded(application, reviewer, reviewing):
+    assert configure(application, True, ["acme.flowlu.com"], reviewing, "Agreed.") is True
+
+    application.refresh_from_db()
+    event = last_event()
+    assert (application.stores_refresh_tokens, application.allowed_portals) == (True, ["acme.flowlu.com"])
+    assert (event.verb, event.target_kind) == ("application.configured", "application")
+    assert (event.target_id, event.reason, event.actor_id) == ("com.example.desk", "Agreed.", str(reviewer.pk))
+    assert event.details == {
+        "before": {"stores_refresh_tokens": False, "allowed_portals": []},
+        "after": {"stores_refresh_tokens": True, "allowed_portals": ["acme.flowlu.com"]},
+        "refresh_tokens_wiped": 0,
+    }
+
+
+def test_same_settings_again_change_nothing(application):
+    configure(application, True, ["acme.flowlu.com", "globex.flowlu.com"])
+
+    with nothing_changes():
+        assert configure(application, True, ["GLOBEX.flowlu.com", "acme.flowlu.com", "acme.flowlu.com"]) is False
+
+
+def test_portals_are_kept_normalised_and_in_order(application):
+    configure(application, portals=["Globex.flowlu.com", "acme.flowlu.com"])
+
+    application.refresh_from_db()
+    assert application.allowed_portals == ["acme.flowlu.com", "globex.flowlu.com"]
+
+
+def test_switching_off_wipes_the_refresh_tokens_that_are_stored(application, kept):
+    configure(application, False)
+
+    kept.refresh_from_db()
+    assert kept.sealed_refresh_token is None
+    assert (kept.state, kept.sealed_access_token is not None) == ("active", True)
+    assert last_event().details["refresh_tokens_wiped"] == 1
+
+
+def test_switching_off_leaves_other_applications(application, kept):
+    other = factories.application("com.example.other")
+
+    configure(other, True)
+    configure(other, False)
+
+    kept.refresh_from_db()
+    assert kept.sealed_refresh_token is not None
+
+
+def test_changing_portals_wipes_nothing(application, kept):
+    configure(application, True, ["acme.flowlu.com"])
+
+    assert OAuthToken.objects.get().sealed_refresh_token is not None
+
+
+def test_every_name_that_is_no_portal_is_named(application):
+    with nothing_changes(), pytest.raises(InvalidRequest) as caught:
+        configure(application, portals=["acme.flowlu.com", "evil.example", "acme.flowlu.com.evil.example", " "])
+
+    assert set(caught.value.fields) == {"evil.example", "acme.flowlu.com.evil.example", " "}
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 1001])
+def test_reason_is_required(application, reason):
+    with nothing_changes(), pytest.raises(ReasonRequired):
+        configure(application, True, reason=reason)
+
+
+def test_actor_without_the_permission_is_refused(application, unpermitted):
+    with nothing_changes(), pytest.raises(NotPermitted):
+        configure(application, True, actor=unpermitted)
+
+
+def test_responder_may_not_configure(application, responding):
+    with nothing_changes(), pytest.raises(NotPermitted):
+        configure(application, True, actor=responding)

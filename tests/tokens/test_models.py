@@ -1,0 +1,269 @@
+"""Constraints of the upper app, each broken once, and that no row says more of itself than its number."""
+
+import inspect
+import sys
+import uuid
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.apps import apps
+from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
+from django.utils import timezone
+
+from tests import factories
+from tokens.models import (
+    ApiKey,
+    EmbedSession,
+    OAuthToken,
+    Purpose,
+    RefreshAttempt,
+    Revocation,
+    RevokedFingerprint,
+    ServiceClient,
+)
+
+DIGEST = "0123456789abcdef" * 4
+NOT_HEX = ["", "f" * 63, "F" * 64, "g" * 64, "f" * 63 + "\n"]
+
+
+@contextmanager
+def refused(constraint, columns=""):
+    """Expect exactly this constraint to refuse. SQLite names a unique constraint by its columns only."""
+    named = constraint if connection.vendor == "postgresql" or not columns else columns
+    with pytest.raises(IntegrityError, match=named), transaction.atomic():
+        yield
+
+
+@pytest.fixture
+def record(application):
+    return factories.launch(application)
+
+
+@pytest.fixture
+def token(record):
+    return factories.token(record.installation, record.portal_user)
+
+
+@pytest.fixture
+def revocation(record):
+    return Revocation.objects.create(
+        scope="installation", installation=record.installation, actor_name="x", reason="x", tokens_cut=0
+    )
+
+
+def wiped(ledger_row, **columns):
+    tombstone = {
+        "state": "revoked",
+        "sealed_access_token": None,
+        "sealed_refresh_token": None,
+        "revoked_at": timezone.now(),
+        "revocation": ledger_row,
+    }
+    return tombstone | columns
+
+
+def api_key(record, **columns):
+    values = {"installation": record.installation, "label": "Nightly", "sealed_key": b"sealed", "fingerprint": DIGEST}
+    return ApiKey.objects.create(**values | columns)
+
+
+def test_one_row_of_a_token_is_live(token):
+    with refused("tokens_oauthtoken_one_live", "tokens_oauthtoken.access_fingerprint"):
+        OAuthToken.objects.create(
+            installation=token.installation,
+            portal_user=token.portal_user,
+            access_fingerprint=token.access_fingerprint,
+            sealed_access_token=b"sealed",
+        )
+
+
+def test_tombstones_of_a_token_stand_beside_the_live_one(token, revocation):
+    for _time in range(2):
+        OAuthToken.objects.create(
+            installation=token.installation,
+            portal_user=token.portal_user,
+            access_fingerprint=token.access_fingerprint,
+            **wiped(revocation),
+        )
+
+    assert OAuthToken.objects.live().get() == token
+
+
+def test_row_is_there_once_by_its_uuid(token):
+    with refused("tokens_oauthtoken_uuid", "tokens_oauthtoken.uuid"):
+        OAuthToken.objects.create(
+            uuid=token.uuid,
+            installation=token.installation,
+            portal_user=token.portal_user,
+            access_fingerprint=DIGEST,
+            sealed_access_token=b"sealed",
+        )
+
+
+def test_token_state_is_known(token):
+    with refused("tokens_oauthtoken_state_known"):
+        OAuthToken.objects.update(state="broken")
+
+
+def test_active_token_has_its_secret(token):
+    with refused("tokens_oauthtoken_active_has_secret"):
+        OAuthToken.objects.update(sealed_access_token=None)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"sealed_access_token": b"sealed"},
+        {"sealed_refresh_token": b"sealed"},
+        {"revoked_at": None},
+        {"revocation": None},
+    ],
+    ids=["access", "refresh", "no-time", "no-ledger-row"],
+)
+def test_revoked_token_is_wiped_with_time_and_ledger_row(token, revocation, left):
+    with refused("tokens_oauthtoken_revoked_is_wiped"):
+        OAuthToken.objects.update(**wiped(revocation, **left))
+
+
+@pytest.mark.parametrize("state", ["active", "stale"])
+def test_only_a_revoked_token_has_a_time_of_revocation(token, state):
+    with refused("tokens_oauthtoken_only_revoked_has_time"):
+        OAuthToken.objects.update(state=state, revoked_at=timezone.now())
+
+
+@pytest.mark.parametrize("fingerprint", NOT_HEX)
+def test_token_fingerprint_is_hex(token, fingerprint):
+    with refused("tokens_oauthtoken_fingerprint_is_hex"):
+        OAuthToken.objects.update(access_fingerprint=fingerprint)
+
+
+def test_one_row_of_an_api_key_is_live(record):
+    api_key(record)
+
+    with refused("tokens_apikey_one_live", "tokens_apikey.fingerprint"):
+        api_key(record)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"sealed_key": None},
+        {"revoked_at": "2026-04-01T00:00:00Z"},
+        {"state": "revoked"},
+        {"state": "revoked", "revoked_at": "2026-04-01T00:00:00Z"},
+        {"state": "revoked", "sealed_key": None},
+        {"state": "broken"},
+    ],
+)
+def test_api_key_is_wiped_with_its_time_iff_revoked(record, columns):
+    with refused("tokens_apikey_wiped_iff_revoked"):
+        api_key(record, **columns)
+
+
+@pytest.mark.parametrize("token_hash", NOT_HEX)
+def test_session_hash_is_hex(token, token_hash):
+    with refused("tokens_embedsession_hash_is_hex"):
+        EmbedSession.objects.create(token_hash=token_hash, oauth_token=token, expires_at=timezone.now())
+
+
+def test_session_hash_is_there_once(token):
+    EmbedSession.objects.create(token_hash=DIGEST, oauth_token=token, expires_at=timezone.now())
+
+    with refused("tokens_embedsession_token_hash", "tokens_embedsession.token_hash"):
+        EmbedSession.objects.create(token_hash=DIGEST, oauth_token=token, expires_at=timezone.now())
+
+
+def test_one_refresh_of_a_pair_is_under_way(token):
+    RefreshAttempt.objects.create(oauth_token=token, generation=1)
+
+    with refused("tokens_refreshattempt_one_at_a_time", "tokens_refreshattempt.generation"):
+        RefreshAttempt.objects.create(oauth_token=token, generation=1)
+
+
+@pytest.mark.parametrize(("outcome", "has_time"), [("started", True), ("fresh", False), ("unknown", False)])
+def test_refresh_has_a_time_of_its_end_iff_it_ended(token, outcome, has_time):
+    with refused("tokens_refreshattempt_finished_has_time"):
+        RefreshAttempt.objects.create(
+            oauth_token=token, generation=1, outcome=outcome, finished_at=timezone.now() if has_time else None
+        )
+
+
+@pytest.mark.parametrize("fingerprint", NOT_HEX)
+def test_denied_fingerprint_is_hex(revocation, fingerprint):
+    with refused("tokens_revokedfingerprint_is_hex"):
+        RevokedFingerprint.objects.create(fingerprint=fingerprint, revocation=revocation)
+
+
+def test_fingerprint_is_denied_once(revocation):
+    RevokedFingerprint.objects.create(fingerprint=DIGEST, revocation=revocation)
+
+    with refused("tokens_revokedfingerprint_fingerprint", "tokens_revokedfingerprint.fingerprint"):
+        RevokedFingerprint.objects.create(fingerprint=DIGEST, revocation=revocation)
+
+
+@pytest.mark.parametrize("key_hash", NOT_HEX)
+def test_service_client_hash_is_hex(db, key_hash):
+    with refused("tokens_serviceclient_hash_is_hex"):
+        ServiceClient.objects.create(name="jobs", key_hash=key_hash)
+
+
+def test_purpose_is_there_once_and_off_at_first(db):
+    assert Purpose.objects.create(code="sync", acts_as="user").enabled is False
+
+    with refused("tokens_purpose_code", "tokens_purpose.code"):
+        Purpose.objects.create(code="sync", acts_as="user")
+
+
+def test_history_cannot_be_deleted_with_what_it_is_about(token, revocation):
+    EmbedSession.objects.create(token_hash=DIGEST, oauth_token=token, expires_at=timezone.now())
+    RevokedFingerprint.objects.create(fingerprint=DIGEST, revocation=revocation)
+
+    for row in (token, token.portal_user, token.installation, revocation):
+        with pytest.raises(ProtectedError):
+            row.delete()
+
+
+def test_open_sessions_are_neither_ended_nor_past_their_longest_life(token):
+    later, before = timezone.now() + timedelta(hours=1), timezone.now() - timedelta(seconds=1)
+    hashes = (character * 64 for character in "abc")
+    here = EmbedSession.objects.create(token_hash=next(hashes), oauth_token=token, expires_at=later)
+    EmbedSession.objects.create(token_hash=next(hashes), oauth_token=token, expires_at=before)
+    EmbedSession.objects.create(token_hash=next(hashes), oauth_token=token, expires_at=later, ended_at=before)
+
+    assert EmbedSession.objects.open().get() == here
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        (OAuthToken(pk=1, access_fingerprint=DIGEST, sealed_access_token=b"secret"), "token #1"),
+        (ApiKey(pk=1, label="secret", fingerprint=DIGEST, sealed_key=b"secret"), "API key #1"),
+        (EmbedSession(pk=1, token_hash=DIGEST), "session #1"),
+        (RefreshAttempt(pk=1), "refresh attempt #1"),
+        (Revocation(pk=1, reason="secret"), "revocation #1"),
+        (RevokedFingerprint(pk=1, fingerprint=DIGEST), "revoked fingerprint #1"),
+        (Purpose(code="sync", description="secret"), "sync"),
+        (ServiceClient(name="jobs", key_hash=DIGEST), "jobs"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+def test_row_says_no_more_of_itself_than_number_or_public_name(row, text):
+    assert str(row) == text
+    assert repr(row) == f"<{type(row).__name__}: {text}>"
+
+
+def test_uuid_of_a_row_is_its_own_and_random():
+    assert OAuthToken().uuid != OAuthToken().uuid
+    assert isinstance(OAuthToken().uuid, uuid.UUID)
+
+
+def test_every_named_constraint_is_broken_by_a_test():
+    source = inspect.getsource(sys.modules[__name__])
+    names = {
+        constraint.name
+        for model in apps.get_app_config("tokens").get_models()
+        for constraint in model._meta.constraints
+    }
+    assert {name for name in names if f'refused("{name}"' not in source} == set()
