@@ -13,7 +13,7 @@ class Frontend:
         self.api = api
         self.sandbox = sandbox
         self.portal = portal
-        self.user_id = user_id or sandbox.state.user_ids(portal)[1]
+        self.user_id = user_id or "2"  # the sales person of each portal
         self.session_token = ""
         self.pair = sandbox.state.issue_tokens(portal, self.user_id)
 
@@ -27,7 +27,7 @@ class Frontend:
             "app_id": "com.example.desk",
             "app_version": "1.0.0",
             "access_token": self.pair.access_token,
-            "expires_at": self.pair.expires_at,
+            "expires_at": self.pair.expires_at_text,
         } | changes
         response = self.api.post("/api/v1/session", body, format="json")
         if response.status_code == 201:
@@ -59,7 +59,9 @@ class Frontend:
         self.pair = self.sandbox.state.refresh(self.pair.refresh_token)
 
     def hand_over(self) -> Any:
-        return self.put("session/token", {"access_token": self.pair.access_token, "expires_at": self.pair.expires_at})
+        return self.put(
+            "session/token", {"access_token": self.pair.access_token, "expires_at": self.pair.expires_at_text}
+        )
 
     @property
     def headers(self) -> dict[str, str]:
