@@ -24,14 +24,15 @@ class LockCommand(OperatorCommand):
     def target(self, options: dict[str, Any]) -> Lockable:
         """Return the row that the options name; raises CommandError when they name none or two things."""
         portal, app, user = options["portal"], options["app"], options["user"]
-        if user and (app or not portal):
+        # Asked for None: an empty option, as from an unset shell variable, must not widen what is locked.
+        if user is not None and (app is not None or portal is None):
             raise CommandError("--user goes with --portal, and not with --app: a user is locked on the whole portal.")
-        if user:
+        if user is not None:
             return find_portal_user(portal, user)
-        if portal and app:
+        if portal is not None and app is not None:
             return find_installation(portal, app)
-        if portal:
+        if portal is not None:
             return find_portal(portal)
-        if app:
+        if app is not None:
             return find_application(app)
         raise CommandError("Name what to act on: --portal P, --app A, both, or --portal P --user ID.")

@@ -28,6 +28,8 @@ class Command(OperatorCommand):
 
     def act(self, actor: Actor, options: dict[str, Any]) -> str:
         installation = find_installation(options["portal"], options["app"])
-        user = find_portal_user(options["portal"], options["user"]) if options["user"] else None
+        # An empty --user, as from an unset shell variable, must not mean everybody.
+        named = options["user"] is not None
+        user = find_portal_user(options["portal"], options["user"]) if named else None
         result = revoke_tokens(installation_id=installation.pk, portal_user=user, actor=actor, reason=options["reason"])
         return f"{installation}: {plural(result.tokens_cut, 'token', 'tokens')} revoked"
