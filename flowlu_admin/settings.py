@@ -254,7 +254,16 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Current-user API",
+    "DESCRIPTION": (
+        "Call Flowlu as the user whose access token opened the session. Open a session with the tokens of the JS SDK, "
+        "keep `session_token` in memory and send it as `X-Session-Token`. No cookie is set or read.\n\n"
+        "A call is checked in this order and the first failure answers: `invalid_session`, `invalid_request`, "
+        "`token_revoked`, `user_locked`, `installation_locked`, `installation_suspended`, `insufficient_scope`, "
+        "405 (a write needs POST), `token_stale`. On `token_stale` refresh through the SDK, `PUT` the new pair to "
+        "`/api/v1/session/token` and try once more."
+    ),
     "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
