@@ -173,6 +173,9 @@ WHITENOISE_MAX_AGE = 300
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+# Safe to believe: TrustedProxyMiddleware drops the header unless a trusted proxy sent it. Without it no answer behind
+# a proxy would carry Strict-Transport-Security.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = False  # TLS ends at the proxy, which redirects; the checks insist on https in PUBLIC_URL
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = False
