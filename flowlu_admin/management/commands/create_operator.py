@@ -31,6 +31,7 @@ class Command(BaseCommand):
         )
         password = sys.stdin.readline().rstrip("\r\n")
         try:
+            user.clean()  # sign-in normalises the name, so what is stored must be normalised too
             user.clean_fields(exclude=["password"])
             validate_password(password, user)
         except ValidationError as error:
