@@ -1,0 +1,161 @@
+"""System checks: each finding by its id, none when all is well, and Django runs them."""
+
+import base64
+
+import pytest
+from django.core.checks import Tags, run_checks
+from django.core.exceptions import ImproperlyConfigured
+
+from flowlu_admin.checks import check_settings
+
+
+def key(start):
+    return base64.b64encode(bytes(range(start, start + 32))).decode()
+
+
+@pytest.fixture
+def production(settings):
+    """Settings of a production service that are all well."""
+    settings.DEBUG = False
+    settings.SECRET_KEY = "abcdefghij" * 6
+    settings.TOKEN_KEYS = f"k2:{key(0)},k1:{key(32)}"
+    settings.FINGERPRINT_KEY = key(64)
+    settings.AUDIT_KEY = key(96)
+    settings.ALLOWED_HOSTS = ["console.example.com"]
+    settings.PUBLIC_URL = "https://console.example.com"
+    settings.FLOWLU_PORTAL_URL = "https://{portal}"
+    settings.FLOWLU_SDK_URL = ""
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = settings.SESSION_COOKIE_HTTPONLY = True
+    settings.HANDSHAKE_RATE, settings.CALL_RATE = "120/m", "0"
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8", "::1", "unix"]
+    settings.FLOWLU_PORTAL_SUFFIXES = [".flowlu.com"]
+    settings.EMBED_SESSION_IDLE, settings.EMBED_SESSION_MAX = 1800, 28800
+    return settings
+
+
+@pytest.fixture
+def development(production):
+    production.DEBUG = True
+    production.ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", "console.localhost"]
+    production.PUBLIC_URL = "http://127.0.0.1:8000"
+    production.SESSION_COOKIE_SECURE = production.CSRF_COOKIE_SECURE = False
+    return production
+
+
+def findings():
+    return [message.id.removeprefix("flowlu_admin.") for message in check_settings()]
+
+
+def test_production_that_is_well_has_no_finding(production):
+    assert findings() == []
+
+
+def test_development_on_this_machine_has_no_finding(development):
+    assert findings() == []
+
+
+CASES = {
+    "no-secret-key": ({"SECRET_KEY": ""}, ["E001"]),
+    "no-token-keys": ({"TOKEN_KEYS": ""}, ["E001"]),
+    "no-fingerprint-key": ({"FINGERPRINT_KEY": ""}, ["E001"]),
+    "no-audit-key": ({"AUDIT_KEY": ""}, ["E001"]),
+    "nothing-set": (dict.fromkeys(("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY"), ""), ["E001"] * 4),
+    "short-secret-key": ({"SECRET_KEY": "abcdefghij" * 4 + "x" * 9}, ["E002"]),
+    "monotonous-secret-key": ({"SECRET_KEY": "abcd" * 20}, ["E002"]),
+    "generated-secret-key": ({"SECRET_KEY": "django-insecure-" + "abcdefghij" * 6}, ["E002"]),
+    "token-key-not-base64": ({"TOKEN_KEYS": "k1:no"}, ["E003"]),
+    "token-key-of-zeros": ({"TOKEN_KEYS": "k1:" + base64.b64encode(bytes(32)).decode()}, ["E003"]),
+    "token-key-twice": ({"TOKEN_KEYS": f"k2:{key(0)},k1:{key(0)}"}, ["E003"]),
+    "short-audit-key": ({"AUDIT_KEY": base64.b64encode(bytes(range(16))).decode()}, ["E003"]),
+    "fingerprint-key-is-a-token-key": ({"FINGERPRINT_KEY": key(0)}, ["E004"]),
+    "audit-key-is-an-old-token-key": ({"AUDIT_KEY": f"a:{key(32)}"}, ["E004"]),
+    "audit-key-is-the-fingerprint-key": ({"AUDIT_KEY": key(64)}, ["E004"]),
+    "secret-key-is-a-token-key": ({"SECRET_KEY": key(32) + "abcdefghij"}, ["E004"]),
+    "secret-key-is-the-audit-key": ({"SECRET_KEY": key(96) + "abcdefghij"}, ["E004"]),
+    "no-host": ({"ALLOWED_HOSTS": []}, ["E006"]),
+    "any-host": ({"ALLOWED_HOSTS": ["console.example.com", "*"]}, ["E006"]),
+    "public-address-in-clear": ({"PUBLIC_URL": "http://console.example.com"}, ["E007"]),
+    "portal-address-in-clear": ({"FLOWLU_PORTAL_URL": "http://{portal}"}, ["E007"]),
+    "sdk-address-in-clear": ({"FLOWLU_SDK_URL": "http://cdn.example.com/sdk.js"}, ["E007"]),
+    "address-without-a-scheme": ({"PUBLIC_URL": "console.example.com"}, ["E007"]),
+    "session-cookie-in-clear": ({"SESSION_COOKIE_SECURE": False}, ["E008"]),
+    "csrf-cookie-in-clear": ({"CSRF_COOKIE_SECURE": False}, ["E008"]),
+    "session-cookie-for-scripts": ({"SESSION_COOKIE_HTTPONLY": False}, ["E008"]),
+    "misspelt-handshake-rate": ({"HANDSHAKE_RATE": "120"}, ["E009"]),
+    "misspelt-call-rate": ({"CALL_RATE": "off"}, ["E009"]),
+    "rate-of-nothing": ({"CALL_RATE": "0/m"}, ["E009"]),
+    "misspelt-proxy": ({"TRUSTED_PROXIES": ["10.0.0.0/8", "proxy"]}, ["E010"]),
+    "suffix-without-a-dot": ({"FLOWLU_PORTAL_SUFFIXES": ["flowlu.com"]}, ["E011"]),
+    "suffix-of-a-whole-top-level": ({"FLOWLU_PORTAL_SUFFIXES": [".com"]}, ["E011"]),
+    "suffix-in-capitals": ({"FLOWLU_PORTAL_SUFFIXES": [".Flowlu.com"]}, ["E011"]),
+    "suffix-outside-ascii": ({"FLOWLU_PORTAL_SUFFIXES": [".flowlü.com"]}, ["E011"]),
+    "idle-longer-than-life": ({"EMBED_SESSION_IDLE": 28801}, ["E012"]),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES.keys())
+def test_finding_has_its_id(production, changes, expected):
+    for name, value in changes.items():
+        setattr(production, name, value)
+
+    assert findings() == expected
+
+
+@pytest.mark.parametrize("host", ["console.example.com", "*", ".example.com", "10.0.0.5", "0.0.0.0"])
+def test_debug_on_a_reachable_name_is_a_finding(development, host):
+    development.ALLOWED_HOSTS = ["localhost", host]
+
+    assert findings() == ["E005"]
+
+
+def test_every_id_is_in_the_table():
+    covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005"}
+
+    assert covered == {f"E{number:03}" for number in range(1, 13)}
+
+
+@pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES.keys())
+def test_finding_says_what_is_wrong_and_shows_no_secret(production, changes, expected):
+    for name, value in changes.items():
+        setattr(production, name, value)
+
+    text = "".join(str(message) for message in check_settings())
+
+    assert text != ""
+    shown = [key(start) for start in (0, 32, 64, 96)] + ["abcdefghijabcdefghij", "abcdabcdabcd"]
+    assert [secret for secret in shown if secret in text] == []
+
+
+def test_all_findings_come_at_once(production):
+    production.SECRET_KEY = ""
+    production.ALLOWED_HOSTS = []
+    production.CALL_RATE = "off"
+
+    assert findings() == ["E001", "E006", "E009"]
+
+
+def test_secret_key_that_django_itself_refuses_is_a_finding(production, monkeypatch):
+    from django.conf import settings
+
+    class Refusing:
+        def __getattr__(self, name):
+            if name == "SECRET_KEY":
+                raise ImproperlyConfigured("The SECRET_KEY setting must not be empty.")
+            return getattr(settings, name)
+
+    monkeypatch.setattr("flowlu_admin.checks.settings", Refusing())
+
+    assert findings() == ["E001"]
+
+
+def test_django_runs_the_checks(production):
+    production.AUDIT_KEY = ""
+
+    assert "flowlu_admin.E001" in {message.id for message in run_checks()}
+    assert "flowlu_admin.E001" in {message.id for message in run_checks(tags=[Tags.security])}
+
+
+@pytest.mark.django_db
+def test_no_check_asks_the_database(production, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        check_settings()
