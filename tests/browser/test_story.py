@@ -1,0 +1,187 @@
+"""The main job, as a portal user and an operator live it in two browsers: launch, approve, go stale, revoke, lock."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Stack
+
+pytestmark = pytest.mark.browser
+
+PENDING = "has yet to approve access to CRM accounts"
+
+
+def sign_in(page: Any, stack: Stack) -> None:
+    page.goto(f"{stack.service}/admin/")
+    page.fill("input[name=login]", "operator")
+    page.fill("input[name=password]", stack.password)
+    page.click("button[type=submit]")
+    page.wait_for_url(f"{stack.service}/admin/")
+
+
+def open_installation(page: Any, stack: Stack, portal: str) -> None:
+    page.goto(f"{stack.service}/admin/installations/installation/?q={portal}")
+    page.click("#result_list tbody th a")
+    page.wait_for_url(re.compile(r"/change/"))
+
+
+def act(page: Any, link: str, reason: str) -> None:
+    """Follow the act's link, give the reason and confirm."""
+    page.click(f"#content a[href$='/{link}/']")
+    page.fill("textarea[name=reason]", reason)
+    page.click("#content form button[type=submit]")
+    page.wait_for_url(re.compile(r"/change/"))
+
+
+def open_application(page: Any, stack: Stack, portal: str, user: str, launch: str = "post") -> Any:
+    page.goto(f"{stack.portal}/open/{portal}/{user}?launch={launch}&language=en")
+    return page.frame_locator("iframe")
+
+
+def expect(locator: Any) -> Any:
+    from playwright.sync_api import expect as playwright_expect
+
+    return playwright_expect(locator)
+
+
+def test_the_story(stack: Stack, open_page: Any, complaints: list[str]) -> None:
+    user, operator = open_page(), open_page()
+
+    # when a person opens the application for the first time
+    frame = open_application(user, stack, "acme.flowlu.com", "2")
+    # then it says who they are and that an operator has yet to approve, and makes no call that would be refused
+    expect(frame.locator("#user-name")).to_have_text("José Núñez")
+    expect(frame.locator("#accounts")).to_contain_text(PENDING)
+
+    # when the operator finds the pending installation and approves a scope with a reason
+    sign_in(operator, stack)
+    expect(operator.locator("#content")).to_contain_text("1 installation waits for approval")
+    open_installation(operator, stack, "acme")
+    expect(operator.locator("#content")).to_contain_text("pending approval")
+    operator.click("#content a[href$='/approve/']")
+    operator.check("input[value='crm.accounts.read']")
+    operator.fill("textarea[name=reason]", "Needed for the account list.")
+    operator.click("#content form button[type=submit]")
+    operator.wait_for_url(re.compile(r"/change/"))
+    expect(operator.locator("#content")).to_contain_text("1 of 8 approved")
+    # then the next look works
+    frame.locator("#accounts-check").click()
+    expect(frame.locator("#accounts-rows tr").first).to_contain_text("Organisation")
+
+    # when the token goes stale, then the page refreshes through the SDK, hands over and goes on
+    user.get_by_role("button", name="Expire the access token").click()
+    with user.expect_response(re.compile(r"/api/v1/session/token$")) as handed_over:
+        frame.locator("#accounts-next").click()
+    assert handed_over.value.status == 204
+    expect(frame.locator("#accounts-range")).to_contain_text("to")
+    expect(frame.locator("#notice")).to_be_hidden()
+
+    # when the operator revokes all tokens of the installation
+    open_installation(operator, stack, "acme")
+    operator.click("#content a[href*='/installation/'][href$='/revoke/']")
+    expect(operator.locator("#content")).to_contain_text("What does not stop")
+    operator.fill("textarea[name=reason]", "A phone was lost.")
+    operator.click("#content form button[type=submit]")
+    operator.wait_for_url(re.compile(r"/change/"))
+    # then the next call says so, in plain words
+    frame.locator("#accounts-previous").click()
+    expect(frame.locator("#notice-text")).to_contain_text("was revoked")
+
+    # when the page is reloaded, then a new token comes in, as the operator was told
+    user.reload()
+    frame = user.frame_locator("iframe")
+    expect(frame.locator("#accounts-rows tr").first).to_be_visible()
+
+    # and every step is in the audit trail
+    operator.goto(f"{stack.service}/admin/installations/auditevent/")
+    trail = operator.locator("#result_list").inner_text()
+    for verb in ("installation.first_seen", "token.stored", "scopes.approved", "token.handed_over", "tokens.revoked"):
+        assert verb in trail, verb
+    assert complaints == []
+
+
+def test_suspending_locking_and_uninstalling_are_told_to_the_user(
+    stack: Stack, open_page: Any, complaints: list[str]
+) -> None:
+    user, operator = open_page(), open_page()
+    frame = open_application(user, stack, "globex.flowlu.com", "2", launch="get")
+    expect(frame.locator("#user-name")).to_have_text("Beatriz Conceição")
+    common = [
+        "--portal",
+        "globex.flowlu.com",
+        "--app",
+        "com.example.desk",
+        "--operator",
+        "operator",
+        "--reason",
+        "A test.",
+    ]
+    stack.manage("approve_scopes", *common, "crm.accounts.read")
+    frame.locator("#accounts-check").click()
+    expect(frame.locator("#accounts-rows tr").first).to_be_visible()
+    sign_in(operator, stack)
+
+    open_installation(operator, stack, "globex")
+    act(operator, "suspend", "Under review.")
+    frame.locator("#accounts-next").click()
+    expect(frame.locator("#notice-text")).to_contain_text("suspended")
+    open_installation(operator, stack, "globex")
+    act(operator, "resume", "Reviewed.")
+    user.reload()
+    frame = user.frame_locator("iframe")
+    expect(frame.locator("#accounts-rows tr").first).to_be_visible()
+
+    open_installation(operator, stack, "globex")
+    act(operator, "lock", "An incident.")
+    frame.locator("#accounts-next").click()
+    expect(frame.locator("#notice-text")).to_contain_text("locked")
+    open_installation(operator, stack, "globex")
+    act(operator, "unlock", "The incident is over.")
+
+    user.reload()
+    frame = user.frame_locator("iframe")
+    expect(frame.locator("#accounts-rows tr").first).to_be_visible()
+    open_installation(operator, stack, "globex")
+    act(operator, "uninstall", "The customer left.")
+    frame.locator("#accounts-next").click()
+    expect(frame.locator("#notice-text")).to_contain_text("was revoked")
+    assert complaints == []
+
+
+def test_page_opened_outside_a_portal_explains_itself(stack: Stack, open_page: Any, complaints: list[str]) -> None:
+    page = open_page()
+    page.goto(f"{stack.service}/embed/")
+
+    expect(page.locator("#app")).to_contain_text("Open this page inside a Flowlu portal")
+    assert page.context.cookies() == []
+    assert complaints == []
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_every_console_page_opens_without_complaint(
+    stack: Stack, open_page: Any, complaints: list[str], color_scheme: str
+) -> None:
+    page = open_page(color_scheme=color_scheme)
+    open_application(open_page(), stack, "acme.flowlu.com", "3").locator("#user-name").wait_for()
+    sign_in(page, stack)
+    lists = page.eval_on_selector_all(
+        "#content a[href^='/admin/']", "links => [...new Set(links.map(link => link.href))]"
+    )
+    assert len(lists) > 10
+    for address in lists:
+        response = page.goto(address)
+        assert response.status == 200, address
+        for link in page.query_selector_all("#result_list tbody tr:first-child th a"):
+            link.click()
+            page.wait_for_load_state()
+            break
+    for path in (
+        "/accounts/2fa/",
+        "/accounts/password/change/",
+        "/api/docs",
+        "/admin/installations/application/import/",
+    ):
+        page.goto(f"{stack.service}{path}")
+        page.wait_for_load_state("networkidle")
+    assert complaints == []
