@@ -1,0 +1,1 @@
+"""Suites that fail when somebody breaks a rule that this product sells."""

@@ -1,0 +1,90 @@
+"""A populated console: one object of every registered model, and somebody of every role, second factor included."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from django.contrib import admin
+from django.test import Client
+from django.utils import timezone
+
+from installations.models import Application, Evidence, Installation, PortalUser
+from tests import factories
+from tokens import selectors
+from tokens.models import EmbedSession, OAuthToken
+from tokens.services.revocation import revoke_tokens
+
+ROLES = (
+    "anonymous",
+    "portal_session",
+    "outsider",
+    "auditor",
+    "reviewer",
+    "responder",
+    "superuser_without_mfa",
+    "superuser",
+)
+_GROUPS = {"auditor": "Auditor", "reviewer": "Reviewer", "responder": "Responder"}
+
+
+@dataclass(frozen=True)
+class Scene:
+    application: Application
+    installation: Installation
+    portal_user: PortalUser
+    token: OAuthToken
+    operators: dict[str, Any]
+
+    def objects(self) -> dict[str, Any]:
+        """Return one object of each model that the console registers, by `app_model`."""
+        found = {model._meta.label_lower.replace(".", "_"): model._default_manager for model in admin.site._registry}
+        return {name: manager.order_by("-pk").first() for name, manager in found.items()} | {
+            "tokens_oauthtoken": self.token,
+            "installations_installation": self.installation,
+            "installations_portaluser": self.portal_user,
+            "installations_application": self.application,
+            "installations_portal": self.installation.portal,
+        }
+
+    def client(self, role: str) -> Client:
+        """Return a fresh client of somebody in this role."""
+        if role == "anonymous":
+            return Client(raise_request_exception=False)
+        if role == "portal_session":
+            return Client(raise_request_exception=False, headers={"X-Session-Token": self.session()})
+        client = Client(raise_request_exception=False)
+        client.force_login(self.operators[role], backend="django.contrib.auth.backends.ModelBackend")
+        return client
+
+    def session(self) -> str:
+        """Open one more session on the token and return what its holder got."""
+        session_token = secrets.token_urlsafe(32)
+        EmbedSession.objects.create(
+            token_hash=selectors.hash_session_token(session_token),
+            oauth_token=self.token,
+            expires_at=timezone.now() + timedelta(hours=1),
+        )
+        return session_token
+
+
+def set_up(application: Application) -> Scene:
+    """Fill every list of the console; operators have a second factor, all but the one who is named so."""
+    installation = factories.installation(application, approved=["crm.accounts.full"])
+    portal_user = PortalUser.objects.get()
+    cut = factories.token(installation, portal_user, "an-older-token")
+    revoke_tokens(installation_id=installation.pk, token=cut, actor=factories.superactor(), reason="For a test.")
+    token = factories.token(installation, portal_user)
+    Evidence.objects.create(installation=installation, kind=Evidence.Kind.LAUNCH)
+    operators = {
+        role: factories.operator(role, _GROUPS.get(role), superuser=role.startswith("superuser"))
+        for role in ROLES
+        if role not in {"anonymous", "portal_session"}
+    }
+    for role, user in operators.items():
+        if role != "superuser_without_mfa":
+            Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={"secret": ""})
+    scene = Scene(application, installation, portal_user, token, operators)
+    scene.session()
+    return scene
