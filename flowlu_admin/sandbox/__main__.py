@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flowlu_admin.sandbox.data import DEFAULT_SCOPES
 from flowlu_admin.sandbox.server import NotLoopbackError, SandboxServer
 from flowlu_admin.sandbox.state import SandboxError
 
+_SAMPLE_MANIFEST = Path(__file__).parent / "sample-manifest.json"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
 
@@ -31,14 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if embed.scheme not in ("http", "https") or not embed.hostname:
         return _refuse(f"--embed-url must be an http address; it is {options.embed_url!r}.", 2)
     try:
-        scopes = DEFAULT_SCOPES if options.manifest is None else _scopes_of(options.manifest)
         sandbox = SandboxServer(
             port=options.port,
             host=options.host,
             embed_url=options.embed_url,
             app_id=options.app_id,
             app_version=options.app_version,
-            requested_scopes=scopes,
+            requested_scopes=_scopes_of(options.manifest),
             state_file=options.state,
         )
     except NotLoopbackError as exc:
@@ -73,7 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--embed-url", default="http://127.0.0.1:8000/embed/", help="the application's page")
     parser.add_argument("--app-id", default="com.example.desk", help="the application that the portals have installed")
     parser.add_argument("--app-version", default="1.0.0", help="what portals report; private applications are 1.0.0")
-    parser.add_argument("--manifest", type=Path, help="take the requested scopes from this manifest.json")
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        default=_SAMPLE_MANIFEST,
+        help="take the requested scopes from this manifest.json; default: the sample application's",
+    )
     parser.add_argument("--state", type=Path, help="keep tokens and approvals in this file over a restart")
     parser.add_argument("--verbose", action="store_true", help="write one line for each REST call")
     return parser

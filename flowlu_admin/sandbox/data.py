@@ -10,7 +10,7 @@ Record: TypeAlias = dict[str, Any]
 Right: TypeAlias = Literal["none", "read", "full"]
 FieldKind: TypeAlias = Literal["text", "int", "money", "bool"]
 
-# What the sandbox's application asks for unless it is told otherwise; the levels are those of the documentation.
+# What the application of a sandbox in a test asks for; the one that people start takes it from a manifest.
 DEFAULT_SCOPES = ("user.me", "users.read", "crm.full", "task.full", "fin.read", "st.read")
 
 _FIRST_DAY = date(2026, 1, 5)
