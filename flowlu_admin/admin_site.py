@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from allauth.account.decorators import secure_admin_login
+from allauth.account.views import logout as account_logout
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib import admin, messages
@@ -13,6 +14,20 @@ from django.shortcuts import redirect
 # Everything else that packages register (accounts, groups, second factors, social apps with their secrets) would be
 # raw rows to edit; the console shows what has verbs.
 SHOWN_APPS: Final = frozenset({"installations", "tokens"})
+# As an operator thinks of them, not by the alphabet.
+_ORDER: Final = (
+    "Installation",
+    "Application",
+    "Manifest",
+    "ApprovedPermission",
+    "Portal",
+    "PortalUser",
+    "Evidence",
+    "AuditEvent",
+    "OAuthToken",
+    "EmbedSession",
+    "Revocation",
+)
 
 
 class OperatorAdminSite(admin.AdminSite):
@@ -20,7 +35,7 @@ class OperatorAdminSite(admin.AdminSite):
 
     site_header = "Flowlu console"
     site_title = "Flowlu console"
-    index_title = "What is installed, what is approved, what is stored"
+    index_title = "Overview"
     site_url = None
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
@@ -30,6 +45,19 @@ class OperatorAdminSite(admin.AdminSite):
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return secure_admin_login(super().login)(request, extra_context=extra_context)
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return account_logout(request)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        # One page for it, with allauth's rate limit and a fresh sign-in.
+        return redirect("account_change_password")
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = super().get_app_list(request, app_label)
+        for app in found:
+            app["models"].sort(key=lambda model: _place(model["object_name"]))
+        return found
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         return super().admin_view(self._with_second_factor(view), cacheable)
@@ -46,3 +74,7 @@ class OperatorAdminSite(admin.AdminSite):
         # Django reads these from the view that it is given.
         checked.__dict__.update(getattr(view, "__dict__", {}))
         return checked
+
+
+def _place(name: str) -> int:
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)

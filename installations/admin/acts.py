@@ -1,0 +1,172 @@
+"""An act on an object: its own page that says what will happen, asks for a reason and calls one verb."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from installations.actors import Actor, Via, operator_actor
+from installations.admin.display import change_url
+from installations.admin.text import visible_text
+from installations.errors import DomainError, NotPermitted
+from installations.forms import ReasonForm
+
+if TYPE_CHECKING:
+    from installations.admin.base import ReadOnlyAdmin
+
+# Said by every page that cuts or stops something (design.md §2.8).
+SDK_GOES_ON = (
+    "The page's own calls to Flowlu through the JS SDK go on. They do not pass through this service, "
+    "so nothing here can stop them."
+)
+TOKENS_STAY_VALID = (
+    "The tokens stay valid at Flowlu until they expire or the portal's administrator removes the application. "
+    "Flowlu documents no way to revoke a token."
+)
+IN_FLIGHT = "A call that is already under way may still end, within 30 seconds."
+FROM_COMMIT = "From the moment this is saved, on every worker."
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Return who acts. An account that is not signed in as staff may do nothing."""
+    if not request.user.is_authenticated:
+        raise PermissionDenied
+    return operator_actor(request.user, Via.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an act did, in words for the operator."""
+
+    message: str
+    changed: bool = True
+
+
+class Act:
+    """One verb for one object. Subclasses say what it does in words; state is in the arguments, never on `self`."""
+
+    slug: ClassVar[str]
+    label: ClassVar[str]
+    summary: ClassVar[str]
+    permission: ClassVar[str]
+    tone: ClassVar[str] = "plain"  # or "go", "danger"
+    stops_heading: ClassVar[str] = "What happens"
+    stays_heading: ClassVar[str] = "What does not happen"
+    form_class: ClassVar[type[ReasonForm]] = ReasonForm
+    template_name: ClassVar[str] = "admin/console/act.html"
+    route: ClassVar[str] = "<int:object_id>/{slug}/"
+
+    def __init__(self, model_admin: "ReadOnlyAdmin") -> None:
+        self.model_admin = model_admin
+
+    # --- Said by subclasses ---
+
+    def applies(self, target: Any) -> bool:
+        """Return whether the act makes sense in the target's present state. The verb decides anew."""
+        return True
+
+    def name(self, target: Any) -> str:
+        """Return how the object that the operator came from is called."""
+        return self.model_admin.page_title(target)
+
+    def heading(self, target: Any) -> str:
+        return f"{self.label}: {self.name(target)}"
+
+    def stops(self, target: Any) -> Sequence[str]:
+        return ()
+
+    def stays(self, target: Any) -> Sequence[str]:
+        return ()
+
+    def form(self, request: HttpRequest, target: Any) -> ReasonForm:
+        return self.form_class(request.POST or None)
+
+    def context(self, request: HttpRequest, target: Any, form: ReasonForm) -> dict[str, Any]:
+        return {}
+
+    def perform(self, target: Any, form: ReasonForm, actor: Actor) -> Outcome:
+        raise NotImplementedError
+
+    def find(self, request: HttpRequest, object_id: int, **_values: int) -> Any:
+        """Return the target or None."""
+        return self.model_admin.get_object(request, str(object_id))
+
+    def back_to(self, target: Any) -> str:
+        """Return the address of the object that the operator came from."""
+        return change_url(target)
+
+    # --- The same for all ---
+
+    @property
+    def url_name(self) -> str:
+        meta = self.model_admin.opts
+        return f"{meta.app_label}_{meta.model_name}_{self.slug.replace('-', '_')}"
+
+    def url(self, **values: int) -> str:
+        return reverse(f"admin:{self.url_name}", kwargs=values)
+
+    def url_pattern(self) -> URLPattern:
+        view = self.model_admin.admin_site.admin_view(self.view)
+        return path(self.route.format(slug=self.slug), view, name=self.url_name)
+
+    def permitted(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(self.permission) and self.model_admin.has_view_permission(request)
+
+    def view(self, request: HttpRequest, **values: int) -> HttpResponse:
+        if not self.permitted(request):
+            raise PermissionDenied
+        target = self.find(request, **values)
+        if target is None:
+            raise Http404
+        form = self.form(request, target)
+        if request.method == "POST" and form.is_valid():
+            try:
+                outcome = self.perform(target, form, actor_of(request))
+            except NotPermitted:
+                raise PermissionDenied from None
+            except DomainError as error:
+                form.add_error(None, visible_text(error.public_message))
+            else:
+                messages.add_message(request, messages.SUCCESS if outcome.changed else messages.INFO, outcome.message)
+                return HttpResponseRedirect(self.back_to(target))
+        return self.page(request, target, form)
+
+    def page(self, request: HttpRequest, target: Any, form: ReasonForm) -> TemplateResponse:
+        context = {
+            **self.model_admin.admin_site.each_context(request),
+            "opts": self.model_admin.opts,
+            "act": self,
+            "target": target,
+            "title": visible_text(self.heading(target)),
+            "back_url": self.back_to(target),
+            "back_label": self.name(target),
+            "stops": self.stops(target),
+            "stays": self.stays(target),
+            "form": form,
+            **self.context(request, target, form),
+        }
+        return TemplateResponse(request, self.template_name, context)
+
+
+@dataclass(frozen=True, slots=True)
+class ActLink:
+    """An act as it is offered on the page of its object."""
+
+    label: str
+    summary: str
+    tone: str
+    url: str
+
+
+def offered(acts: Sequence[Act], request: HttpRequest, target: Any) -> list[ActLink]:
+    """Return the acts that this operator may do and that make sense now."""
+    return [
+        ActLink(act.label, act.summary, act.tone, act.url(object_id=target.pk))
+        for act in acts
+        if act.permitted(request) and act.applies(target)
+    ]

@@ -1,0 +1,336 @@
+"""Applications and their manifests: import, settings, what each version asks for."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+
+from installations import manifests, selectors
+from installations.actors import Actor
+from installations.admin.acts import Act, Outcome, actor_of
+from installations.admin.base import ReadOnlyAdmin
+from installations.admin.display import (
+    Table,
+    at,
+    badge,
+    change_url,
+    column,
+    join,
+    link,
+    list_url,
+    lock_badge,
+    mono,
+    plural,
+    text_of,
+    to,
+    utc,
+)
+from installations.admin.lists import LockedFilter, NamedFilter
+from installations.admin.locks import Lock, Unlock
+from installations.admin.portals import installations_table
+from installations.admin.text import prose, visible, visible_text
+from installations.errors import DomainError, InvalidRequest, ManifestError, ManifestInvalid, NotPermitted
+from installations.forms import ConfigureForm, ImportForm, ReasonForm
+from installations.models import Application, Installation, Manifest
+from installations.services import ImportResult, import_manifest
+from tokens.services.revocation import configure_application
+
+
+class Configure(Act):
+    slug = "configure"
+    label = "Settings"
+    summary = "Whether refresh tokens are kept, and on which portals it may be used."
+    permission = "installations.configure_application"
+    form_class = ConfigureForm
+
+    def form(self, request: HttpRequest, target: Application) -> ReasonForm:
+        initial = {
+            "stores_refresh_tokens": target.stores_refresh_tokens,
+            "allowed_portals": "\n".join(target.allowed_portals),
+        }
+        return ConfigureForm(request.POST or None, initial=initial)
+
+    def stops(self, target: Application) -> Sequence[str]:
+        return (
+            "A portal that is left out opens no new session. The sessions that are open there end by themselves or by "
+            "a revocation.",
+            "Switching refresh tokens off wipes every one that is stored for this application.",
+        )
+
+    def stays(self, target: Application) -> Sequence[str]:
+        return ("Approved scopes, access tokens and open sessions stay as they are.",)
+
+    def perform(self, target: Application, form: ReasonForm, actor: Actor) -> Outcome:
+        values = form.cleaned_data
+        try:
+            changed = configure_application(
+                application_id=target.pk,
+                stores_refresh_tokens=values["stores_refresh_tokens"],
+                allowed_portals=values["allowed_portals"],
+                actor=actor,
+                reason=values["reason"],
+            )
+        except InvalidRequest as error:
+            for portal, message in error.fields.items():
+                form.add_error("allowed_portals", f"{visible_text(portal, ascii_only=True)}: {message}")
+            raise
+        if not changed:
+            return Outcome("Nothing changed: these are the settings already.", changed=False)
+        return Outcome(f"The settings of {target.app_id} are changed.")
+
+
+@admin.register(Application)
+class ApplicationAdmin(ReadOnlyAdmin):
+    list_display = (
+        text_of("name", "name"),
+        column("app_id", "appId", lambda row: mono(row.app_id), order="app_id"),
+        "kind",
+        column(
+            "current", "current manifest", lambda row: row.current_manifest.version if row.current_manifest else "–"
+        ),
+        column("installed", "live installations", lambda row: row.installed),
+        column("lock", "lock", lambda row: lock_badge() if row.locked_at else "–", order="locked_at"),
+        at("created_at", "registered"),
+    )
+    list_filter = (LockedFilter, "kind")
+    allowed_lookups = frozenset({"kind__exact"})
+    search_fields = ("name", "app_id")
+    ordering = ("name", "pk")
+    facts = (
+        column("app_id", "appId", lambda row: mono(row.app_id)),
+        text_of("name", "name"),
+        "kind",
+        "approval_policy",
+        "refreshed_by",
+        column("refresh", "refresh tokens", lambda row: "kept" if row.stores_refresh_tokens else "never stored"),
+        column("portals", "allowed portals", lambda row: ", ".join(row.allowed_portals) or "any portal"),
+        column("current", "current manifest", lambda row: link(row.current_manifest) if row.current_manifest else "–"),
+        at("created_at", "registered"),
+        at("locked_at", "locked since", empty="not locked"),
+    )
+    act_classes = (Configure, Lock, Unlock)
+    intro = "Custom applications of ours. An application is registered by importing its manifest."
+    empty_text = "No application is registered. Import the manifest of the first one to begin."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Application]:
+        live = Count("installations", filter=~Q(installations__status=Installation.Status.UNINSTALLED))
+        found = super().get_queryset(request).select_related("current_manifest").defer("current_manifest__document")
+        counted: QuerySet[Application] = found.annotate(installed=live)
+        return counted
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.import_view)
+        return [path("import/", view, name="installations_application_import"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        may_import = request.user.has_perm("installations.import_manifest")
+        links = [(reverse("admin:installations_application_import"), "Import manifest")] if may_import else []
+        return super().changelist_view(request, {"list_links": links, **(extra_context or {})})
+
+    def page_title(self, row: Application) -> str:
+        return row.name
+
+    def badges(self, row: Application) -> Sequence[Any]:
+        return [lock_badge("application locked")] if row.locked_at else []
+
+    def audit_query(self, row: Application) -> dict[str, Any]:
+        return {"target_kind": "application", "target_id": row.app_id}
+
+    def tables(self, request: HttpRequest, row: Application) -> Sequence[Table]:
+        found = []
+        if request.user.has_perm("installations.view_manifest"):
+            versions = list(row.manifests.defer("document").order_by("-imported_at", "-pk")[:20])
+            found.append(
+                Table(
+                    "Manifests",
+                    ("Version", "SHA-256", "Requested scopes", "Imported", "State"),
+                    [
+                        (
+                            link(manifest, manifest.version),
+                            mono(manifest.sha256[:8]),
+                            len(manifest.requested_scopes),
+                            utc(manifest.imported_at),
+                            badge("current", "good") if manifest.pk == row.current_manifest_id else "replaced",
+                        )
+                        for manifest in versions
+                    ],
+                    "None was imported.",
+                    more_url=list_url(Manifest, urlencode({"application__id__exact": row.pk})),
+                    more="All manifests of this application",
+                )
+            )
+        if request.user.has_perm("installations.view_installation"):
+            of_it = Installation.objects.filter(application=row)
+            found.append(installations_table(of_it, f"application__id__exact={row.pk}"))
+        return found
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Register an application or import its next manifest, pasted or uploaded."""
+        if not (request.user.has_perm("installations.import_manifest") and self.has_view_permission(request)):
+            raise PermissionDenied
+        form = ImportForm(request.POST or None, request.FILES or None)
+        errors: list[ManifestError] = []
+        if request.method == "POST" and form.is_valid():
+            source = form.source()
+            try:
+                result = import_manifest(
+                    document=source,
+                    kind=form.cleaned_data["kind"] or None,
+                    actor=actor_of(request),
+                )
+            except ManifestInvalid as error:
+                errors = error.errors
+                form.add_error(None, error.public_message)
+                _keep_upload(form, source)
+            except NotPermitted:
+                raise PermissionDenied from None
+            except DomainError as error:
+                form.add_error(None, error.public_message)
+                _keep_upload(form, source)
+            else:
+                messages.add_message(request, messages.SUCCESS if result.changed else messages.INFO, _imported(result))
+                may_view = request.user.has_perm("installations.view_manifest")
+                return HttpResponseRedirect(change_url(result.manifest if may_view else result.application))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Import a manifest",
+            "form": form,
+            "errors": errors,
+        }
+        return TemplateResponse(request, "admin/installations/application/import.html", context)
+
+
+def _keep_upload(form: ImportForm, source: bytes | str) -> None:
+    """Put an uploaded text into the box: a browser does not offer a file twice."""
+    if isinstance(source, bytes):
+        text = source.decode("utf-8", "replace").lstrip("\ufeff")
+        form.data = {**form.data.dict(), "document": text} if isinstance(form.data, QueryDict) else form.data
+
+
+def _imported(result: ImportResult) -> str:
+    what = f"{result.application.app_id} {result.manifest.version}"
+    if not result.changed:
+        return f"Nothing changed: this is the current manifest of {what} already."
+    notices = f" {plural(len(result.notices), 'notice')} below." if result.notices else ""
+    if result.is_new_application:
+        return (
+            f"{what} is registered. Installations appear when it is opened in a portal; nothing is approved.{notices}"
+        )
+    asks = f"{plural(result.installations_affected, 'installation')} ask for its scopes now"
+    if result.installations_affected == 1:
+        asks = "1 installation asks for its scopes now"
+    return f"{what} is the current manifest. {asks}; what is approved stays as it is.{notices}"
+
+
+@admin.register(Manifest)
+class ManifestAdmin(ReadOnlyAdmin):
+    list_display = (
+        column("version", "version", lambda row: row.version, order="version"),
+        to("application", "application", order="application__name"),
+        column("sha", "SHA-256", lambda row: mono(row.sha256[:8])),
+        column("requested", "requested scopes", lambda row: len(row.requested_scopes)),
+        column(
+            "current",
+            "state",
+            lambda row: badge("current", "good") if row.application.current_manifest_id == row.pk else "replaced",
+        ),
+        at("imported_at", "imported"),
+    )
+    list_filter = (("application", NamedFilter),)
+    allowed_lookups = frozenset({"application__id__exact"})
+    list_select_related = ("application",)
+    search_fields = ("version", "application__name", "application__app_id")
+    ordering = ("-imported_at", "-pk")
+    facts = (
+        to("application", "application"),
+        "version",
+        column("sha", "SHA-256 of the canonical JSON", lambda row: mono(row.sha256)),
+        at("imported_at", "imported"),
+        column("notices", "notices", lambda row: _notices(row)),
+        column("document", "document", lambda row: _pretty(row)),
+    )
+    intro = "Every content that was imported, as it was. Installations ask for the scopes of the current one."
+    empty_text = "No manifest was imported yet."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Manifest]:
+        found = super().get_queryset(request)
+        # Only a page shows the document, which may be a megabyte.
+        match = request.resolver_match
+        return found.defer("document") if match and match.url_name == "installations_manifest_changelist" else found
+
+    def page_title(self, row: Manifest) -> str:
+        return f"{row.application.name} {row.version}"
+
+    def badges(self, row: Manifest) -> Sequence[Any]:
+        current = row.application.current_manifest_id == row.pk
+        return [badge("current", "good") if current else badge("replaced", "gone")]
+
+    def tables(self, request: HttpRequest, row: Manifest) -> Sequence[Table]:
+        return [requested_table(selectors.review_scopes(row.requested_scopes, []))]
+
+
+def requested_table(review: selectors.ScopeReview) -> Table:
+    """Return what a manifest asks for, without what any installation decided."""
+    return Table(
+        "Requested scopes",
+        ("Scope", "What it covers", "Risk", "Flags"),
+        [
+            (mono(row.text), scope_words(row.about), risk_badge(row.about), join(scope_flags(row)) or "–")
+            for row in review.rows
+        ],
+        "This manifest asks for no scope.",
+        kind="scopes",
+    )
+
+
+def scope_words(about: Any) -> Any:
+    if not about.known and about.title == about.text:
+        return visible(about.meaning)
+    return format_html("<strong>{}.</strong> {} {}", visible(about.title), prose(about.allows), prose(about.meaning))
+
+
+def risk_badge(about: Any) -> Any:
+    if about.risk is None:
+        return badge("unknown", "wait")
+    tones = {"low": "good", "medium": "wait", "high": "bad"}
+    return format_html('{}<span class="quiet-note">{}</span>', badge(about.risk, tones[about.risk]), about.risk_reason)
+
+
+def scope_flags(row: selectors.ScopeRow) -> list[Any]:
+    flags = []
+    if not row.about.known:
+        flags.append(badge("cannot be approved", "wait"))
+    if not row.about.documented:
+        flags.append(badge("not documented by Flowlu", "wait"))
+    if row.repeats:
+        flags.append(badge("named before", "plain"))
+    if row.swallowed_in_request:
+        flags.append(badge(f"swallowed by {row.swallowed_in_request} if that is approved too", "plain"))
+    return flags
+
+
+def _notices(row: Manifest) -> Any:
+    try:
+        found = manifests.parse(json.dumps(row.document)).notices
+    except ManifestInvalid:
+        return "This manifest would be refused today. It was imported under other rules."
+    if not found:
+        return "none"
+    items = [
+        format_html("<li>{}: {}</li>", mono(notice.path or "document"), visible(notice.message)) for notice in found
+    ]
+    return format_html('<ul class="plain-list">{}</ul>', join(items, ""))
+
+
+def _pretty(row: Manifest) -> Any:
+    text = json.dumps(row.document, indent=2, ensure_ascii=False)
+    return format_html('<pre class="document" tabindex="0">{}</pre>', visible(text))

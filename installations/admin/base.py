@@ -1,0 +1,131 @@
+"""Base of every model page: rows are looked at, and changed only through acts that call a verb."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern
+
+from installations.admin.acts import Act, offered
+from installations.admin.display import Column, Table, list_url
+from installations.admin.text import visible_text
+from installations.models import AuditEvent
+
+
+class ConsoleChangeList(ChangeList):
+    """A list that is named by what it holds, not by what to select in it."""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        self.title = str(self.opts.verbose_name_plural).capitalize()
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """View only, whatever permissions an operator holds. Lookups that are not listed are refused with 400."""
+
+    list_per_page = 50
+    list_max_show_all = 200
+    show_full_result_count = False
+    change_form_template = "admin/console/change_form.html"
+    change_list_template = "admin/console/change_list.html"
+    # Names that the address of the list may filter by. Anything else would be an oracle for columns that are not
+    # shown, and the stock rule lets every own column pass.
+    allowed_lookups: ClassVar[frozenset[str]] = frozenset()
+    # What the page of an object says, line by line: names of fields and columns.
+    facts: ClassVar[Sequence[str | Column]] = ()
+    act_classes: ClassVar[Sequence[type[Act]]] = ()
+    intro: ClassVar[str] = ""
+    empty_text: ClassVar[str] = "Nothing here yet."
+
+    def __init__(self, model: Any, admin_site: admin.AdminSite) -> None:
+        super().__init__(model, admin_site)
+        self.acts = [act(self) for act in self.act_classes]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.facts
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [(None, {"fields": self.facts})]
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        simple = {
+            item.parameter_name
+            for item in self.list_filter
+            if isinstance(item, type) and issubclass(item, admin.SimpleListFilter)
+        }
+        return lookup in self.allowed_lookups or lookup in simple
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ConsoleChangeList
+
+    def get_urls(self) -> list[URLPattern]:
+        # Before the stock ones, which take any text for a key.
+        return [*(act.url_pattern() for act in self.acts), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {"intro": self.intro, "empty_text": self.empty_text, **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        context = extra_context or {}
+        if row is not None and self.has_view_permission(request, row):
+            context = {**self.page_context(request, row), **context}
+        return super().change_view(request, object_id, form_url, context)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Lead to the audit trail: the stock history knows nothing of what verbs do."""
+        row = self.get_object(request, object_id)
+        query = self.audit_query(row) if row is not None else None
+        if query is None or not self.has_view_permission(request, row):
+            raise Http404
+        return HttpResponseRedirect(list_url(AuditEvent, urlencode(query)))
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        query = self.audit_query(row)
+        return {
+            "title": visible_text(self.page_title(row)),
+            "subtitle": None,
+            "badges": self.badges(row),
+            "acts": offered(self.acts, request, row),
+            "tables": self.tables(request, row),
+            "audit_url": list_url(AuditEvent, urlencode(query))
+            if query and request.user.has_perm("installations.view_auditevent")
+            else "",
+        }
+
+    def page_title(self, row: Any) -> str:
+        return str(row)
+
+    def badges(self, row: Any) -> Sequence[Any]:
+        """Return the states that matter most, shown under the title."""
+        return ()
+
+    def tables(self, request: HttpRequest, row: Any) -> Sequence[Table]:
+        """Return rows of other models that belong to this one, as far as the operator may see them."""
+        return ()
+
+    def audit_query(self, row: Any) -> dict[str, Any] | None:
+        """Return what finds the object in the audit trail, or None for one that is not a target there."""
+        return None

@@ -1,0 +1,287 @@
+"""The acts on an installation: approve, withdraw, suspend, resume, revoke, mark as uninstalled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django.http import HttpRequest
+
+from installations import selectors
+from installations.actors import Actor
+from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome
+from installations.admin.display import change_url, installation_name, plural
+from installations.forms import ApproveForm, ReasonForm, WithdrawForm
+from installations.models import Installation, PortalUser
+from installations.services import approve_scopes, resume_installation, suspend_installation, withdraw_scopes
+from tokens.admin.revoking import RevokeAct
+from tokens.selectors import RevocationPreview, preview_revocation, tokens_to_revoke
+from tokens.services.revocation import revoke_tokens, uninstall_installation
+
+
+class InstallationAct(Act):
+    def applies(self, target: Installation) -> bool:
+        return target.status != Installation.Status.UNINSTALLED
+
+
+class Approve(InstallationAct):
+    slug = "approve"
+    label = "Approve scopes"
+    summary = "Let the application act within scopes that it asks for."
+    permission = "installations.approve_scopes"
+    tone = "go"
+    template_name = "admin/installations/installation/approve.html"
+
+    def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
+        in_force = selectors.approvals_in_force(target)
+        review = selectors.review_scopes(target.manifest.requested_scopes, in_force)
+        return ApproveForm(request.POST or None, installation=target, review=review)
+
+    def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
+        in_force = selectors.approvals_in_force(target)
+        return {
+            "installation": target,
+            "review": selectors.review_scopes(target.manifest.requested_scopes, in_force),
+        }
+
+    def stops(self, target: Installation) -> Sequence[str]:
+        first = ("The first approval makes the installation active.",) if self._is_pending(target) else ()
+        return (
+            "From its next call on, the application can do within these scopes what the user who has it open may do.",
+            *first,
+        )
+
+    def stays(self, target: Installation) -> Sequence[str]:
+        return (
+            "Nobody can do more than Flowlu lets them: Flowlu checks each user's own rights as well.",
+            "Nothing else is approved. A later manifest that asks for more gets nothing without a new decision.",
+        )
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        assert isinstance(form, ApproveForm)  # noqa: S101 - made above
+        result = approve_scopes(
+            installation_id=target.pk,
+            requested=form.chosen(),
+            actor=actor,
+            reason=form.cleaned_data["reason"],
+            seen_manifest=form.cleaned_data["seen_manifest"],
+        )
+        if not result.approved:
+            return Outcome(f"Nothing changed: {', '.join(result.unchanged)} was approved already.", changed=False)
+        active = " The installation is active now." if result.activated else ""
+        return Outcome(f"Approved: {', '.join(result.approved)}.{active}")
+
+    def _is_pending(self, target: Installation) -> bool:
+        return target.status == Installation.Status.PENDING_APPROVAL
+
+
+class Withdraw(InstallationAct):
+    slug = "withdraw"
+    label = "Withdraw scopes"
+    summary = "Take approved scopes back; tokens stay."
+    permission = "installations.withdraw_scopes"
+    tone = "danger"
+
+    def applies(self, target: Any) -> bool:
+        return super().applies(target) and bool(target.in_force)
+
+    def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
+        return WithdrawForm(request.POST or None, in_force=selectors.approvals_in_force(target))
+
+    def stops(self, target: Installation) -> Sequence[str]:
+        return (
+            "From the next call on, calls that only a withdrawn scope covers are refused with insufficient_scope.",
+            "A scope that a withdrawn one swallowed is withdrawn with it, unless you keep it.",
+        )
+
+    def stays(self, target: Installation) -> Sequence[str]:
+        return (
+            SDK_GOES_ON,
+            "Tokens and sessions stay, and the installation stays active, also when nothing is left approved.",
+        )
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        result = withdraw_scopes(
+            installation_id=target.pk,
+            codes=form.cleaned_data["codes"],
+            keep=form.cleaned_data.get("keep", ()),
+            actor=actor,
+            reason=form.cleaned_data["reason"],
+        )
+        words = f"Withdrawn: {', '.join(result.withdrawn)}."
+        if result.also_withdrawn:
+            words += f" With them, as they were swallowed: {', '.join(result.also_withdrawn)}."
+        if result.kept:
+            words += f" Kept, and in force from now on: {', '.join(result.kept)}."
+        return Outcome(words)
+
+
+class Suspend(InstallationAct):
+    slug = "suspend"
+    label = "Suspend"
+    summary = "Refuse every call until somebody resumes it; approvals and tokens stay."
+    permission = "installations.suspend_installation"
+    tone = "danger"
+    stops_heading = "What stops"
+    stays_heading = "What does not stop"
+
+    def applies(self, target: Installation) -> bool:
+        return super().applies(target) and target.status != Installation.Status.SUSPENDED
+
+    def stops(self, target: Installation) -> Sequence[str]:
+        return (
+            "From the moment this is saved, every call and every new session of this installation is refused with "
+            "installation_suspended.",
+            "It holds until an operator resumes it.",
+        )
+
+    def stays(self, target: Installation) -> Sequence[str]:
+        return (
+            SDK_GOES_ON,
+            IN_FLIGHT,
+            "Nothing is wiped: approvals, tokens and sessions stay and count again after resuming.",
+            TOKENS_STAY_VALID,
+        )
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        if not suspend_installation(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"]):
+            return Outcome("Nothing changed: it was suspended already.", changed=False)
+        return Outcome("Suspended. No call of this installation starts from now on.")
+
+
+class Resume(InstallationAct):
+    slug = "resume"
+    label = "Resume"
+    summary = "Let it go on where it was: active, or pending when nothing was ever approved."
+    permission = "installations.suspend_installation"
+    tone = "go"
+
+    def applies(self, target: Installation) -> bool:
+        return target.status == Installation.Status.SUSPENDED
+
+    def stops(self, target: Installation) -> Sequence[str]:
+        return (
+            "Calls that an approved scope covers work again from now on, with the tokens that are still stored.",
+            "When nothing was ever approved, it waits for approval again.",
+        )
+
+    def stays(self, target: Installation) -> Sequence[str]:
+        return (
+            "Locks stay: one on the portal, the application, the installation or a user still holds.",
+            "What was withdrawn or revoked stays so.",
+        )
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        if not resume_installation(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"]):
+            return Outcome("Nothing changed: it is not suspended.", changed=False)
+        return Outcome("Resumed.")
+
+
+class RevokeAll(RevokeAct):
+    slug = "revoke"
+    label = "Revoke all tokens"
+    summary = "Cut every stored token of every user here, for good."
+
+    def applies(self, target: Installation) -> bool:
+        return target.status != Installation.Status.UNINSTALLED
+
+    def heading(self, target: Installation) -> str:
+        return f"Revoke all tokens of {installation_name(target)}"
+
+    def preview(self, target: Installation) -> RevocationPreview:
+        return preview_revocation(tokens_to_revoke(target))
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        cut = revoke_tokens(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
+        return self.outcome(cut, target, form, actor)
+
+
+@dataclass(frozen=True, slots=True)
+class UserHere:
+    """A portal user on one installation."""
+
+    installation: Installation
+    user: PortalUser
+
+
+class RevokeUser(RevokeAct):
+    slug = "revoke-user"
+    label = "Revoke all tokens of a user"
+    summary = "Cut every token of one user here."
+    route: ClassVar[str] = "<int:object_id>/{slug}/<int:user_id>/"
+
+    def applies(self, target: Any) -> bool:
+        return False  # offered beside each user, not for the installation as a whole
+
+    def find(self, request: HttpRequest, object_id: int, **values: int) -> UserHere | None:
+        installation = super().find(request, object_id)
+        if installation is None:
+            return None
+        user = (
+            PortalUser.objects.select_related("portal")
+            .filter(pk=values["user_id"], portal=installation.portal_id)
+            .first()
+        )
+        return UserHere(installation, user) if user else None
+
+    def name(self, target: UserHere) -> str:
+        return installation_name(target.installation)
+
+    def back_to(self, target: UserHere) -> str:
+        return change_url(target.installation)
+
+    def heading(self, target: UserHere) -> str:
+        name = f"{target.user.name} ({target.user.flowlu_user_id})" if target.user.name else str(target.user)
+        return f"Revoke all tokens of {name} in {installation_name(target.installation)}"
+
+    def user(self, target: UserHere) -> PortalUser | None:
+        return target.user
+
+    def preview(self, target: UserHere) -> RevocationPreview:
+        return preview_revocation(tokens_to_revoke(target.installation, portal_user=target.user))
+
+    def perform(self, target: UserHere, form: ReasonForm, actor: Actor) -> Outcome:
+        cut = revoke_tokens(
+            installation_id=target.installation.pk,
+            portal_user=target.user,
+            actor=actor,
+            reason=form.cleaned_data["reason"],
+        )
+        return self.outcome(cut, target, form, actor)
+
+
+class Uninstall(RevokeAct):
+    slug = "uninstall"
+    label = "Mark as uninstalled"
+    summary = "Record that it is gone and revoke all of its tokens. Cannot be undone."
+    permission = "installations.uninstall_installation"
+
+    def applies(self, target: Installation) -> bool:
+        return target.status != Installation.Status.UNINSTALLED
+
+    def heading(self, target: Installation) -> str:
+        return f"Mark as uninstalled: {installation_name(target)}"
+
+    def preview(self, target: Installation) -> RevocationPreview:
+        return preview_revocation(tokens_to_revoke(target))
+
+    def stops(self, target: Installation) -> Sequence[str]:
+        return (
+            *super().stops(target),
+            "The installation is closed for good. A new launch makes the next generation, pending and with nothing "
+            "approved; a lock on this one holds for it too.",
+        )
+
+    def stays(self, target: Installation) -> Sequence[str]:
+        return (
+            SDK_GOES_ON,
+            TOKENS_STAY_VALID,
+            "It does not remove the application from the portal: only the portal's administrator can. Flowlu sends no "
+            "word of that, so this records what you know.",
+            IN_FLIGHT,
+        )
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        cut = uninstall_installation(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
+        if cut is None:
+            return Outcome("Nothing changed: it was uninstalled already.", changed=False)
+        return Outcome(f"Marked as uninstalled. {plural(cut.tokens_cut, 'token')} revoked.")

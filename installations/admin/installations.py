@@ -1,0 +1,178 @@
+"""Installations: the list of what waits and lives, and the page on which scopes are decided."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Case, QuerySet, Value, When
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from installations import selectors
+from installations.admin.base import ReadOnlyAdmin
+from installations.admin.display import (
+    Table,
+    at,
+    column,
+    installation_name,
+    join,
+    link,
+    list_url,
+    lock_badge,
+    locks_of,
+    plural,
+    status_badge,
+    utc,
+)
+from installations.admin.installation_acts import (
+    Approve,
+    Resume,
+    RevokeAll,
+    RevokeUser,
+    Suspend,
+    Uninstall,
+    Withdraw,
+)
+from installations.admin.lists import InstallationLockedFilter, NamedFilter
+from installations.admin.locks import Lock, Unlock
+from installations.admin.records import actor_words
+from installations.admin.text import visible
+from installations.models import AuditEvent, Installation
+from installations.scopes import ScopeSyntaxError, parse
+from tokens.admin.tables import tokens_table
+
+_PENDING_FIRST = Case(When(status=Installation.Status.PENDING_APPROVAL, then=Value(0)), default=Value(1))
+
+
+@admin.register(Installation)
+class InstallationAdmin(ReadOnlyAdmin):
+    change_form_template = "admin/installations/installation/change_form.html"
+    list_display = (
+        column("name", "installation", lambda row: _name(row), order="application__name"),
+        column("portal", "portal", lambda row: row.portal.domain, order="portal__domain"),
+        column("state", "status", status_badge, order="status"),
+        column("locks", "locks", lambda row: join(lock_badge(word) for word, _since in locks_of(row)) or "–"),
+        column("scopes", "approved", lambda row: approved_words(row)),
+        at("first_seen_at", "first seen"),
+        at("last_seen_at", "last seen"),
+    )
+    list_filter = ("status", ("application", NamedFilter), InstallationLockedFilter)
+    allowed_lookups = frozenset({"status__exact", "application__id__exact", "portal__id__exact"})
+    search_fields = ("portal__domain", "application__app_id")
+    search_help_text = "Search by portal domain or appId"
+    ordering = (_PENDING_FIRST, "-first_seen_at", "-pk")
+    act_classes = (Approve, Withdraw, RevokeAll, RevokeUser, Suspend, Resume, Lock, Unlock, Uninstall)
+    intro = "An application on a portal. Those that wait for approval come first."
+    empty_text = (
+        "No installation was seen yet. One appears when somebody opens a registered application in their portal."
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Installation]:
+        return selectors.installations_with_approvals()
+
+    def page_title(self, row: Installation) -> str:
+        return installation_name(row)
+
+    def badges(self, row: Installation) -> Sequence[Any]:
+        locks = (
+            format_html('{} <span class="quiet-note">since {}</span>', lock_badge(word), utc(since))
+            for word, since in locks_of(row)
+        )
+        return [status_badge(row), *locks]
+
+    def audit_query(self, row: Installation) -> dict[str, Any]:
+        return {"installation_id": row.pk}
+
+    def page_context(self, request: HttpRequest, row: Installation) -> dict[str, Any]:
+        in_force = selectors.approvals_in_force(row)
+        return {
+            **super().page_context(request, row),
+            "installation": row,
+            "locks": locks_of(row),
+            "review": selectors.review_scopes(row.manifest.requested_scopes, in_force),
+            "next_step": next_step(row, len(in_force)),
+            "may_view_application": request.user.has_perm("installations.view_application"),
+            "may_view_manifest": request.user.has_perm("installations.view_manifest"),
+            "may_view_portal": request.user.has_perm("installations.view_portal"),
+        }
+
+    def tables(self, request: HttpRequest, row: Installation) -> Sequence[Table]:
+        found = []
+        if request.user.has_perm("tokens.view_oauthtoken"):
+            found.append(tokens_table(request, row.tokens.all(), f"installation__id__exact={row.pk}", by_user=True))
+        if request.user.has_perm("installations.view_auditevent"):
+            found.append(_history(selectors.latest_events(row.pk), f"installation_id={row.pk}"))
+        others = _generations(row)
+        return [*found, others] if others else found
+
+
+def next_step(row: Installation, approved: int) -> str:
+    """Return in one sentence what state the installation is in, and what that means for its users."""
+    if row.status == Installation.Status.UNINSTALLED:
+        return "Uninstalled: nothing of it can be used. A new launch makes the next generation, with nothing approved."
+    if row.status == Installation.Status.SUSPENDED:
+        return "Suspended: every call is refused until an operator resumes it."
+    if locks_of(row):
+        return "Locked: every call is refused until every lock that applies is taken away."
+    if row.status == Installation.Status.PENDING_APPROVAL:
+        return "Waits for you: every call is refused until a scope is approved. The first approval makes it active."
+    if not approved:
+        return "Active, but nothing is approved now: every call is refused."
+    return "Active: calls that an approved scope covers are passed on to Flowlu, as the user who makes them."
+
+
+def approved_words(row: Any) -> Any:
+    """Return `2 of 5 scopes` for a row of the list, from what was read with it."""
+    asked = {_code(text) for text in row.manifest.requested_scopes}
+    approved = {permission.code for permission in row.in_force}
+    extra = len(approved - asked)
+    words = f"{len(approved & asked)} of {plural(len(asked), 'scope')}"
+    return f"{words} + {extra} not requested" if extra else words
+
+
+def _code(text: str) -> str:
+    try:
+        return parse(text).code
+    except ScopeSyntaxError:
+        return text
+
+
+def _name(row: Installation) -> Any:
+    generation = f", generation {row.generation}" if row.generation > 1 else ""
+    return format_html("{}{}", visible(row.application.name), generation)
+
+
+def _history(events: Sequence[AuditEvent], query: str) -> Table:
+    return Table(
+        "History",
+        ("When", "What", "Who", "Why"),
+        [
+            (utc(event.occurred_at), link(event, event.verb), actor_words(event), visible(event.reason or "–"))
+            for event in events
+        ],
+        "Nothing was recorded yet.",
+        more_url=list_url(AuditEvent, query),
+        more="All of it in the audit trail",
+    )
+
+
+def _generations(row: Installation) -> Table | None:
+    others = Installation.objects.filter(portal=row.portal_id, application=row.application_id).exclude(pk=row.pk)
+    found = list(others.order_by("-generation")[:10])
+    if not found:
+        return None
+    return Table(
+        "Other generations",
+        ("Generation", "Status", "First seen", "Uninstalled"),
+        [
+            (
+                link(other, f"generation {other.generation}"),
+                status_badge(other),
+                utc(other.first_seen_at),
+                utc(other.uninstalled_at),
+            )
+            for other in found
+        ],
+        "None.",
+        note="A reinstall makes a new generation. Tokens and approvals of another one count for nothing here.",
+    )

@@ -1,0 +1,90 @@
+"""Text that strangers wrote, made safe to read: what is invisible or poses as something else is shown as its escape."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+# Controls, format characters (direction marks, joiners), surrogates, private use, unassigned, line separators.
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Letters, marks and symbols that draw nothing, though Unicode does not file them under any of these.
+_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE10)}
+_LOOKALIKE_SCRIPTS = frozenset({"CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "GEORGIAN"})
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def visible(text: object, *, ascii_only: bool = False) -> SafeString:
+    """Return the text escaped for HTML, each deceptive character as a marked `\\u202E`.
+
+    With `ascii_only`, for codes, every character outside ASCII counts as deceptive.
+    """
+    parts = list(_parts(str(text), ascii_only))
+    if not any(odd for _part, odd in parts):
+        return format_html("{}", str(text))
+    return format_html_join(
+        "",
+        "{}",
+        (
+            (format_html('<span class="odd" title="character that could deceive">{}</span>', part) if odd else part,)
+            for part, odd in parts
+        ),
+    )
+
+
+def visible_text(text: object, *, ascii_only: bool = False) -> str:
+    """Return the same as plain text, for titles and messages."""
+    return "".join(part for part, _odd in _parts(str(text), ascii_only))
+
+
+def prose(text: object) -> SafeString:
+    """Return a text of ours with what it has between backticks as code."""
+    return format_html_join(
+        "",
+        "{}",
+        (
+            (format_html("<code>{}</code>", part) if index % 2 else part,)
+            for index, part in enumerate(str(text).split("`"))
+        ),
+    )
+
+
+def _parts(text: str, ascii_only: bool) -> Iterator[tuple[str, bool]]:
+    posing = _posing(text)
+    plain = ""
+    for index, character in enumerate(text):
+        if character.isascii() and (character.isprintable() or character in "\n\t"):
+            plain += character
+        elif ascii_only or index in posing or _is_unseen(character):
+            if plain:
+                yield plain, False
+                plain = ""
+            yield _escape(character), True
+        else:
+            plain += character
+    if plain:
+        yield plain, False
+
+
+def _is_unseen(character: str) -> bool:
+    category = unicodedata.category(character)
+    styled = unicodedata.decomposition(character).startswith(("<wide>", "<font>"))
+    return category in _UNSEEN or category == "Zs" or character in _BLANKS or styled
+
+
+def _posing(text: str) -> set[int]:
+    """Return the places of letters that stand among Latin ones and look like them: a Cyrillic `о` in `accоunts`."""
+    if text.isascii():
+        return set()
+    found: set[int] = set()
+    for word in _WORD.finditer(text):
+        scripts = [unicodedata.name(character, "").split(" ")[0] for character in word.group()]
+        if "LATIN" in scripts:
+            found.update(word.start() + at for at, script in enumerate(scripts) if script in _LOOKALIKE_SCRIPTS)
+    return found
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"

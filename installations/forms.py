@@ -1,0 +1,182 @@
+"""What operators hand in. The forms check shape only; every rule is the verb's."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from django import forms
+
+from installations import scopes
+from installations.actors import REASON_MAX
+from installations.manifests import MAX_BYTES
+from installations.models import Application, ApprovedPermission, Installation
+from installations.selectors import ScopeReview, ScopeRow
+
+
+class ReasonForm(forms.Form):
+    """The reason of an act, kept in the audit trail."""
+
+    error_css_class = "errors"
+    reason = forms.CharField(
+        max_length=REASON_MAX,
+        widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off"}),
+        help_text=f"1 to {REASON_MAX} characters. Kept in the audit trail with your name. Never put a token in here.",
+        error_messages={"required": f"Give a reason of 1 to {REASON_MAX} characters. It is kept in the audit trail."},
+    )
+
+    def own_fields(self) -> Iterator[forms.BoundField]:
+        """Return the fields that the common page lays out, the reason last."""
+        fields = [field for field in self.visible_fields() if field.name not in self.laid_out_elsewhere]
+        yield from (field for field in fields if field.name != "reason")
+        yield from (field for field in fields if field.name == "reason")
+
+    laid_out_elsewhere: ClassVar[frozenset[str]] = frozenset()
+
+
+class ApproveForm(ReasonForm):
+    """One choice for each code that may be approved. Nothing chosen for a code leaves it as it is."""
+
+    seen_manifest = forms.CharField(widget=forms.HiddenInput, max_length=64)
+
+    def __init__(self, *args: Any, installation: Installation, review: ScopeReview, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["seen_manifest"].initial = installation.manifest.sha256
+        self.installation = installation
+        self.rows = {f"scope-{row.code}": row for row in review.to_decide}
+        for name, row in self.rows.items():
+            self.fields[name] = forms.ChoiceField(
+                label=row.code, choices=list(_choices(row)), required=False, widget=forms.RadioSelect
+            )
+
+    def own_fields(self) -> Iterator[forms.BoundField]:
+        yield self["reason"]
+
+    def decisions(self) -> Iterator[tuple[ScopeRow, forms.BoundField]]:
+        """Return each code with its choice, for the page."""
+        for name, row in self.rows.items():
+            yield row, self[name]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        seen = cleaned.get("seen_manifest")
+        if seen is not None and seen != self.installation.manifest.sha256:
+            raise forms.ValidationError(
+                "The application's manifest was replaced while you were reading it. Start again with the new one.",
+                code="manifest_replaced",
+            )
+        if not self.errors and not self.chosen():
+            raise forms.ValidationError("Choose at least one scope to approve, or go back.", code="nothing_chosen")
+        return cleaned
+
+    def chosen(self) -> list[str]:
+        return [self.cleaned_data[name] for name in self.rows if self.cleaned_data.get(name)]
+
+
+def _choices(row: ScopeRow) -> Iterator[tuple[str, str]]:
+    assert row.requested is not None  # noqa: S101 - rows to decide are known scopes
+    held = scopes.Level(row.approval.level) if row.approval else None
+    yield "", f"leave as it is: {held} is approved" if held else "not now"
+    for level in scopes.Level:
+        if level > row.requested.level or (level == held and not row.covers_changed):
+            continue
+        words = f"approve {level}"
+        if held is not None:
+            words = f"{level} again, with what it covers today" if level == held else f"{level} instead of {held}"
+        yield f"{row.code}.{level}", words
+
+
+class WithdrawForm(ReasonForm):
+    codes = forms.MultipleChoiceField(
+        label="Withdraw",
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={
+            "required": "Choose at least one approved scope to withdraw, or go back.",
+            "invalid_choice": "%(value)s is not approved any more. Look at the list again.",
+        },
+    )
+    keep = forms.MultipleChoiceField(
+        label="Keep",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=(
+            "These have no effect now, because a wider scope swallows them. When that one is withdrawn they are "
+            "withdrawn with it, so that nothing comes into force by itself. Tick what is to stay and count then."
+        ),
+    )
+
+    def __init__(self, *args: Any, in_force: list[ApprovedPermission], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        swallowed = scopes.swallowed(row.as_approval().scope for row in in_force)
+        codes, keep = self.fields["codes"], self.fields["keep"]
+        codes.choices = [(row.code, _withdrawal_words(row, swallowed)) for row in in_force]  # type: ignore[attr-defined]
+        if swallowed:
+            keep.choices = [  # type: ignore[attr-defined]
+                (row.code, f"{row} (swallowed by {swallowed[row.code]})") for row in in_force if row.code in swallowed
+            ]
+        else:
+            del self.fields["keep"]
+
+
+def _withdrawal_words(row: ApprovedPermission, swallowed: dict[str, str]) -> str:
+    takes = sorted(code for code, by in swallowed.items() if by == row.code)
+    also = f" – withdraws with it what it swallows: {', '.join(takes)}" if takes else ""
+    return f"{row}{also}"
+
+
+class ImportForm(forms.Form):
+    """A manifest, pasted or uploaded."""
+
+    error_css_class = "errors"
+    document = forms.CharField(
+        label="Paste the manifest",
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 16, "spellcheck": "false", "autocomplete": "off", "class": "code"}),
+        help_text="JSON, at most 1 MiB.",
+    )
+    file = forms.FileField(label="or choose a file", required=False, allow_empty_file=True)
+    kind = forms.ChoiceField(
+        label="Kind of application",
+        required=False,
+        choices=[("", "as it is registered; a new one becomes private"), *Application.Kind.choices],
+    )
+
+    def clean_file(self) -> Any:
+        found: Any = self.cleaned_data.get("file")
+        if found is not None and (found.size or 0) > MAX_BYTES:
+            raise forms.ValidationError("The file is larger than 1 MiB.", code="too_large")
+        return found
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if not self.errors and bool(cleaned.get("document")) == bool(cleaned.get("file")):
+            raise forms.ValidationError("Either paste the manifest or choose a file.", code="one_of_two")
+        return cleaned
+
+    def source(self) -> bytes | str:
+        """Return what was handed in, as it is."""
+        uploaded: Any = self.cleaned_data.get("file")
+        return bytes(uploaded.read()) if uploaded else str(self.cleaned_data["document"])
+
+
+class ConfigureForm(ReasonForm):
+    stores_refresh_tokens = forms.BooleanField(
+        label="Keep refresh tokens",
+        required=False,
+        help_text=(
+            "Off: the refresh token of a pair is never stored. Switching it off wipes those that are stored; "
+            "switching it on does not bring any back."
+        ),
+    )
+    allowed_portals = forms.CharField(
+        label="Allowed portals",
+        required=False,
+        max_length=100_000,
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
+        help_text=(
+            "One domain on each line, like acme.flowlu.com. Empty: any portal. Worth setting for a private "
+            "application, since anybody can open a trial portal."
+        ),
+    )
+
+    def clean_allowed_portals(self) -> list[str]:
+        return [line.strip() for line in self.cleaned_data["allowed_portals"].splitlines() if line.strip()]

@@ -1,0 +1,180 @@
+"""Stored tokens: who has one, in which state, and how to cut it. What they are is never shown."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from installations.actors import Actor
+from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Outcome, actor_of
+from installations.admin.base import ReadOnlyAdmin
+from installations.admin.display import Table, at, column, link, list_url, lock_badge, plural, to, utc
+from installations.admin.lists import NamedFilter
+from installations.errors import DomainError
+from installations.forms import ReasonForm
+from installations.models import PortalUser
+from tokens import selectors
+from tokens.admin.revoking import A_RELOAD_BRINGS_ONE, STOPS, RevokeAct
+from tokens.admin.tables import expiry, fingerprint, state_badge, user_label
+from tokens.models import EmbedSession, OAuthToken
+from tokens.services.revocation import revoke_tokens
+
+_AT_ONCE = 200
+
+
+class RevokeOne(RevokeAct):
+    slug = "revoke"
+    summary = "Cut this token, for good. Other tokens of the user stay."
+
+    def applies(self, target: OAuthToken) -> bool:
+        return target.state != OAuthToken.State.REVOKED
+
+    def heading(self, target: OAuthToken) -> str:
+        return f"Revoke {target} of {user_label(target)} on {target.installation.portal}"
+
+    def user(self, target: OAuthToken) -> PortalUser | None:
+        return target.portal_user
+
+    def preview(self, target: OAuthToken) -> selectors.RevocationPreview:
+        return selectors.preview_revocation(selectors.tokens_to_revoke(target.installation, token=target))
+
+    def perform(self, target: OAuthToken, form: ReasonForm, actor: Actor) -> Outcome:
+        cut = revoke_tokens(
+            installation_id=target.installation_id, token=target, actor=actor, reason=form.cleaned_data["reason"]
+        )
+        return self.outcome(cut, target, form, actor)
+
+
+@admin.register(OAuthToken)
+class OAuthTokenAdmin(ReadOnlyAdmin):
+    list_display = (
+        column("name", "token", lambda row: str(row)),
+        column("user", "user", lambda row: link(row.portal_user, user_label(row)), order="portal_user__flowlu_user_id"),
+        to("installation", "installation"),
+        column("state_word", "state", state_badge, order="state"),
+        column("fingerprint", "fingerprint", fingerprint),
+        column("expires", "expires at Flowlu (UTC)", expiry, order="expires_at"),
+        at("stored_at", "stored"),
+        column("open_sessions", "open sessions", lambda row: row.open_sessions),
+    )
+    list_filter = ("state", ("installation__application", NamedFilter))
+    allowed_lookups = frozenset(
+        {"state__exact", "installation__application__id__exact", "installation__id__exact", "portal_user__id__exact"}
+    )
+    search_fields = (
+        "portal_user__flowlu_user_id",
+        "portal_user__name",
+        "installation__portal__domain",
+        "installation__application__app_id",
+    )
+    search_help_text = "Search by Flowlu user id, name, portal domain or appId"
+    ordering = ("-stored_at", "-pk")
+    sortable_by = ("state_word", "expires", "stored_at", "user")
+    facts = (
+        column("user", "user", lambda row: link(row.portal_user, user_label(row))),
+        to("installation", "installation"),
+        column("state_word", "state", state_badge),
+        column("fingerprint", "fingerprint (first 8 digits of a keyed hash)", fingerprint),
+        column("expires", "expires at Flowlu (UTC)", expiry),
+        column("refresh", "refresh token", lambda row: "stored" if row.has_refresh_token else "not stored"),
+        column("pairs", "pairs so far", lambda row: row.generation),
+        at("created_at", "first stored"),
+        at("stored_at", "present pair stored"),
+        at("stale_at", "stale since", empty="not stale"),
+        at("revoked_at", "revoked", empty="not revoked"),
+        column("revocation", "revocation", lambda row: link(row.revocation) if row.revocation else "–"),
+        column("seal", "sealed under key", lambda row: row.seal_key_id or "nothing sealed"),
+    )
+    act_classes: ClassVar = (RevokeOne,)
+    actions = ["revoke_selected"]
+    intro = "Tokens that are stored sealed. No page shows one, not even in part."
+    empty_text = "No token is stored. One comes with a person who opens a registered application in their portal."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OAuthToken]:
+        return selectors.tokens_with_sessions(super().get_queryset(request)).select_related("revocation")
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("tokens.revoke_oauthtoken")
+
+    def page_title(self, row: OAuthToken) -> str:
+        return f"Token #{row.pk} of {user_label(row)}"
+
+    def badges(self, row: OAuthToken) -> Sequence[Any]:
+        return [state_badge(row), *([lock_badge("user locked")] if row.portal_user.locked_at else [])]
+
+    def audit_query(self, row: OAuthToken) -> dict[str, Any]:
+        return {"target_kind": "token", "target_id": str(row.pk)}
+
+    def tables(self, request: HttpRequest, row: OAuthToken) -> Sequence[Table]:
+        if not request.user.has_perm("tokens.view_embedsession"):
+            return ()
+        sessions = list(row.sessions.defer("token_hash").order_by("-created_at", "-pk")[:20])
+        return [
+            Table(
+                "Embed sessions",
+                ("Session", "Opened", "Last used", "Ends at the latest", "Ended"),
+                [
+                    (
+                        link(session),
+                        utc(session.created_at),
+                        utc(session.last_used_at),
+                        utc(session.expires_at),
+                        utc(session.ended_at, "not ended"),
+                    )
+                    for session in sessions
+                ],
+                "No session lived on this token.",
+                more_url=list_url(EmbedSession, f"oauth_token__id__exact={row.pk}"),
+                more="Show in the list",
+            )
+        ]
+
+    @admin.action(permissions=["revoke"], description="Revoke selected tokens")
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[OAuthToken]) -> HttpResponse | None:
+        """Ask once for all that were ticked, then revoke them one by one, each with an audit row of its own."""
+        rows = list(queryset[: _AT_ONCE + 1])
+        if len(rows) > _AT_ONCE:
+            message = f"Choose at most {_AT_ONCE} tokens at once. To cut all of an installation, use its page."
+            self.message_user(request, message, messages.ERROR)
+            return None
+        live = [row for row in rows if row.state != OAuthToken.State.REVOKED]
+        form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+        if "confirmed" in request.POST and form.is_valid():
+            self._revoke_each(request, rows, form.cleaned_data["reason"])
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Revoke {plural(len(live), 'selected token')}",
+            "back_url": list_url(OAuthToken),
+            "form": form,
+            "rows": rows,
+            # What is confirmed is what was shown: the rows by number, never "all that match".
+            "preview": selectors.preview_revocation(OAuthToken.objects.live().filter(pk__in=[row.pk for row in live])),
+            "stops": STOPS,
+            "stays": (SDK_GOES_ON, TOKENS_STAY_VALID, A_RELOAD_BRINGS_ONE, IN_FLIGHT),
+            "stops_heading": "What stops",
+            "stays_heading": "What does not stop",
+            "action_checkbox_name": ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/tokens/revoke_selected.html", context)
+
+    def _revoke_each(self, request: HttpRequest, rows: Sequence[OAuthToken], reason: str) -> None:
+        actor = actor_of(request)
+        done = skipped = 0
+        failed: list[str] = []
+        for row in rows:
+            try:
+                cut = revoke_tokens(installation_id=row.installation_id, token=row, actor=actor, reason=reason)
+            except DomainError as error:
+                failed.append(f"{row}: {error.public_message}")
+            else:
+                done, skipped = (done + 1, skipped) if cut.tokens_cut else (done, skipped + 1)
+        words = f"{plural(done, 'token')} revoked, {skipped} skipped (revoked already), {len(failed)} failed."
+        self.message_user(request, words, messages.ERROR if failed else messages.SUCCESS)
+        for message in failed[:10]:
+            self.message_user(request, message, messages.ERROR)

@@ -1,0 +1,82 @@
+"""Tokens as rows on the pages of other objects."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from installations.admin.display import Table, badge, link, list_url, mono, utc
+from installations.admin.text import visible_text
+from tokens import selectors
+from tokens.models import OAuthToken
+
+_SHOWN = 50
+_TONE = {OAuthToken.State.ACTIVE: "good", OAuthToken.State.STALE: "wait", OAuthToken.State.REVOKED: "gone"}
+
+
+def state_badge(token: OAuthToken) -> Any:
+    state = OAuthToken.State(token.state)
+    return badge(str(state.label), _TONE[state])
+
+
+def fingerprint(token: OAuthToken) -> Any:
+    """Return the first 8 hex digits of the keyed hash: all that people see of a token."""
+    return mono(token.access_fingerprint[:8])
+
+
+def expiry(token: OAuthToken) -> Any:
+    return utc(token.expires_at, "unknown")
+
+
+def user_label(token: OAuthToken) -> str:
+    user = token.portal_user
+    return f"{visible_text(user.name)} ({user.flowlu_user_id})" if user.name else f"user {user.flowlu_user_id}"
+
+
+def tokens_table(request: HttpRequest, tokens: QuerySet[OAuthToken], query: str, *, by_user: bool = False) -> Table:
+    """Return people and tokens, live ones first, with a way to revoke each. One statement.
+
+    `by_user` is for the page of one installation: it adds the way to revoke all of a user there.
+    """
+    may_revoke = request.user.has_perm("tokens.revoke_oauthtoken")
+    rows: list[Any] = list(selectors.tokens_with_sessions(tokens)[:_SHOWN])
+    columns = ["User", "Installation", "Token", "State", "Expires at Flowlu", "Stored", "Open sessions"]
+    if by_user:
+        columns.remove("Installation")
+    if may_revoke:
+        columns.append("Revoke")
+    cells = []
+    for row in rows:
+        values = {
+            "User": link(row.portal_user, user_label(row)),
+            "Installation": link(row.installation),
+            "Token": format_html("{} {}", link(row), fingerprint(row)),
+            "State": state_badge(row),
+            "Expires at Flowlu": expiry(row),
+            "Stored": utc(row.stored_at),
+            "Open sessions": row.open_sessions,
+            "Revoke": _revoke_links(row, by_user) if row.state != OAuthToken.State.REVOKED else "–",
+        }
+        cells.append([values[name] for name in columns])
+    return Table(
+        "People and tokens",
+        columns,
+        cells,
+        "No token is stored. One comes with a person who opens the application.",
+        more_url=list_url(OAuthToken, query),
+        more="Show in the list",
+    )
+
+
+def _revoke_links(token: OAuthToken, by_user: bool) -> Any:
+    one = reverse("admin:tokens_oauthtoken_revoke", kwargs={"object_id": token.pk})
+    words = format_html('<a href="{}">this token<span class="visually-hidden"> #{}</span></a>', one, token.pk)
+    if not by_user:
+        return words
+    values = {"object_id": token.installation_id, "user_id": token.portal_user_id}
+    user = reverse("admin:installations_installation_revoke_user", kwargs=values)
+    return format_html(
+        '{} · <a href="{}">all of the user<span class="visually-hidden"> {}</span></a>', words, user, user_label(token)
+    )
