@@ -16,17 +16,29 @@ from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 REDACTED = "[redacted]"
 _NAMES = (
     r"(?:access_token|refresh_token|session_token|api_?key|client_secret|password|passwd|secret|authorization"
-    r"|x-session-token|x_session_token|cookie|set-cookie|csrfmiddlewaretoken|sessionid|operator_session)"
+    r"|x-session-token|x_session_token|csrfmiddlewaretoken|sessionid|operator_session|operator_csrf)"
 )
+# A name may be the end of a longer one (HTTP_X_SESSION_TOKEN) or follow a percent-encoded character.
+_BEFORE = r"(?:(?<![A-Za-z])|(?<=%[0-9A-F]{2}))"
+# Quotes are escaped in JSON inside JSON and percent-encoded in URLs.
+_QUOTE = r"(?:\\*[\"']|%22|%27)?"
+_QUOTED = r"""(?:b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\]|\\.)*'|\\+["'].*?\\+["'])"""
 _PATTERNS = (
-    # name=value, name: value, "name": "value", 'name': b'value', Authorization: Bearer value
+    # A header may hold several cookies: all of it goes.
+    re.compile(rf"(?P<keep>(?:set-)?cookie{_QUOTE}\s*[=:]\s*)(?!\s*\[redacted\])(?:{_QUOTED}|[^\r\n]+)", re.IGNORECASE),
+    # name=value, name: value, "name": "value", 'name': b'value', 'name': ['value'], Authorization: Bearer value
     re.compile(
-        rf"""(?P<keep>["']?\b{_NAMES}\b["']?\s*[=:]\s*)(?:(?:bearer|basic|session)\s+)?b?(?:"[^"]*"|'[^']*'|[^\s&,;}})\]]+)""",
+        rf"""(?P<keep>{_BEFORE}{_NAMES}\b{_QUOTE}\s*(?:[=:]|%3[AD])\s*)(?!\s*\[redacted\])"""
+        rf"""(?:(?:bearer|basic|session)\s+)?(?:{_QUOTED}|\[[^\]]*\]|\([^)]*\)|[^\s&,;}})\]]+)""",
         re.IGNORECASE,
     ),
-    re.compile(r"(?P<keep>\b(?:bearer|basic)\s+)[^\s\"',;]+", re.IGNORECASE),
-    # userinfo in a URL
-    re.compile(r"(?P<keep>\b[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE),
+    # ('name', 'value')
+    re.compile(rf"""(?P<keep>["']{_BEFORE}[\w-]*{_NAMES}["']\s*,\s*){_QUOTED}""", re.IGNORECASE),
+    re.compile(r"(?P<keep>\b(?:bearer|basic)\s+)(?!\s*\[redacted\])[^\s\"',;]+", re.IGNORECASE),
+    # userinfo in a URL; a scheme without a bound would cost the square of a long line
+    re.compile(r"(?P<keep>\b[a-z][a-z0-9+.-]{0,30}://)(?!\s*\[redacted\])[^/\s@]+@", re.IGNORECASE),
+    # A JSON web token: its parts may each be short.
+    re.compile(r"(?P<keep>)\beyJ[\w-]{5,}(?:\.[\w-]+)+"),
     # A long run of letters and digits: tokens and keys have no other mark (flowlu-platform §2.1).
     re.compile(r"(?P<keep>)(?<![\w/.-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{40,}={0,2}"),
 )
@@ -84,7 +96,12 @@ class SecretFreeReporterFilter(SafeExceptionReporterFilter):
     def get_safe_cookies(self, request: HttpRequest) -> dict[str, Any]:
         return {}
 
-    def get_safe_request_meta(self, request: HttpRequest) -> dict[str, Any]:
+    def cleanse_setting(self, key: Any, value: Any) -> Any:
+        # By name alone the password inside an address would stay, as in the location of a cache.
+        cleansed = super().cleanse_setting(key, value)
+        return redact(cleansed) if isinstance(cleansed, str) else cleansed
+
+    def get_safe_request_meta(self, request: HttpRequest | None) -> dict[str, Any]:
         shown = (
             "REQUEST_METHOD",
             "PATH_INFO",
@@ -93,7 +110,8 @@ class SecretFreeReporterFilter(SafeExceptionReporterFilter):
             "SERVER_NAME",
             "SERVER_PORT",
         )
-        return {name: request.META[name] for name in shown if name in request.META}
+        meta = request.META if request is not None else {}
+        return {name: meta[name] for name in shown if name in meta}
 
     def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
         return {}.items()
