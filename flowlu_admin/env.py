@@ -57,6 +57,17 @@ def env_list(name: str, default: str = "") -> list[str]:
     return [part for part in (part.strip() for part in env_str(name, default).split(",")) if part]
 
 
+def env_pairs(name: str, default: str) -> dict[str, str]:
+    """Return `a=b,c=d` as a mapping; raises ImproperlyConfigured for a part without both sides."""
+    pairs = {}
+    for part in env_list(name, default):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (key and equals and value):
+            raise ImproperlyConfigured(f"{name} must be name=value pairs with commas between them; see {part!r}.")
+        pairs[key] = value
+    return pairs
+
+
 def env_secret(name: str) -> str:
     """Return a secret from `NAME` or from the file that `NAME_FILE` names; "" when neither is set.
 

@@ -12,7 +12,7 @@ import dj_database_url
 from csp.constants import NONE, SELF
 
 from flowlu_admin import local_secrets
-from flowlu_admin.env import env_bool, env_choice, env_int, env_list, env_secret, env_str
+from flowlu_admin.env import env_bool, env_choice, env_int, env_list, env_pairs, env_secret, env_str
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env_str("VAR_DIR") or BASE_DIR / "var")
@@ -50,12 +50,9 @@ FLOWLU_PORTAL_URL_IS_SET = bool(env_str("FLOWLU_PORTAL_URL"))
 FLOWLU_PORTAL_SUFFIXES = env_list("FLOWLU_PORTAL_SUFFIXES", ".flowlu.com")
 FLOWLU_SDK_URL = env_str("FLOWLU_SDK_URL")
 # Flowlu documents what a launch carries, not under which names (flowlu-platform §6.1): ours = theirs.
-FLOWLU_LAUNCH_NAMES = dict(
-    pair.split("=", 1)
-    for pair in env_list(
-        "FLOWLU_LAUNCH_NAMES",
-        "portal=domain,language=language,app_id=app_id,app_version=app_version,integration_point=integration_id",
-    )
+FLOWLU_LAUNCH_NAMES = env_pairs(
+    "FLOWLU_LAUNCH_NAMES",
+    "portal=domain,language=language,app_id=app_id,app_version=app_version,integration_point=integration_id",
 )
 
 # --- Embed sessions and rates ------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from flowlu_admin.sandbox.server import SandboxServer
 from rest_framework.test import APIClient
+
+from flowlu_admin.sandbox.server import SandboxServer
 
 
 class Frontend:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flowlu_admin.sandbox.server import SandboxServer
 from rest_framework.test import APIClient
 
+from flowlu_admin.sandbox.server import SandboxServer
 from installations.models import Application
 from tests.embedded import Frontend
 from tests.factories import APP_ID

@@ -9,17 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-# The names of the sibling product's SDK, flattened: the only place where names are written down at all.
-DEFAULT_NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "portal": "domain",
-        "language": "language",
-        "app_id": "app_id",
-        "app_version": "app_version",
-        "integration_point": "placement_id",
-    }
-)
-
 _LONGEST: Mapping[str, int] = MappingProxyType(
     {"portal": 253, "language": 35, "app_id": 200, "app_version": 50, "integration_point": 200}
 )
@@ -36,7 +25,7 @@ class Launch:
     integration_point: str | None = None
 
 
-def read_launch(values: Mapping[str, str], names: Mapping[str, str] = DEFAULT_NAMES) -> Launch:
+def read_launch(values: Mapping[str, str], names: Mapping[str, str]) -> Launch:
     """Pick the launch values by their configured names; empty, overlong and odd ones are dropped."""
     return Launch(
         **{field: _usable(values.get(names[field]), longest) for field, longest in _LONGEST.items() if field in names}

@@ -6,6 +6,14 @@ from hypothesis import strategies as st
 
 from installations.flowlu.launch import Launch, read_launch
 
+NAMES = {
+    "portal": "domain",
+    "language": "language",
+    "app_id": "app_id",
+    "app_version": "app_version",
+    "integration_point": "placement_id",
+}
+
 
 def test_values_are_found_by_the_default_names() -> None:
     values = {
@@ -16,7 +24,7 @@ def test_values_are_found_by_the_default_names() -> None:
         "placement_id": "menu-1",
         "access_token": "canary",
     }
-    launch = read_launch(values)
+    launch = read_launch(values, NAMES)
     assert launch == Launch("acme.flowlu.com", "en", "com.example.weather", "1.0.0", "menu-1")
     assert "canary" not in repr(launch)
 
@@ -31,10 +39,10 @@ def test_values_are_found_by_configured_names_only() -> None:
 
 @pytest.mark.parametrize("value", ["", "a\nb", "a\0b", "a\x7fb", "a\u202eb", "a\u2028b", "\ud800", "x" * 254])
 def test_odd_values_are_dropped(value: str) -> None:
-    assert read_launch({"domain": value, "language": "de"}) == Launch(language="de")
+    assert read_launch({"domain": value, "language": "de"}, NAMES) == Launch(language="de")
 
 
 @given(st.dictionaries(st.sampled_from(["domain", "language", "app_id", "x"]), st.text()))
 def test_any_values_are_read(values: dict[str, str]) -> None:
-    launch = read_launch(values)
+    launch = read_launch(values, NAMES)
     assert launch.portal in (None, values.get("domain"))

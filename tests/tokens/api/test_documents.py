@@ -1,0 +1,42 @@
+"""/api/schema and /api/docs: a valid document that names every route, and a page that loads nothing from outside."""
+
+import re
+
+import pytest
+import yaml
+from django.test import Client
+from openapi_spec_validator import validate
+
+from tokens.api.urls import urlpatterns
+
+pytestmark = pytest.mark.django_db
+
+
+def test_schema_is_valid_and_names_every_route_with_examples(client: Client) -> None:
+    document = yaml.safe_load(client.get("/api/schema").content)
+
+    validate(document)
+    assert set(document["paths"]) == {
+        "/api/v1/session",
+        "/api/v1/session/token",
+        "/api/v1/permissions",
+        "/api/v1/flowlu/{path}",
+    }
+    assert len(document["paths"]) == len(urlpatterns)
+    opened = document["paths"]["/api/v1/session"]["post"]
+    assert opened["requestBody"]["content"]["application/json"]["examples"]
+    assert opened["responses"]["201"]["content"]["application/json"]["examples"]
+    assert opened.get("security", []) in ([], [{}])
+    assert document["components"]["securitySchemes"]["sessionToken"]["name"] == "X-Session-Token"
+    assert set(document["paths"]["/api/v1/flowlu/{path}"]["get"]["responses"]) == {
+        "200", "400", "401", "403", "404", "405", "422", "429", "502", "503", "504",
+    }  # fmt: skip
+
+
+def test_page_loads_nothing_from_outside_and_nothing_inline(client: Client) -> None:
+    body = client.get("/api/docs").content.decode()
+
+    for address in re.findall(r'(?:src|href)="([^"]+)"', body):
+        assert address.startswith("/"), address
+    assert "<style" not in body
+    assert not re.search(r"<script(?![^>]*src=)", body)
