@@ -48,8 +48,6 @@ def test_use_is_written_at_the_flush_and_not_before(application: Application, dj
 
 
 def test_recent_use_is_not_written_again(application: Application, django_assert_num_queries: Any) -> None:
-    application: Application, django_assert_num_queries: Any
-) -> None:
     open_session(application, timedelta(seconds=1))
     caller = selectors.caller_of("s")
     assert caller is not None
