@@ -126,7 +126,9 @@ def tokens_with_sessions(tokens: QuerySet[OAuthToken]) -> QuerySet[OAuthToken]:
         .defer("sealed_access_token", "sealed_refresh_token")
         .annotate(
             open_sessions=Count(
-                "sessions", filter=Q(sessions__ended_at__isnull=True, sessions__expires_at__gt=timezone.now())
+                "sessions",
+                filter=Q(sessions__ended_at__isnull=True, sessions__expires_at__gt=timezone.now())
+                & ~Q(state=OAuthToken.State.REVOKED),
             ),
             is_revoked=Case(When(state=OAuthToken.State.REVOKED, then=1), default=0),
             has_refresh_token=Q(sealed_refresh_token__isnull=False),

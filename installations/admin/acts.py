@@ -54,7 +54,7 @@ class Act:
     label: ClassVar[str]
     summary: ClassVar[str]
     permission: ClassVar[str]
-    tone: ClassVar[str] = "plain"  # or "go", "danger"
+    tone: ClassVar[str] = "plain"  # or "go", "stop" (can be taken back), "danger" (cannot)
     stops_heading: ClassVar[str] = "What happens"
     stays_heading: ClassVar[str] = "What does not happen"
     form_class: ClassVar[type[ReasonForm]] = ReasonForm

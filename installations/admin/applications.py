@@ -46,7 +46,7 @@ from tokens.services.revocation import configure_application
 
 class Configure(Act):
     slug = "configure"
-    label = "Settings"
+    label = "Change settings"
     summary = "Whether refresh tokens are kept, and on which portals it may be used."
     permission = "installations.configure_application"
     form_class = ConfigureForm

@@ -30,10 +30,11 @@ def utc(moment: datetime | None, empty: str = "–") -> SafeString:
         return format_html("{}", empty)
     zoned = moment.astimezone(UTC)
     return format_html(
-        '<time class="nowrap" datetime="{}" title="{} UTC">{} UTC</time>',
+        '<time datetime="{}" title="{} UTC"><span class="nowrap">{}</span> <span class="nowrap">{} UTC</span></time>',
         zoned.isoformat(timespec="seconds"),
         f"{zoned:%Y-%m-%d %H:%M:%S}",
-        f"{zoned:%Y-%m-%d %H:%M}",
+        f"{zoned:%Y-%m-%d}",
+        f"{zoned:%H:%M}",
     )
 
 
@@ -119,7 +120,7 @@ def column(name: str, label: str, value: Column, *, order: str | None = None) ->
 
 def at(field: str, label: str, *, empty: str = "–") -> Column:
     """Return the column of a time."""
-    return column(field, f"{label} (UTC)", lambda row: utc(getattr(row, field), empty), order=field)
+    return column(field, label, lambda row: utc(getattr(row, field), empty), order=field)
 
 
 def to(path: str, label: str, *, order: str | None = None) -> Column:

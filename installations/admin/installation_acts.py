@@ -79,7 +79,7 @@ class Withdraw(InstallationAct):
     label = "Withdraw scopes"
     summary = "Take approved scopes back; tokens stay."
     permission = "installations.withdraw_scopes"
-    tone = "danger"
+    tone = "stop"
 
     def applies(self, target: Any) -> bool:
         return super().applies(target) and bool(target.in_force)
@@ -120,7 +120,7 @@ class Suspend(InstallationAct):
     label = "Suspend"
     summary = "Refuse every call until somebody resumes it; approvals and tokens stay."
     permission = "installations.suspend_installation"
-    tone = "danger"
+    tone = "stop"
     stops_heading = "What stops"
     stays_heading = "What does not stop"
 

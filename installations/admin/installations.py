@@ -99,7 +99,9 @@ class InstallationAdmin(ReadOnlyAdmin):
     def tables(self, request: HttpRequest, row: Installation) -> Sequence[Table]:
         found = []
         if request.user.has_perm("tokens.view_oauthtoken"):
-            found.append(tokens_table(request, row.tokens.all(), f"installation__id__exact={row.pk}", by_user=True))
+            query = f"installation__id__exact={row.pk}"
+            table = tokens_table(request, row.tokens.all(), query, title="People and tokens", without="Installation")
+            found.append(table)
         if request.user.has_perm("installations.view_auditevent"):
             found.append(_history(selectors.latest_events(row.pk), f"installation_id={row.pk}"))
         others = _generations(row)

@@ -48,7 +48,7 @@ class Lock(_LockAct):
     slug = "lock"
     label = "Lock"
     summary = "Refuse everything at once and keep it as it is."
-    tone = "danger"
+    tone = "stop"
     stops_heading = "What stops"
     stays_heading = "What does not stop"
     locks = True

@@ -131,7 +131,7 @@ class PortalUserAdmin(ReadOnlyAdmin):
     def tables(self, request: HttpRequest, row: PortalUser) -> Sequence[Table]:
         found = []
         if request.user.has_perm("tokens.view_oauthtoken"):
-            found.append(tokens_table(request, row.tokens.all(), f"portal_user__id__exact={row.pk}"))
+            found.append(tokens_table(request, row.tokens.all(), f"portal_user__id__exact={row.pk}", without="User"))
         if request.user.has_perm("installations.view_installation"):
             used = Installation.objects.filter(pk__in=row.tokens.values("installation"))
             found.append(

@@ -57,9 +57,9 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
         to("installation", "installation"),
         column("state_word", "state", state_badge, order="state"),
         column("fingerprint", "fingerprint", fingerprint),
-        column("expires", "expires at Flowlu (UTC)", expiry, order="expires_at"),
+        column("expires", "expires", expiry, order="expires_at"),
         at("stored_at", "stored"),
-        column("open_sessions", "open sessions", lambda row: row.open_sessions),
+        column("open_sessions", "sessions", lambda row: row.open_sessions),
     )
     list_filter = ("state", ("installation__application", NamedFilter))
     allowed_lookups = frozenset(
@@ -79,7 +79,7 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
         to("installation", "installation"),
         column("state_word", "state", state_badge),
         column("fingerprint", "fingerprint (first 8 digits of a keyed hash)", fingerprint),
-        column("expires", "expires at Flowlu (UTC)", expiry),
+        column("expires", "expires at Flowlu", expiry),
         column("refresh", "refresh token", lambda row: "stored" if row.has_refresh_token else "not stored"),
         column("pairs", "pairs so far", lambda row: row.generation),
         at("created_at", "first stored"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -12,7 +12,7 @@ from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import Table, at, badge, column, link, plural, to, utc
 from installations.admin.text import visible
 from tokens.admin.tables import tokens_table, user_label
-from tokens.models import EmbedSession, Revocation
+from tokens.models import EmbedSession, OAuthToken, Revocation
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -23,16 +23,18 @@ class OpenFilter(admin.SimpleListFilter):
         return [("open", "open"), ("over", "ended or over")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        is_open = Q(ended_at__isnull=True, expires_at__gt=timezone.now())
+        is_open &= ~Q(oauth_token__state=OAuthToken.State.REVOKED)
         if self.value() == "open":
-            return queryset.filter(ended_at__isnull=True, expires_at__gt=timezone.now())
-        if self.value() == "over":
-            return queryset.exclude(ended_at__isnull=True, expires_at__gt=timezone.now())
-        return queryset
+            return queryset.filter(is_open)
+        return queryset.exclude(is_open) if self.value() == "over" else queryset
 
 
 def _state(row: EmbedSession) -> Any:
     if row.ended_at:
         return badge("ended", "gone")
+    if row.oauth_token.state == OAuthToken.State.REVOKED:
+        return badge("cut: token revoked", "gone")
     return badge("open", "good") if row.expires_at > timezone.now() else badge("over", "gone")
 
 
@@ -96,7 +98,7 @@ class RevocationAdmin(ReadOnlyAdmin):
         column("tokens", "tokens", lambda row: row.tokens_cut, order="tokens_cut"),
         column("who", "who", lambda row: row.actor_name, order="actor_name"),
         at("cut_at", "cut"),
-        column("alive", "may live at Flowlu until (UTC)", lambda row: utc(row.possibly_alive_until, "unknown")),
+        column("alive", "may live at Flowlu until", lambda row: utc(row.possibly_alive_until, "unknown")),
     )
     list_filter = ("scope",)
     allowed_lookups = frozenset({"scope__exact", "installation__id__exact"})

@@ -35,18 +35,19 @@ def user_label(token: OAuthToken) -> str:
     return f"{visible_text(user.name)} ({user.flowlu_user_id})" if user.name else f"user {user.flowlu_user_id}"
 
 
-def tokens_table(request: HttpRequest, tokens: QuerySet[OAuthToken], query: str, *, by_user: bool = False) -> Table:
-    """Return people and tokens, live ones first, with a way to revoke each. One statement.
+def tokens_table(
+    request: HttpRequest, tokens: QuerySet[OAuthToken], query: str, *, title: str = "Tokens", without: str = ""
+) -> Table:
+    """Return tokens and their people, live ones first, with a way to revoke each. One statement.
 
-    `by_user` is for the page of one installation: it adds the way to revoke all of a user there.
+    `without` names the column that would say the same on each row.
     """
     may_revoke = request.user.has_perm("tokens.revoke_oauthtoken")
     rows: list[Any] = list(selectors.tokens_with_sessions(tokens)[:_SHOWN])
     columns = ["User", "Installation", "Token", "State", "Expires at Flowlu", "Stored", "Open sessions"]
-    if by_user:
-        columns.remove("Installation")
     if may_revoke:
         columns.append("Revoke")
+    columns = [name for name in columns if name != without]
     cells = []
     for row in rows:
         values = {
@@ -57,11 +58,11 @@ def tokens_table(request: HttpRequest, tokens: QuerySet[OAuthToken], query: str,
             "Expires at Flowlu": expiry(row),
             "Stored": utc(row.stored_at),
             "Open sessions": row.open_sessions,
-            "Revoke": _revoke_links(row, by_user) if row.state != OAuthToken.State.REVOKED else "–",
+            "Revoke": _revoke_links(row) if row.state != OAuthToken.State.REVOKED else "–",
         }
         cells.append([values[name] for name in columns])
     return Table(
-        "People and tokens",
+        title,
         columns,
         cells,
         "No token is stored. One comes with a person who opens the application.",
@@ -70,13 +71,15 @@ def tokens_table(request: HttpRequest, tokens: QuerySet[OAuthToken], query: str,
     )
 
 
-def _revoke_links(token: OAuthToken, by_user: bool) -> Any:
+def _revoke_links(token: OAuthToken) -> Any:
     one = reverse("admin:tokens_oauthtoken_revoke", kwargs={"object_id": token.pk})
-    words = format_html('<a href="{}">this token<span class="visually-hidden"> #{}</span></a>', one, token.pk)
-    if not by_user:
-        return words
     values = {"object_id": token.installation_id, "user_id": token.portal_user_id}
     user = reverse("admin:installations_installation_revoke_user", kwargs=values)
     return format_html(
-        '{} · <a href="{}">all of the user<span class="visually-hidden"> {}</span></a>', words, user, user_label(token)
+        '<a href="{}">this token<span class="visually-hidden"> #{}</span></a> · '
+        '<a href="{}">all of the user here<span class="visually-hidden">: {}</span></a>',
+        one,
+        token.pk,
+        user,
+        user_label(token),
     )
