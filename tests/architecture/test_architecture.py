@@ -1,0 +1,162 @@
+"""The shape of the code, as far as import-linter's contracts do not state it (`make lint` runs those)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+
+PACKAGES = ("installations", "tokens", "flowlu_admin")
+ROOT = Path(__file__).resolve().parents[2]
+# (file, function, imported module): why it cannot be at the top.
+LOCAL_IMPORTS = {
+    ("flowlu_admin/apps.py", "ready", "flowlu_admin.checks"): "settings and models are there only once apps are ready",
+    (
+        "flowlu_admin/apps.py",
+        "ready",
+        "flowlu_admin.roles",
+    ): "the permissions' models are there only once apps are ready",
+}
+# (file, imported module): a type that the run-time direction of imports does not give.
+TYPE_ONLY_IMPORTS = {
+    (
+        "installations/admin/acts.py",
+        "installations.admin.base",
+    ): "an act is declared on the admin class that it is shown on",
+}
+# Every management command, and the file that tests it.
+COMMAND_TESTS = {
+    "approve_scopes": "tests/installations/commands/test_approve_scopes.py",
+    "create_operator": "tests/flowlu_admin/test_create_operator.py",
+    "import_manifest": "tests/installations/commands/test_import_manifest.py",
+    "lock": "tests/installations/commands/test_lock_and_unlock.py",
+    "resume_installation": "tests/installations/commands/test_suspend_and_resume.py",
+    "revoke_tokens": "tests/tokens/commands/test_revoke_tokens.py",
+    "run_with_sandbox": "tests/browser/conftest.py",
+    "suspend_installation": "tests/installations/commands/test_suspend_and_resume.py",
+    "uninstall_installation": "tests/tokens/commands/test_uninstall_installation.py",
+    "unlock": "tests/installations/commands/test_lock_and_unlock.py",
+    "withdraw_scopes": "tests/installations/commands/test_withdraw_scopes.py",
+}
+
+
+def sources(*, migrations=False):
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if migrations or "migrations" not in path.parts:
+                yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported_by(node):
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.level == 0:
+        return [node.module or ""]
+    return []
+
+
+def first_party(name):
+    return name.partition(".")[0] in PACKAGES
+
+
+def test_no_drawer_for_what_has_no_place():
+    names = {"utils", "util", "helpers", "helper", "common", "misc", "shared"}
+    found = [path for path, _tree in sources() if names & set(Path(path).with_suffix("").parts)]
+    assert found == []
+
+
+def test_first_party_imports_inside_functions_are_the_listed_ones():
+    found = set()
+    for path, tree in sources():
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                for node in ast.walk(function):
+                    found |= {(path, function.name, name) for name in imported_by(node) if first_party(name)}
+    assert found == LOCAL_IMPORTS.keys()
+
+
+def test_first_party_imports_for_types_only_are_the_listed_ones():
+    found = set()
+    for path, tree in sources():
+        for branch in ast.walk(tree):
+            if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.unparse(branch.test):
+                for node in ast.walk(branch):
+                    found |= {(path, name) for name in imported_by(node) if first_party(name)}
+    assert found == TYPE_ONLY_IMPORTS.keys()
+
+
+def test_imports_name_their_module_whole():
+    found = [
+        path
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.level > 0 or any(alias.name == "*" for alias in node.names))
+    ]
+    assert found == ["flowlu_admin/settings_test.py"]
+
+
+def test_no_code_imports_tests():
+    found = [
+        path
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        for name in imported_by(node)
+        if name.startswith("tests")
+    ]
+    assert found == []
+
+
+def test_every_command_is_tested():
+    ours = {name for name, app in get_commands().items() if app in PACKAGES}
+    assert ours == COMMAND_TESTS.keys()
+
+
+@pytest.mark.parametrize(("command", "test"), COMMAND_TESTS.items(), ids=COMMAND_TESTS.keys())
+def test_test_of_a_command_runs_it(command, test):
+    assert f'"{command}"' in (ROOT / test).read_text(encoding="utf-8")
+
+
+def test_only_sealing_uses_the_cipher_and_always_with_key_and_signer():
+    # Both fall back to SECRET_KEY when they are built with less.
+    users, built = set(), []
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            users |= {path for name in imported_by(node) if name.partition(".")[0] == "django_cryptography"}
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("FernetBytes", "Signer")):
+                built.append((path, ast.unparse(node.func), len(node.args)))
+    assert users == {"tokens/sealing.py"}
+    assert built == [("tokens/sealing.py", "FernetBytes", 2), ("tokens/sealing.py", "_ContextSigner", 2)]
+
+
+def test_no_pickle():
+    found = [
+        (path, name)
+        for path, tree in sources(migrations=True)
+        for node in ast.walk(tree)
+        for name in imported_by(node)
+        if name in {"pickle", "shelve", "marshal", "dill"}
+    ]
+    assert found == []
+
+
+def test_no_setting_is_read_when_a_module_is_imported():
+    """A default argument or constant taken from settings would keep what a test or a restart changes."""
+    found = []
+    for path, tree in sources():
+        if path in {"flowlu_admin/settings.py", "flowlu_admin/settings_test.py"}:
+            continue
+        for node in outside_functions(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "settings":
+                found.append(f"{path}:{node.lineno}")
+    assert found == []
+
+
+def outside_functions(node):
+    """Yield what runs at import: everything but the bodies of functions, whose defaults and decorators do run."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            for part in (*child.decorator_list, child.args):
+                yield from ast.walk(part)
+        elif not isinstance(child, ast.Lambda):
+            yield child
+            yield from outside_functions(child)

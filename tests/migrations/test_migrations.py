@@ -1,0 +1,152 @@
+"""Migrations: the trigger comes and goes with its step, a second `migrate` changes nothing, and no step leans on code."""
+
+import ast
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
+from django.db.migrations import RunPython, RunSQL
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+
+from flowlu_admin.roles import ROLES
+from installations.audit import Event, append
+from installations.models import AuditEvent
+from tests import factories
+
+OURS = ("installations", "tokens")
+BEFORE = [("installations", "0001_initial")]
+AFTER = [("installations", "0002_audit_trail_append_only")]
+TRIGGER = "installations_auditevent_append_only"
+FUNCTION = "installations_auditevent_refuse"
+
+
+def steps():
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    return [step for (app, _name), step in sorted(loader.disk_migrations.items()) if app in OURS]
+
+
+def migrate_to(targets):
+    MigrationExecutor(connection).migrate(targets)
+
+
+def in_database():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_trigger WHERE tgname = %s", [TRIGGER])
+        triggers = cursor.fetchone()[0]
+        cursor.execute("SELECT count(*) FROM pg_proc WHERE proname = %s", [FUNCTION])
+        return triggers, cursor.fetchone()[0]
+
+
+@pytest.fixture
+def event(transactional_db):
+    with transaction.atomic():
+        append(factories.superactor(), Event("test.done", "thing", "1"))
+
+
+@pytest.fixture
+def _migrated_again(transactional_db):
+    yield
+    migrate_to(MigrationExecutor(connection).loader.graph.leaf_nodes())
+
+
+@pytest.mark.postgresql
+@pytest.mark.usefixtures("_migrated_again")
+def test_trigger_goes_and_comes_with_its_step(event):
+    assert in_database() == (1, 1)
+
+    migrate_to(BEFORE)
+    assert in_database() == (0, 0)
+    assert AuditEvent.objects.filter(verb="test.done").count() == 1
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE installations_auditevent SET reason = 'x'")
+
+    migrate_to(AFTER)
+    assert in_database() == (1, 1)
+    with pytest.raises(DatabaseError, match="append-only"), connection.cursor() as cursor:
+        cursor.execute("UPDATE installations_auditevent SET reason = 'y'")
+
+
+@pytest.mark.usefixtures("_migrated_again")
+def test_step_of_the_trigger_leaves_rows_alone_on_either_database(event):
+    before = list(AuditEvent.objects.values())
+
+    migrate_to(BEFORE)
+    migrate_to(AFTER)
+
+    assert list(AuditEvent.objects.values()) == before
+
+
+@pytest.mark.usefixtures("_migrated_again")
+def test_everything_can_be_taken_back_and_made_anew(transactional_db):
+    tables = {model._meta.db_table for app in OURS for model in apps.get_app_config(app).get_models()}
+
+    migrate_to([("tokens", None), ("installations", None)])
+    assert tables & set(connection.introspection.table_names()) == set()
+
+    migrate_to(MigrationExecutor(connection).loader.graph.leaf_nodes())
+    assert tables - set(connection.introspection.table_names()) == set()
+
+
+def groups_and_permissions():
+    return (
+        {group.name: sorted(group.permissions.values_list("pk", flat=True)) for group in Group.objects.all()},
+        sorted(Permission.objects.values_list("pk", "codename")),
+    )
+
+
+@pytest.mark.django_db
+def test_migrating_twice_gives_the_same_groups_and_permissions():
+    call_command("migrate", verbosity=0)
+    first = groups_and_permissions()
+
+    call_command("migrate", verbosity=0)
+
+    assert groups_and_permissions() == first
+    assert first[0].keys() == ROLES.keys()
+    assert {name: len(held) for name, held in first[0].items()} == {name: len(held) for name, held in ROLES.items()}
+
+
+@pytest.mark.django_db
+def test_models_and_migrations_agree():
+    call_command("makemigrations", "--check", "--dry-run", verbosity=0)
+
+
+def test_every_step_says_what_it_does():
+    assert [step.name for step in steps() if "auto" in step.name or len(step.name) < len("0001_initial")] == []
+
+
+def test_every_data_step_can_be_taken_back():
+    data_steps = [
+        (step.name, operation.reversible)
+        for step in steps()
+        for operation in step.operations
+        if isinstance(operation, RunPython | RunSQL)
+    ]
+    assert data_steps == [("0002_audit_trail_append_only", True)]
+
+
+def test_schema_and_data_are_in_steps_of_their_own():
+    for step in steps():
+        kinds = {isinstance(operation, RunPython | RunSQL) for operation in step.operations}
+        assert len(kinds) == 1, step.name
+
+
+# Named by a step and therefore never moved.
+KEPT_PLACES = set()
+
+
+@pytest.mark.parametrize("app", OURS)
+def test_no_step_imports_code_that_may_change(project_root, app):
+    imported = set()
+    for path in (project_root / app / "migrations").glob("0*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                imported.add(node.module)
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+
+    ours = {name for name in imported if name.partition(".")[0] in {"installations", "tokens", "flowlu_admin", "tests"}}
+    assert ours - KEPT_PLACES == set()
