@@ -296,6 +296,8 @@ LOGGING: dict[str, Any] = {
         "django": {"handlers": [], "propagate": True, "level": "INFO"},
         # A refused call is an answer, not an event: the access log has it.
         "django.request": {"level": "ERROR"},
+        # Below this it writes the variables of a template: the seed of a second factor is one.
+        "django.template": {"level": "INFO"},
         # Below this it writes paths with their query, which may hold what somebody searched for.
         "urllib3": {"level": "ERROR"},
     },
