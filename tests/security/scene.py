@@ -72,7 +72,7 @@ class Scene:
 def set_up(application: Application) -> Scene:
     """Fill every list of the console; operators have a second factor, all but the one who is named so."""
     installation = factories.installation(application, approved=["crm.accounts.full"])
-    portal_user = PortalUser.objects.get()
+    portal_user = PortalUser.objects.get(flowlu_user_id="7")
     cut = factories.token(installation, portal_user, "an-older-token")
     revoke_tokens(installation_id=installation.pk, token=cut, actor=factories.superactor(), reason="For a test.")
     token = factories.token(installation, portal_user)

@@ -1,0 +1,168 @@
+"""Canaries: secrets that a test knows, and every place where they could have got out of the service."""
+
+import base64
+import io
+import logging
+import logging.config
+import pickle
+import sqlite3
+import tempfile
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+
+_SHORTEST = 12
+
+
+def forms_of(secret: str) -> list[bytes]:
+    """Return the forms in which a secret would still be one: plain, percent-encoded, base64, hex."""
+    raw = secret.encode()
+    padded = [base64.b64encode(b"x" * shift + raw)[(4 if shift else 0) : -4] for shift in range(3)]
+    found = {raw, urllib.parse.quote(secret, safe="").encode(), raw.hex().encode(), *padded}
+    found |= {part.translate(bytes.maketrans(b"+/", b"-_")) for part in padded}
+    return sorted(part for part in found if len(part) >= _SHORTEST)
+
+
+@dataclass
+class Canaries:
+    """Secrets by name, and where each was seen."""
+
+    secrets: dict[str, str] = field(default_factory=dict)
+    seen: list[str] = field(default_factory=list)
+    looked_at: int = 0
+
+    def add(self, name: str, secret: str) -> str:
+        assert len(secret) >= _SHORTEST, "too short to be told from chance"
+        self.secrets[name] = secret
+        return secret
+
+    def look(self, where: str, content: Any, *, but: tuple[str, ...] = ()) -> None:
+        """Note every secret that is in `content`, apart from those that belong there."""
+        raw = content if isinstance(content, bytes) else str(content).encode("utf-8", "surrogateescape")
+        self.looked_at += 1
+        for name, secret in self.secrets.items():
+            if name not in but and any(form in raw for form in forms_of(secret)):
+                self.seen.append(f"{name} in {where}")
+
+    def look_at_log(self, where: str, written: str) -> None:
+        """Look at each line by itself, so that a failure says which."""
+        for line in written.splitlines():
+            self.look(f"{where}: {self._hidden(line)[:200]}", line)
+
+    def _hidden(self, text: str) -> str:
+        for name, secret in self.secrets.items():
+            text = text.replace(secret, f"<{name}>")
+        return text
+
+    def look_at_response(self, where: str, response: Any, *, but: tuple[str, ...] = ()) -> Any:
+        body = b"".join(response.streaming_content) if response.streaming else response.content
+        self.look(f"the body of {where}", body, but=but)
+        self.look(f"the headers of {where}", list(response.items()))
+        self.look(f"the cookies of {where}", response.cookies.output())
+        return response
+
+    def look_at_database(self) -> None:
+        """Look at every column of every table, as the driver gives it, and at the file where there is one."""
+        with connection.cursor() as cursor:
+            for table in connection.introspection.table_names(cursor):
+                cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608
+                columns = [column[0] for column in cursor.description]
+                for row in cursor.fetchall():
+                    for column, value in zip(columns, row, strict=True):
+                        raw = bytes(value) if isinstance(value, bytes | memoryview) else str(value)
+                        self.look(f"the column {table}.{column}", raw)
+        if connection.vendor == "sqlite":
+            self.look("the database file", _file_of_sqlite())
+
+    def look_at_rows(self) -> None:
+        """Look at what every row of every model says of itself."""
+        for model in apps.get_models(include_auto_created=True):
+            for row in model._default_manager.all():
+                self.look(f"the text of a {model.__name__}", f"{row!r} {row}")
+
+    def look_at_memory(self) -> None:
+        """Look at cached values and at what operators' browsers keep."""
+        for name in ("_cache", "_expire_info"):
+            kept = getattr(cache, name, {})
+            self.look("the cache", [(key, value) for key, value in dict(kept).items()])
+            for value in dict(kept).values():
+                if isinstance(value, bytes):
+                    self.look("the cache", repr(pickle.loads(value)))
+        for session in Session.objects.all():
+            self.look("an operator's session", session.get_decoded())
+
+    def report(self) -> None:
+        assert self.looked_at
+        assert not self.seen, "\n".join(sorted(set(self.seen)))
+
+
+def _file_of_sqlite() -> bytes:
+    connection.ensure_connection()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "copy.sqlite3"
+        target = sqlite3.connect(path)
+        connection.connection.backup(target)
+        target.close()
+        return path.read_bytes()
+
+
+@contextmanager
+def production_log() -> Iterator[io.StringIO]:
+    """Give what the configured handlers write at DEBUG: SQL with its parameters included.
+
+    The levels that the settings raise (django.request, urllib3) stay: they are rules of their own, since both write
+    addresses, into which a caller may have put anything.
+    """
+    out = io.StringIO()
+    config = deepcopy(settings.LOGGING)
+    config["handlers"]["console"]["stream"] = out
+    config["root"]["level"] = "DEBUG"
+    config["loggers"]["django"]["level"] = "DEBUG"
+    config["loggers"]["django.db.backends"] = {"level": "DEBUG"}
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    logging.config.dictConfig(config)
+    try:
+        yield out
+    finally:
+        logging.config.dictConfig(settings.LOGGING)
+        root.handlers[:], root.level = before[0], before[1]
+        logging.getLogger("django.db.backends").setLevel(logging.NOTSET)
+
+
+@contextmanager
+def unfiltered_log() -> Iterator[io.StringIO]:
+    """Give what a handler without the redaction would write: the first belt has to hold by itself."""
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s %(args)s"))
+    names = ("", "django", "django.db.backends", "tokens", "installations", "flowlu_admin")
+    levels = {name: logging.getLogger(name).level for name in names}
+    root = logging.getLogger()
+    root.addHandler(handler)
+    for name in names:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    try:
+        yield out
+    finally:
+        root.removeHandler(handler)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def signed_in(user: Any, password: str) -> Client:
+    """Sign in by the form, as an operator does, so that the password passes through."""
+    client = Client(raise_request_exception=False)
+    client.post("/accounts/login/", {"login": user.get_username(), "password": password})
+    return client
