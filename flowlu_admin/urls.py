@@ -17,7 +17,9 @@ urlpatterns = [
     path("accounts/", include("flowlu_admin.accounts_urls")),
     path("api/v1/", include("tokens.api.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="api/docs.html"), name="docs"),
+    path(
+        "api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="api/docs.html"), name="docs"
+    ),
     re_path(r"^api/", not_found, name="api-not-found"),
     path("embed/", embed_page, name="embed"),
     path("healthz", health.healthz, name="healthz"),

@@ -122,7 +122,7 @@ def approve_scopes(
         manifest = installation.manifest
         if seen_manifest is not None and seen_manifest != manifest.sha256:
             raise StateConflict(
-                "The application's manifest was replaced while you were reading it. Look at the new one and decide anew."
+                "The application's manifest was replaced while you were reading it. Read the new one and decide anew."
             )
         entries = _check_requested(wanted, manifest)
         in_force = {row.code: row for row in installation.approved_permissions.in_force()}

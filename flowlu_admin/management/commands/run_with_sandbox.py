@@ -47,7 +47,9 @@ class Command(BaseCommand):
         }
         commands = {
             "the service": [
-                sys.executable, "-m", "gunicorn", "-c", "python:flowlu_admin.gunicorn_conf", "flowlu_admin.wsgi:application",
+                sys.executable, "-m", "gunicorn",
+                "-c", "python:flowlu_admin.gunicorn_conf",
+                "flowlu_admin.wsgi:application",
             ],
             "the sandbox portal": [
                 sys.executable, "-m", "flowlu_admin.sandbox",
