@@ -43,9 +43,7 @@ class ApproveForm(ReasonForm):
         self.installation = installation
         self.rows = {f"scope-{row.code}": row for row in review.to_decide}
         for name, row in self.rows.items():
-            self.fields[name] = forms.ChoiceField(
-                label=row.code, choices=list(_choices(row)), required=False, widget=forms.RadioSelect
-            )
+            self.fields[name] = _Decision(row)
 
     def own_fields(self) -> Iterator[forms.BoundField]:
         yield self["reason"]
@@ -69,6 +67,16 @@ class ApproveForm(ReasonForm):
 
     def chosen(self) -> list[str]:
         return [self.cleaned_data[name] for name in self.rows if self.cleaned_data.get(name)]
+
+
+class _Decision(forms.ChoiceField):
+    def __init__(self, row: ScopeRow) -> None:
+        super().__init__(label=row.code, choices=list(_choices(row)), required=False, widget=forms.RadioSelect)
+        self.in_force = str(row.approval or "")
+
+    def valid_value(self, value: str) -> bool:
+        # The second of two submits chooses what the first one has brought into force: that is for the verb to see.
+        return super().valid_value(value) or (bool(value) and value == self.in_force)
 
 
 def _choices(row: ScopeRow) -> Iterator[tuple[str, str]]:

@@ -26,10 +26,12 @@ _SHORTEST = 12
 
 
 def forms_of(secret: str) -> list[bytes]:
-    """Return the forms in which a secret would still be one: plain, percent-encoded, base64, hex."""
+    """Return the forms in which a secret would still be one: whole or by half, percent-encoded, base64, hex."""
     raw = secret.encode()
+    half = max(_SHORTEST, len(raw) // 2)
     padded = [base64.b64encode(b"x" * shift + raw)[(4 if shift else 0) : -4] for shift in range(3)]
     found = {raw, urllib.parse.quote(secret, safe="").encode(), raw.hex().encode(), *padded}
+    found |= {part for end in (raw[:half], raw[-half:]) for part in (end, end.hex().encode())}
     found |= {part.translate(bytes.maketrans(b"+/", b"-_")) for part in padded}
     return sorted(part for part in found if len(part) >= _SHORTEST)
 
@@ -150,7 +152,7 @@ def unfiltered_log() -> Iterator[io.StringIO]:
     names = ("", "django", "django.db.backends", "tokens", "installations", "flowlu_admin")
     levels = {name: logging.getLogger(name).level for name in names}
     root = logging.getLogger()
-    root.addHandler(handler)
+    root.handlers.insert(0, handler)  # the configured handlers redact the record itself, for whoever comes after
     for name in names:
         logging.getLogger(name).setLevel(logging.DEBUG)
     try:

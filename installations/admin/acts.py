@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
@@ -37,6 +37,11 @@ def actor_of(request: HttpRequest) -> Actor:
     if not request.user.is_authenticated:
         raise PermissionDenied
     return operator_actor(request.user, Via.ADMIN)
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """Return what was sent, however little, or None for a page that is only looked at."""
+    return request.POST if request.method == "POST" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class Act:
         return ()
 
     def form(self, request: HttpRequest, target: Any) -> ReasonForm:
-        return self.form_class(request.POST or None)
+        return self.form_class(posted(request))
 
     def context(self, request: HttpRequest, target: Any, form: ReasonForm) -> dict[str, Any]:
         return {}

@@ -8,14 +8,14 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from installations import manifests, selectors
 from installations.actors import Actor
-from installations.admin.acts import Act, Outcome, actor_of
+from installations.admin.acts import Act, Outcome, actor_of, posted
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
     Table,
@@ -56,7 +56,7 @@ class Configure(Act):
             "stores_refresh_tokens": target.stores_refresh_tokens,
             "allowed_portals": "\n".join(target.allowed_portals),
         }
-        return ConfigureForm(request.POST or None, initial=initial)
+        return ConfigureForm(posted(request), initial=initial)
 
     def stops(self, target: Application) -> Sequence[str]:
         return (
@@ -176,7 +176,7 @@ class ApplicationAdmin(ReadOnlyAdmin):
         """Register an application or import its next manifest, pasted or uploaded."""
         if not (request.user.has_perm("installations.import_manifest") and self.has_view_permission(request)):
             raise PermissionDenied
-        form = ImportForm(request.POST or None, request.FILES or None)
+        form = ImportForm(posted(request), request.FILES if request.method == "POST" else None)
         errors: list[ManifestError] = []
         if request.method == "POST" and form.is_valid():
             source = form.source()
@@ -213,7 +213,7 @@ def _keep_upload(form: ImportForm, source: bytes | str) -> None:
     """Put an uploaded text into the box: a browser does not offer a file twice."""
     if isinstance(source, bytes):
         text = source.decode("utf-8", "replace").lstrip("\ufeff")
-        form.data = {**form.data.dict(), "document": text} if isinstance(form.data, QueryDict) else form.data
+        form.data = {"kind": form.data.get("kind", ""), "document": text}
 
 
 def _imported(result: ImportResult) -> str:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from installations import selectors
 from installations.actors import Actor
-from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome
+from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
 from installations.admin.display import change_url, installation_name, plural
 from installations.forms import ApproveForm, ReasonForm, WithdrawForm
 from installations.models import Installation, PortalUser
@@ -34,7 +34,7 @@ class Approve(InstallationAct):
     def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
         in_force = selectors.approvals_in_force(target)
         review = selectors.review_scopes(target.manifest.requested_scopes, in_force)
-        return ApproveForm(request.POST or None, installation=target, review=review)
+        return ApproveForm(posted(request), installation=target, review=review)
 
     def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
         in_force = selectors.approvals_in_force(target)
@@ -85,7 +85,7 @@ class Withdraw(InstallationAct):
         return super().applies(target) and bool(target.in_force)
 
     def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
-        return WithdrawForm(request.POST or None, in_force=selectors.approvals_in_force(target))
+        return WithdrawForm(posted(request), in_force=selectors.approvals_in_force(target))
 
     def stops(self, target: Installation) -> Sequence[str]:
         return (

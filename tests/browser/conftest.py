@@ -84,7 +84,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             _sql(f'DROP DATABASE "browser_{os.getpid()}" WITH (FORCE)')
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop running while it lives, and Django refuses the database beside one: it must be gone
+# before another module's test runs.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 

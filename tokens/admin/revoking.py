@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from installations.actors import Actor
-from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome
+from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
 from installations.admin.display import plural
 from installations.errors import DomainError
 from installations.forms import ReasonForm
@@ -48,7 +48,7 @@ class RevokeAct(Act):
     def form(self, request: HttpRequest, target: Any) -> ReasonForm:
         user = self.user(target)
         lockable = user is not None and user.locked_at is None and request.user.has_perm("installations.lock_portal")
-        return RevokeForm(request.POST or None, offers_lock=lockable)
+        return RevokeForm(posted(request), offers_lock=lockable)
 
     def context(self, request: HttpRequest, target: Any, form: ReasonForm) -> dict[str, Any]:
         user = self.user(target)
