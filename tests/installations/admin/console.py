@@ -1,0 +1,30 @@
+"""Operators at the console, and what they read there."""
+
+import html
+import re
+from typing import Any
+
+from django.test import Client
+from django.urls import reverse
+
+
+def signed_in(user: Any) -> Client:
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    # The time of the sign-in is no part of what a test of an act watches.
+    type(user).objects.filter(pk=user.pk).update(last_login=None)
+    return client
+
+
+def url(name: str, *args: object, **kwargs: object) -> str:
+    return reverse(f"admin:{name}", args=args or None, kwargs=kwargs or None)
+
+
+def text(response: Any) -> str:
+    """Return what a person reads on a page: no markup, white space as one space."""
+    page = re.sub(r"<(script|style|svg|title)\b.*?</\1>", " ", response.content.decode(), flags=re.DOTALL)
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page))).strip()
+
+
+def messages(response: Any) -> list[str]:
+    return [str(message) for message in response.context["messages"]]

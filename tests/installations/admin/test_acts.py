@@ -1,0 +1,211 @@
+"""Every other act on an installation, a portal, an application or a user: one page, one reason, one verb."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from installations.models import Application, Installation, PortalUser
+from tests import factories
+from tests.installations.admin.console import messages, signed_in, text, url
+from tests.unchanged import last_event, nothing_changes, recorded
+from tokens.models import OAuthToken
+
+REASON = {"reason": "A customer asked for it."}
+Address = Callable[[Any], str]
+
+
+def installation_act(slug: str) -> Callable[[Installation], str]:
+    return lambda row: url(f"installations_installation_{slug}", object_id=row.pk)
+
+
+# Each act with who may do it, where, and what the audit trail calls it.
+_case_act = pytest.mark.parametrize(
+    ("slug", "role", "extra", "verb"),
+    [
+        ("withdraw", "reviewer", {"codes": ["task"]}, "scopes.withdrawn"),
+        ("suspend", "responder", {}, "installation.suspended"),
+        ("lock", "responder", {}, "installation.locked"),
+        ("revoke", "responder", {}, "tokens.revoked"),
+        ("uninstall", "responder", {}, "installation.uninstalled"),
+    ],
+)
+_ROLES = ("auditor", "reviewer", "responder", "outsider")
+
+
+@_case_act
+def test_act_does_its_verb_and_says_so(
+    request: pytest.FixtureRequest, token: OAuthToken, slug: str, role: str, extra: dict[str, Any], verb: str
+) -> None:
+    # given
+    client = signed_in(request.getfixturevalue(role))
+    address = installation_act(slug)(token.installation)
+    page = client.get(address)
+    assert page.status_code == 200
+    assert "What does not" in text(page)
+
+    # when
+    response = client.post(address, {**REASON, **extra}, follow=True)
+
+    # then
+    assert response.redirect_chain == [(url("installations_installation_change", token.installation_id), 302)]
+    assert len(messages(response)) == 1
+    assert last_event().verb == verb
+    assert last_event().reason == REASON["reason"]
+    assert last_event().actor_name == role
+
+
+@_case_act
+def test_act_without_its_permission_is_refused(
+    request: pytest.FixtureRequest, token: OAuthToken, slug: str, role: str, extra: dict[str, Any], verb: str
+) -> None:
+    address = installation_act(slug)(token.installation)
+    for other in _ROLES:
+        if other == role:
+            continue
+        client = signed_in(request.getfixturevalue(other))
+        with nothing_changes():
+            assert client.get(address).status_code == 403
+            assert client.post(address, {**REASON, **extra}).status_code == 403
+
+
+@_case_act
+def test_act_without_a_reason_changes_nothing(
+    request: pytest.FixtureRequest, token: OAuthToken, slug: str, role: str, extra: dict[str, Any], verb: str
+) -> None:
+    client = signed_in(request.getfixturevalue(role))
+    with nothing_changes():
+        response = client.post(installation_act(slug)(token.installation), {"reason": "", **extra})
+
+    assert response.status_code == 200
+    assert "Give a reason of 1 to 1000 characters" in text(response)
+
+
+@_case_act
+def test_act_twice_changes_nothing_the_second_time(
+    request: pytest.FixtureRequest, token: OAuthToken, slug: str, role: str, extra: dict[str, Any], verb: str
+) -> None:
+    client = signed_in(request.getfixturevalue(role))
+    client.post(installation_act(slug)(token.installation), {**REASON, **extra})
+
+    with nothing_changes():
+        response = client.post(installation_act(slug)(token.installation), {**REASON, **extra}, follow=True)
+
+    assert response.status_code == 200
+
+
+def test_resume_brings_it_back(responder: Any, active: Installation) -> None:
+    client = signed_in(responder)
+    client.post(installation_act("suspend")(active), REASON)
+
+    response = client.post(installation_act("resume")(active), REASON, follow=True)
+
+    active.refresh_from_db()
+    assert active.status == Installation.Status.ACTIVE
+    assert messages(response)[-1] == "Resumed."
+    assert recorded()[-2:] == ["installation.suspended", "installation.resumed"]
+
+
+def test_page_offers_what_the_operator_may_do_and_what_makes_sense(
+    auditor: Any, reviewer: Any, responder: Any, active: Installation
+) -> None:
+    def offered(user: Any) -> list[str]:
+        page = signed_in(user).get(url("installations_installation_change", active.pk))
+        return [act.label for act in page.context["acts"]]
+
+    assert offered(auditor) == []
+    assert offered(reviewer) == ["Approve scopes", "Withdraw scopes"]
+    assert offered(responder) == ["Revoke all tokens", "Suspend", "Lock", "Mark as uninstalled"]
+
+
+def test_withdrawing_what_swallows_takes_the_swallowed_with_it_unless_kept(reviewer: Any) -> None:
+    # given
+    application = factories.application("com.example.crm", permissions=["crm.read", "crm.accounts.full"])
+    installation = factories.installation(application, approved=["crm.read", "crm.accounts.full"])
+    client = signed_in(reviewer)
+    page = client.get(installation_act("withdraw")(installation))
+    assert "withdraws with it what it swallows: crm.accounts" in text(page)
+
+    # when
+    response = client.post(
+        installation_act("withdraw")(installation), {**REASON, "codes": ["crm"], "keep": ["crm.accounts"]}, follow=True
+    )
+
+    # then
+    assert messages(response) == ["Withdrawn: crm.read. Kept, and in force from now on: crm.accounts.full."]
+    assert [str(row) for row in installation.approved_permissions.in_force()] == ["crm.accounts.full"]
+
+
+_case_lockable = pytest.mark.parametrize("kind", ["portal", "application", "portaluser", "installation"])
+
+
+@_case_lockable
+def test_lock_and_unlock(responder: Any, active: Installation, kind: str) -> None:
+    # given
+    row, client = _lockable(active, kind), signed_in(responder)
+    assert "JS SDK go on" in text(client.get(url(f"installations_{kind}_lock", object_id=row.pk)))
+
+    # when
+    client.post(url(f"installations_{kind}_lock", object_id=row.pk), REASON)
+
+    # then
+    row.refresh_from_db()
+    assert row.locked_at is not None
+    assert last_event().verb == f"{kind}.locked"
+    assert "locked" in text(client.get(url("installations_installation_change", active.pk))) or kind == "portaluser"
+
+    # when
+    client.post(url(f"installations_{kind}_unlock", object_id=row.pk), REASON)
+
+    # then
+    row.refresh_from_db()
+    assert row.locked_at is None
+    assert last_event().verb == f"{kind}.unlocked"
+
+
+@_case_lockable
+def test_lock_without_the_permission_is_refused(reviewer: Any, auditor: Any, active: Installation, kind: str) -> None:
+    row = _lockable(active, kind)
+    for user in (reviewer, auditor):
+        for slug in ("lock", "unlock"):
+            with nothing_changes():
+                address = url(f"installations_{kind}_{slug}", object_id=row.pk)
+                assert signed_in(user).get(address).status_code == 403
+                assert signed_in(user).post(address, REASON).status_code == 403
+
+
+def test_revoking_a_user_can_lock_them_too(responder: Any, token: OAuthToken, portal_user: PortalUser) -> None:
+    # given
+    values = {"object_id": token.installation_id, "user_id": portal_user.pk}
+    client, address = signed_in(responder), url("installations_installation_revoke_user", **values)
+    page = text(client.get(address))
+    assert "Also lock this user: a page reload brings a new token" in page
+    assert "1 token" in page
+    assert "Flowlu documents no way to revoke a token" in page
+
+    # when
+    response = client.post(address, {**REASON, "also_lock": "on"}, follow=True)
+
+    # then
+    token.refresh_from_db()
+    portal_user.refresh_from_db()
+    assert token.state == OAuthToken.State.REVOKED
+    assert portal_user.locked_at is not None
+    assert recorded()[-2:] == ["tokens.revoked", "portaluser.locked"]
+    assert messages(response) == ["1 token revoked. user 7 of acme.flowlu.com is locked."]
+
+
+def test_user_of_another_portal_is_404(responder: Any, token: OAuthToken, application: Application) -> None:
+    other = factories.launch(application, portal="globex.flowlu.com", user_id="9").portal_user
+    values = {"object_id": token.installation_id, "user_id": other.pk}
+
+    assert signed_in(responder).get(url("installations_installation_revoke_user", **values)).status_code == 404
+
+
+def _lockable(installation: Installation, kind: str) -> Any:
+    return {
+        "portal": installation.portal,
+        "application": installation.application,
+        "portaluser": PortalUser.objects.get(portal=installation.portal),
+        "installation": installation,
+    }[kind]

@@ -1,0 +1,160 @@
+"""Importing manifests and changing what an application keeps."""
+
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from installations.models import Application, Installation, Manifest
+from tests import factories
+from tests.installations.admin.console import messages, signed_in, text, url
+from tests.unchanged import last_event, nothing_changes, recorded
+from tokens.models import OAuthToken
+
+
+def test_pasted_manifest_registers_an_application(reviewer: Any) -> None:
+    # when
+    response = signed_in(reviewer).post(
+        url("installations_application_import"), {"document": factories.manifest(), "kind": "public"}, follow=True
+    )
+
+    # then
+    application = Application.objects.get()
+    assert application.kind == Application.Kind.PUBLIC
+    assert response.redirect_chain[0][0] == url("installations_manifest_change", Manifest.objects.get().pk)
+    assert "com.example.desk 1.0.0 is registered." in messages(response)[0]
+    assert last_event().verb == "application.registered"
+    assert last_event().actor_name == "reviewer"
+
+
+def test_uploaded_manifest_is_taken_and_its_notices_are_shown(reviewer: Any) -> None:
+    # given
+    document = factories.manifest(permissions=["task.read", "crm.cоntacts.read"], surprise=1)
+    upload = SimpleUploadedFile("manifest.json", document.encode())
+
+    # when
+    response = signed_in(reviewer).post(url("installations_application_import"), {"file": upload}, follow=True)
+
+    # then
+    assert "2 notices below." in messages(response)[0]
+    assert "surprise : this field is not documented and is only kept" in text(response)
+
+
+def test_all_faults_are_listed_with_their_place_and_the_text_is_kept(reviewer: Any) -> None:
+    document = '{"appId": "", "name": "Desk", "version": "one", "permissions": [1]}'
+
+    with nothing_changes():
+        response = signed_in(reviewer).post(url("installations_application_import"), {"document": document})
+
+    assert response.status_code == 200
+    page = text(response)
+    for fault in ("3 things to correct", "appId : must not be empty", "permissions[0] : must be a text", "version : "):
+        assert fault in page
+    assert "&quot;version&quot;: &quot;one&quot;" in response.content.decode()
+
+
+def test_faulty_upload_comes_back_in_the_box(reviewer: Any) -> None:
+    upload = SimpleUploadedFile("manifest.json", b'{"appId": "com.example.kept" // no\n}')
+
+    response = signed_in(reviewer).post(url("installations_application_import"), {"file": upload})
+
+    assert "com.example.kept" in response.content.decode()
+    assert "line 1" in text(response)
+
+
+_case_refused = pytest.mark.parametrize(
+    ("document", "upload", "words"),
+    [
+        ("", None, "Either paste the manifest or choose a file."),
+        ("{}", b"{}", "Either paste the manifest or choose a file."),
+        ("", b" " * (1024 * 1024 + 1), "larger than 1 MiB"),
+        ("[]", None, "must be a JSON object"),
+        ("{}\x00", None, "Null characters are not allowed"),
+    ],
+)
+
+
+@_case_refused
+def test_what_is_no_manifest_is_refused(reviewer: Any, document: str, upload: bytes | None, words: str) -> None:
+    values: dict[str, Any] = {"document": document}
+    if upload is not None:
+        values["file"] = SimpleUploadedFile("manifest.json", upload)
+
+    with nothing_changes():
+        response = signed_in(reviewer).post(url("installations_application_import"), values)
+
+    assert words in text(response)
+
+
+def test_same_content_again_changes_nothing(reviewer: Any, application: Application) -> None:
+    with nothing_changes():
+        response = signed_in(reviewer).post(
+            url("installations_application_import"), {"document": factories.manifest()}, follow=True
+        )
+
+    assert messages(response) == ["Nothing changed: this is the current manifest of com.example.desk 1.0.0 already."]
+
+
+def test_import_without_the_permission_is_refused(auditor: Any, responder: Any) -> None:
+    for user in (auditor, responder):
+        client = signed_in(user)
+        with nothing_changes():
+            assert client.get(url("installations_application_import")).status_code == 403
+            answer = client.post(url("installations_application_import"), {"document": factories.manifest()})
+        assert answer.status_code == 403
+        assert b"Import manifest" not in client.get(url("installations_application_changelist")).content
+
+
+def test_manifest_page_shows_the_document_with_its_marks(auditor: Any) -> None:
+    application = factories.application("com.example.odd", description="<script>alert(1)</script>\u202e")
+
+    response = signed_in(auditor).get(url("installations_manifest_change", application.current_manifest_id))
+
+    page = response.content.decode()
+    assert "<script>alert" not in page
+    assert "\u202e" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_settings_are_changed_with_a_reason(reviewer: Any, application: Application) -> None:
+    address = url("installations_application_configure", object_id=application.pk)
+    values = {
+        "stores_refresh_tokens": "on",
+        "allowed_portals": "acme.flowlu.com\r\n\r\n globex.flowlu.com ",
+        "reason": "Ok.",
+    }
+
+    response = signed_in(reviewer).post(address, values, follow=True)
+
+    application.refresh_from_db()
+    assert application.stores_refresh_tokens is True
+    assert application.allowed_portals == ["acme.flowlu.com", "globex.flowlu.com"]
+    assert messages(response) == ["The settings of com.example.desk are changed."]
+    assert last_event().verb == "application.configured"
+
+
+def test_portal_that_is_none_is_named_and_the_input_kept(reviewer: Any, application: Application) -> None:
+    address = url("installations_application_configure", object_id=application.pk)
+
+    with nothing_changes():
+        response = signed_in(reviewer).post(address, {"allowed_portals": "evil.example.com", "reason": "Ok."})
+
+    assert "evil.example.com: " in text(response)
+    assert ">\nevil.example.com</textarea>" in response.content.decode()
+
+
+def test_settings_without_the_permission_are_refused(auditor: Any, responder: Any, application: Application) -> None:
+    address = url("installations_application_configure", object_id=application.pk)
+    for user in (auditor, responder):
+        with nothing_changes():
+            assert signed_in(user).get(address).status_code == 403
+            assert signed_in(user).post(address, {"reason": "Ok."}).status_code == 403
+    assert "application.configured" not in recorded()
+
+
+def test_page_of_a_user_shows_their_tokens_and_installations(auditor: Any, token: OAuthToken) -> None:
+    page = text(signed_in(auditor).get(url("installations_portaluser_change", token.portal_user_id)))
+
+    assert f"token #{token.pk}" in page
+    assert "Installations they used Installation Portal Status" in page
+    assert Installation.objects.count() == 1
