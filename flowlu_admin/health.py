@@ -1,11 +1,14 @@
 """Health for whoever starts and watches the service: /healthz and /readyz tell nothing but ids and counts."""
 
+from collections import Counter
+
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from flowlu_admin.operators import second_factors_by_seal_key
 from installations.keys import KeyRingError, parse_key_ring
 from tokens import selectors, vault
 
@@ -34,7 +37,8 @@ def _problems() -> list[str]:
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             return [*problems, "migrations are missing: run manage.py migrate"]
-        missing = {key: rows for key, rows in selectors.rows_by_seal_key().items() if ring.get(key) is None}
+        needed = Counter(selectors.rows_by_seal_key()) + Counter(second_factors_by_seal_key())
+        missing = {key: rows for key, rows in needed.items() if ring.get(key) is None}
     except DatabaseError:
         return [*problems, "the database does not answer"]
     return problems + [f"{rows} rows need the key {key!r}, which is missing" for key, rows in missing.items()]

@@ -37,7 +37,7 @@ def append(actor: Actor, *events: Event) -> None:
     """Append `events` in order to the chain; call it last in the transaction that makes them true.
 
     Raises RuntimeError outside a transaction: an event must never be recorded for what is rolled back.
-    Costs three statements, whatever the number of events.
+    Costs four statements, whatever the number of events.
     """
     if not events:
         return

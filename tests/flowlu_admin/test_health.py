@@ -1,6 +1,9 @@
 """Health: alive without asking anything; ready only with database, migrations and every key that rows need."""
 
+import base64
+
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import OperationalError
@@ -87,3 +90,10 @@ def test_not_ready_while_the_database_does_not_answer(client):
 def test_only_reading_methods_are_answered(client, path):
     assert client.head(path).status_code == 200
     assert client.post(path).status_code == 405
+
+
+def test_not_ready_while_a_second_factor_needs_a_missing_key(client, superuser, settings):
+    TOTP.activate(superuser, "JBSWY3DPEHPK3PXP")
+    settings.TOKEN_KEYS = "k9:" + base64.b64encode(bytes(range(100, 132))).decode()
+
+    assert problems(client) == ["1 rows need the key 'k1', which is missing"]

@@ -36,7 +36,9 @@ class Command(BaseCommand):
         if result.is_new_application:
             what = "registered"
         elif result.changed:
-            what = f"updated; {result.installations_affected} installations ask for its scopes now"
+            affected = result.installations_affected
+            asking = "1 installation asks" if affected == 1 else f"{affected} installations ask"
+            what = f"updated; {asking} for its scopes now"
         self.stdout.write(f"{result.application.app_id} {result.manifest}: {what}")
 
     def _read(self, name: str) -> bytes:

@@ -47,7 +47,7 @@ def test_changed_content_says_how_many_installations_it_concerns(application, fi
     printed = run("import_manifest", file(manifest(version="1.1.0")))
 
     application.refresh_from_db()
-    assert printed == f"{label(application)}: updated; 1 installations ask for its scopes now\n"
+    assert printed == f"{label(application)}: updated; 1 installation asks for its scopes now\n"
 
 
 def test_kind_is_taken_from_the_option(db, file, run):

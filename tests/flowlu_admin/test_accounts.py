@@ -1,0 +1,205 @@
+"""The pages on which operators sign in and out and look after their second factor; the pages that say no."""
+
+import re
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.http import HttpRequest
+from django.test import Client
+from django.urls import reverse
+from django.views import defaults
+
+from tests.factories import PASSWORD
+from tests.installations.admin.console import signed_in, text
+
+_case_page = pytest.mark.parametrize(
+    "name",
+    [
+        "account_reauthenticate",
+        "account_change_password",
+        "account_logout",
+        "account_inactive",
+        "mfa_index",
+        "mfa_activate_totp",
+    ],
+)
+_case_absent = pytest.mark.parametrize(
+    "path",
+    [
+        "signup/",
+        "password/reset/",
+        "email/",
+        "confirm-email/",
+        "password/set/",
+        "login/code/",
+        "social/connections/",
+        "3rdparty/",
+        "2fa/webauthn/",
+    ],
+)
+
+
+def log_in(client: Client, name: str = "superuser") -> Any:
+    return client.post(reverse("account_login"), {"login": name, "password": PASSWORD}, follow=True)
+
+
+def code_of(secret: str) -> str:
+    return str(format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time()))))
+
+
+def enrol(client: Client) -> str:
+    """Activate the authenticator app and return its secret."""
+    page = client.get(reverse("mfa_activate_totp"))
+    secret = re.search(r'id="authenticator_secret"[^>]*value="([A-Z2-7]+)"', page.content.decode())
+    assert secret is not None
+    client.post(reverse("mfa_activate_totp"), {"code": code_of(secret.group(1))})
+    return secret.group(1)
+
+
+def has_nothing_inline(response: Any) -> bool:
+    page = response.content.decode()
+    return not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*(src=|application/json))", page)
+
+
+def test_sign_in_leads_to_the_console_and_out_again(superuser: Any, settings: Any, client: Client) -> None:
+    # given
+    settings.OPERATOR_MFA = "optional"
+
+    # when, then
+    page = client.get(reverse("admin:index"), follow=True)
+    assert page.redirect_chain[-1][0].startswith(reverse("account_login"))
+    assert "sign up" not in text(page).lower().replace("nobody can sign up here", "")
+    assert log_in(client).request["PATH_INFO"] == reverse("admin:index")
+    assert client.post(reverse("account_logout"), follow=True).request["PATH_INFO"] == reverse("account_login")
+    assert client.get(reverse("admin:index")).status_code == 302
+
+
+def test_wrong_password_is_told_without_saying_which_half_was_wrong(superuser: Any, client: Client) -> None:
+    wrong = client.post(reverse("account_login"), {"login": "superuser", "password": "wrong"})
+    nobody = client.post(reverse("account_login"), {"login": "nobody", "password": "wrong"})
+
+    assert wrong.status_code == nobody.status_code == 200
+    assert wrong.context["form"].errors == nobody.context["form"].errors
+    assert "autocomplete" in wrong.content.decode()
+
+
+@_case_page
+def test_page_of_the_account_looks_like_the_console(superuser: Any, name: str) -> None:
+    response = signed_in(superuser).get(reverse(name), follow=True)
+
+    assert response.status_code == 200
+    assert "console/console.css" in response.content.decode()
+    assert "Flowlu console" in text(response)
+    assert has_nothing_inline(response)
+
+
+@_case_absent
+def test_page_that_does_not_exist_is_a_404_of_ours(superuser: Any, path: str) -> None:
+    response = signed_in(superuser).get(f"/accounts/{path}")
+
+    assert response.status_code == 404
+    assert "There is no such page" in text(response)
+
+
+def test_second_factor_is_set_up_used_and_taken_away(superuser: Any, client: Client) -> None:
+    # given: the console requires one
+    assert log_in(client).request["PATH_INFO"] == reverse("mfa_index")
+
+    # when
+    secret = enrol(client)
+
+    # then
+    assert Authenticator.objects.filter(user=superuser, type=Authenticator.Type.TOTP).count() == 1
+    assert client.get(reverse("admin:index")).status_code == 200
+    for name in ("mfa_index", "mfa_view_recovery_codes", "mfa_generate_recovery_codes", "mfa_deactivate_totp"):
+        page = client.get(reverse(name), follow=True)
+        assert page.status_code == 200
+        assert has_nothing_inline(page)
+
+    # when: the next sign-in asks for it
+    other = Client()
+    page = log_in(other)
+    assert page.request["PATH_INFO"] == reverse("mfa_authenticate")
+    assert has_nothing_inline(page)
+    assert other.get(reverse("admin:index")).status_code == 302
+    codes = client.get(reverse("mfa_view_recovery_codes")).context["unused_codes"]
+    other.post(reverse("mfa_authenticate"), {"code": codes[0]})
+    assert other.get(reverse("admin:index")).status_code == 200
+    assert secret not in client.get(reverse("mfa_index")).content.decode()
+
+    # when
+    client.post(reverse("mfa_deactivate_totp"))
+
+    # then
+    assert Authenticator.objects.filter(user=superuser).count() == 0
+    assert client.get(reverse("admin:index"), follow=True).request["PATH_INFO"] == reverse("mfa_index")
+
+
+def test_password_change_asks_for_a_fresh_sign_in_and_holds(superuser: Any, settings: Any, client: Client) -> None:
+    # given
+    settings.OPERATOR_MFA = "optional"
+    log_in(client)
+    new = "another horse battery staple"
+
+    # when
+    client.post(
+        reverse("account_change_password"), {"oldpassword": PASSWORD, "password1": new, "password2": new}, follow=True
+    )
+
+    # then
+    superuser.refresh_from_db()
+    assert superuser.check_password(new) is True
+
+
+def test_password_page_of_the_admin_leads_to_the_one_of_the_account(superuser: Any, settings: Any) -> None:
+    settings.OPERATOR_MFA = "optional"
+
+    response = signed_in(superuser).get(reverse("admin:password_change"))
+
+    assert response.headers["Location"] == reverse("account_change_password")
+
+
+def test_header_of_the_console_leads_to_the_account(superuser: Any, settings: Any) -> None:
+    settings.OPERATOR_MFA = "optional"
+
+    page = signed_in(superuser).get(reverse("admin:index")).content.decode()
+
+    for name in ("account_change_password", "mfa_index"):
+        assert f'href="{reverse(name)}"' in page
+    assert f'action="{reverse("account_logout")}"' in page
+
+
+def test_inactive_account_is_told_so(superuser: Any, client: Client) -> None:
+    superuser.is_active = False
+    superuser.save()
+
+    response = log_in(client)
+
+    assert response.status_code == 200
+    assert "may not sign in" in text(response) or "not correct" in text(response)
+
+
+def test_form_without_its_token_is_explained(superuser: Any) -> None:
+    client = Client(enforce_csrf_checks=True)
+
+    response = client.post(reverse("account_login"), {"login": "superuser", "password": PASSWORD})
+
+    assert response.status_code == 403
+    assert "The form could not be checked" in text(response)
+    assert has_nothing_inline(response)
+
+
+def test_error_pages_say_what_to_do(rf: Any, db: None) -> None:
+    request: HttpRequest = rf.get("/nothing")
+    pages = (
+        (defaults.bad_request(request, Exception()), 400, "cannot be understood"),
+        (defaults.permission_denied(request, Exception()), 403, "You may not do this"),
+        (defaults.page_not_found(request, Exception()), 404, "There is no such page"),
+        (defaults.server_error(request), 500, "Something went wrong on our side"),
+    )
+    for response, status, words in pages:
+        assert response.status_code == status
+        assert words in text(response)
+        assert has_nothing_inline(response)
