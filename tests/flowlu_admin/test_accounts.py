@@ -63,10 +63,7 @@ def has_nothing_inline(response: Any) -> bool:
     return not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*(src=|application/json))", page)
 
 
-def test_sign_in_leads_to_the_console_and_out_again(superuser: Any, settings: Any, client: Client) -> None:
-    # given
-    settings.OPERATOR_MFA = "optional"
-
+def test_sign_in_leads_to_the_console_and_out_again(superuser: Any, client: Client) -> None:
     # when, then
     page = client.get(reverse("admin:index"), follow=True)
     assert page.redirect_chain[-1][0].startswith(reverse("account_login"))
@@ -103,7 +100,8 @@ def test_page_that_does_not_exist_is_a_404_of_ours(superuser: Any, path: str) ->
     assert "There is no such page" in text(response)
 
 
-def test_second_factor_is_set_up_used_and_taken_away(superuser: Any, client: Client) -> None:
+def test_second_factor_is_set_up_used_and_taken_away(superuser: Any, settings: Any, client: Client) -> None:
+    settings.OPERATOR_MFA = "required"
     # given: the console requires one
     assert log_in(client).request["PATH_INFO"] == reverse("mfa_index")
 
@@ -137,9 +135,8 @@ def test_second_factor_is_set_up_used_and_taken_away(superuser: Any, client: Cli
     assert client.get(reverse("admin:index"), follow=True).request["PATH_INFO"] == reverse("mfa_index")
 
 
-def test_password_change_asks_for_a_fresh_sign_in_and_holds(superuser: Any, settings: Any, client: Client) -> None:
+def test_password_change_asks_for_a_fresh_sign_in_and_holds(superuser: Any, client: Client) -> None:
     # given
-    settings.OPERATOR_MFA = "optional"
     log_in(client)
     new = "another horse battery staple"
 
@@ -153,17 +150,13 @@ def test_password_change_asks_for_a_fresh_sign_in_and_holds(superuser: Any, sett
     assert superuser.check_password(new) is True
 
 
-def test_password_page_of_the_admin_leads_to_the_one_of_the_account(superuser: Any, settings: Any) -> None:
-    settings.OPERATOR_MFA = "optional"
-
+def test_password_page_of_the_admin_leads_to_the_one_of_the_account(superuser: Any) -> None:
     response = signed_in(superuser).get(reverse("admin:password_change"))
 
     assert response.headers["Location"] == reverse("account_change_password")
 
 
-def test_header_of_the_console_leads_to_the_account(superuser: Any, settings: Any) -> None:
-    settings.OPERATOR_MFA = "optional"
-
+def test_header_of_the_console_leads_to_the_account(superuser: Any) -> None:
     page = signed_in(superuser).get(reverse("admin:index")).content.decode()
 
     for name in ("account_change_password", "mfa_index"):

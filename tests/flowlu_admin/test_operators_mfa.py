@@ -11,7 +11,7 @@ from allauth.mfa.totp.internal import auth as totp
 from allauth.socialaccount.adapter import get_adapter as social_adapter
 from django.test import RequestFactory
 
-from flowlu_admin.operators import OperatorMFAAdapter, has_mfa
+from flowlu_admin.operators import OperatorMFAAdapter
 from tokens import vault
 from tokens.errors import UnsealFailed
 from tokens.sealing import Context, seal
@@ -89,14 +89,6 @@ def test_sealed_token_is_no_second_factor():
 
     with pytest.raises(UnsealFailed, match="tampered"):
         mfa_adapter().decrypt(base64.b64encode(token).decode())
-
-
-def test_operator_has_a_second_factor_once_it_is_set_up(superuser):
-    assert has_mfa(superuser) is False
-
-    totp.TOTP.activate(superuser, SEED)
-
-    assert has_mfa(superuser) is True
 
 
 def test_nobody_signs_up():

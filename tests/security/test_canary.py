@@ -316,7 +316,7 @@ def scene(page: Page, canaries: Canaries) -> Scene:
     return set_up(Application.objects.get())
 
 
-def test_console_shows_no_secret_on_any_page(page: Page, scene: Scene, canaries: Canaries, logged: None) -> None:
+def test_console_shows_no_secret_on_any_page(page: Page, scene: Scene, canaries: Canaries, redacted_log: None) -> None:
     password = canaries.add("password", f"battery-{secrets.token_hex(12)}")
     superuser = scene.operators["superuser"]
     Authenticator.objects.filter(user=superuser).delete()

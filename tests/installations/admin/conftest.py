@@ -1,17 +1,10 @@
-"""The console without a second factor, which has tests of its own."""
-
-from typing import Any
+"""Installations and a token for the console to show."""
 
 import pytest
 
 from installations.models import Application, Installation, PortalUser
 from tests import factories
 from tokens.models import OAuthToken
-
-
-@pytest.fixture(autouse=True)
-def _no_second_factor(settings: Any) -> None:
-    settings.OPERATOR_MFA = "optional"
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """The same console as of the lower app."""
 
-from tests.installations.admin.conftest import _no_second_factor, active, portal_user, token
+from tests.installations.admin.conftest import active, portal_user, token
 
-__all__ = ["_no_second_factor", "active", "portal_user", "token"]
+__all__ = ["active", "portal_user", "token"]
