@@ -61,7 +61,7 @@ class ApproveForm(ReasonForm):
                 "The application's manifest was replaced while you were reading it. Start again with the new one.",
                 code="manifest_replaced",
             )
-        if not self.errors and not self.chosen():
+        if not self.chosen() and not any(name in self.errors for name in self.rows):
             raise forms.ValidationError("Choose at least one scope to approve, or go back.", code="nothing_chosen")
         return cleaned
 

@@ -22,7 +22,10 @@ from tokens.models import EmbedSession, OAuthToken, RevokedFingerprint
 
 # Written out instead of built by the ORM: this runs on every call, and compiling it took longer than running it.
 _CALLER: Final = """
-SELECT s.id, s.last_used_at, t.id, t.uuid, t.state, t.generation, t.sealed_access_token,
+SELECT s.id, s.last_used_at, t.id, t.uuid,
+       CASE WHEN EXISTS (SELECT 1 FROM tokens_revokedfingerprint r WHERE r.fingerprint = t.access_fingerprint)
+            THEN 'revoked' ELSE t.state END,
+       t.generation, t.sealed_access_token,
        i.id, i.status,
        i.locked_at IS NOT NULL OR p.locked_at IS NOT NULL OR a.locked_at IS NOT NULL,
        p.domain, u.id, u.flowlu_user_id, u.locked_at IS NOT NULL,
@@ -107,13 +110,18 @@ def is_revoked(*secrets: str | None) -> bool:
 def tokens_to_revoke(
     installation: Installation, *, portal_user: PortalUser | None = None, token: OAuthToken | None = None
 ) -> QuerySet[OAuthToken]:
-    """Return the live tokens that a revocation of the installation, or of one user or token in it, cuts."""
+    """Return the live tokens that a revocation of the installation, or of one user or token in it, cuts.
+
+    The very same token may have been handed to another application of ours as well: it is cut there too, or it would go
+    on working under another name.
+    """
     found = OAuthToken.objects.live().filter(installation=installation)
     if portal_user is not None:
         found = found.filter(portal_user=portal_user)
     if token is not None:
         found = found.filter(pk=token.pk)
-    return found
+    same_elsewhere = Q(access_fingerprint__in=found.values("access_fingerprint"))
+    return OAuthToken.objects.live().filter(Q(pk__in=found.values("pk")) | same_elsewhere)
 
 
 def tokens_with_sessions(tokens: QuerySet[OAuthToken]) -> QuerySet[OAuthToken]:

@@ -42,6 +42,7 @@ def overview(context: RequestContext) -> dict[str, Any]:
     return {
         "needs": list(_needs(request)),
         "notes": list(_notes(request)),
+        "may_tell": may("installations.view_installation"),
         "is_empty": may("installations.view_application") and not Application.objects.exists(),
         "import_url": reverse("admin:installations_application_import") if may("installations.import_manifest") else "",
         "events": selectors.latest_events(count=10) if may("installations.view_auditevent") else None,

@@ -50,7 +50,9 @@ def code_of(secret: str) -> str:
 
 
 def enrol(client: Client) -> str:
-    """Activate the authenticator app and return its secret."""
+    """Activate the authenticator app and return its secret; that asks for the password once more."""
+    assert "reauthenticate" in client.get(reverse("mfa_activate_totp")).headers["Location"]
+    client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     page = client.get(reverse("mfa_activate_totp"))
     secret = re.search(r'id="authenticator_secret"[^>]*value="([A-Z2-7]+)"', page.content.decode())
     assert secret is not None
@@ -138,6 +140,7 @@ def test_second_factor_is_set_up_used_and_taken_away(superuser: Any, settings: A
 def test_password_change_asks_for_a_fresh_sign_in_and_holds(superuser: Any, client: Client) -> None:
     # given
     log_in(client)
+    client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     new = "another horse battery staple"
 
     # when

@@ -147,7 +147,8 @@ def test_first_page_of_an_empty_system_says_the_next_step(reviewer: Any, auditor
 def test_first_page_shows_each_only_what_they_may_see(outsider: Any, token: OAuthToken) -> None:
     page = text(signed_in(outsider).get(url("index")))
 
-    assert "Nothing waits for a decision." in page
+    assert "Your account may not see installations, so this page cannot tell what waits." in page
+    assert "Nothing waits for a decision." not in page
     assert "Last events" not in page
     assert "acme" not in page
 
