@@ -19,6 +19,7 @@ limit_request_field_size = 8190
 # TrustedProxyMiddleware decides whom to believe; gunicorn itself believes nobody.
 forwarded_allow_ips = ""
 accesslog = "-"
+logger_class = "flowlu_admin.access_log.AccessLogger"
 # %(U)s is the path alone: a query string may carry what must not be in a log. No referrer, for the same reason.
 access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms'
 errorlog = "-"

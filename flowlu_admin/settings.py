@@ -4,6 +4,7 @@ Nothing here has an insecure default: without DEBUG a missing secret stays empty
 `flowlu_admin.checks` stop the start.
 """
 
+import os
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -129,7 +130,9 @@ TEMPLATES: list[dict[str, Any]] = [
 _database_url = env_secret("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'db.sqlite3'}"
 DATABASES: dict[str, dict[str, Any]] = {"default": dict(dj_database_url.parse(_database_url))}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    VAR_DIR.mkdir(parents=True, exist_ok=True)
+    VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The database file and its journal are for this account alone.
+    os.umask(0o077)
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         # IMMEDIATE takes the write lock at BEGIN: two verbs can never both read and then both write.
         transaction_mode="IMMEDIATE",
@@ -157,6 +160,7 @@ CACHES: dict[str, dict[str, Any]] = {
 }
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]  # what the pages are written in; a browser's wish must not label them otherwise
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
@@ -177,6 +181,7 @@ SECURE_SSL_REDIRECT = False  # TLS ends at the proxy, which redirects; the check
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = False
 X_FRAME_OPTIONS = "DENY"
+SESSION_ENGINE = "flowlu_admin.sessions"
 SESSION_COOKIE_NAME = "operator_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = not DEBUG

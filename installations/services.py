@@ -305,7 +305,7 @@ def _set_lock(target: Lockable, actor: Actor, reason: str, *, locked: bool) -> b
             audit.Event(
                 f"{kind}.{'locked' if locked else 'unlocked'}",
                 kind,
-                _public_id(target),
+                public_id(target),
                 target.pk if isinstance(target, Installation) else None,
                 why,
             ),
@@ -465,7 +465,8 @@ def _withdraw_row(row: ApprovedPermission, actor: Actor, why: str) -> None:
     row.save(update_fields=["withdrawn_at", "withdrawn_by", "withdrawn_why"])
 
 
-def _public_id(target: Lockable) -> str:
+def public_id(target: Lockable) -> str:
+    """Return how the audit trail names a row: by what it is called outside, where it has such a name."""
     if isinstance(target, Portal):
         return target.domain
     if isinstance(target, Application):

@@ -37,9 +37,12 @@ class StrictJSONError(ValueError):
         return f"{self.message} (line {self.line}, column {self.column})"
 
 
-def loads(text: str | bytes, *, max_bytes: int, max_depth: int = 32) -> JSONValue:
-    """Read one JSON document; raises StrictJSONError for the first thing that is wrong."""
-    return _Reader(_decoded(text, max_bytes), max_depth).document()
+def loads(text: str | bytes, *, max_bytes: int, max_depth: int = 32, max_values: int | None = None) -> JSONValue:
+    """Read one JSON document; raises StrictJSONError for the first thing that is wrong.
+
+    `max_values` stops the reading early where a document of many small values would cost more than it may.
+    """
+    return _Reader(_decoded(text, max_bytes), max_depth, max_values).document()
 
 
 def canonical(value: object) -> bytes:
@@ -72,8 +75,9 @@ def _place(text: str, index: int) -> tuple[int, int]:
 class _Reader:
     """Recursive descent over one text; the depth limit keeps it far from Python's own recursion limit."""
 
-    def __init__(self, text: str, max_depth: int) -> None:
+    def __init__(self, text: str, max_depth: int, max_values: int | None) -> None:
         self.text = text
+        self.values_left = max_values
         self.index = 0
         self.max_depth = max_depth
 
@@ -101,6 +105,10 @@ class _Reader:
         return self.text[self.index : self.index + 1]
 
     def _value(self, depth: int) -> JSONValue:
+        if self.values_left is not None:
+            self.values_left -= 1
+            if self.values_left < 0:
+                self._fail("the document has too many values")
         start = self._peek()
         if start == '"':
             return self._string()

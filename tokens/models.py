@@ -5,8 +5,10 @@ A secret column holds a sealed value or nothing. No attribute of a row is ever a
 """
 
 import uuid
+from datetime import timedelta
 from typing import Any, ClassVar, Self
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -150,8 +152,10 @@ class ApiKey(models.Model):
 
 class EmbedSessionQuerySet(models.QuerySet["EmbedSession"]):
     def open(self) -> Self:
-        """Not ended and not past the longest life; one that idled out is refused by the selector."""
-        return self.filter(ended_at__isnull=True, expires_at__gt=timezone.now())
+        """Sessions that would be let in now: not ended, not idle for too long, not past the longest life."""
+        now = timezone.now()
+        idle_since = now - timedelta(seconds=settings.EMBED_SESSION_IDLE)
+        return self.filter(ended_at__isnull=True, expires_at__gt=now, last_used_at__gt=idle_since)
 
 
 class EmbedSession(models.Model):

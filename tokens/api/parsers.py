@@ -10,6 +10,8 @@ from installations.strict_json import StrictJSONError, loads
 
 HANDSHAKE_BYTES = 64 * 1024
 CALL_BYTES = 1024 * 1024
+# More than any call may send on as parameters; reading on would only cost time.
+MAX_VALUES = 5000
 
 
 class StrictJSONParser(BaseParser):
@@ -34,7 +36,7 @@ class StrictJSONParser(BaseParser):
         if not body:
             return {}
         try:
-            value = loads(body, max_bytes=limit)
+            value = loads(body, max_bytes=limit, max_values=MAX_VALUES)
         except StrictJSONError as error:
             raise InvalidRequest("The body is not valid JSON.", fields={"body": str(error)}) from None
         if not isinstance(value, dict):

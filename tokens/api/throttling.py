@@ -14,6 +14,8 @@ from django.core.cache import cache
 from installations.errors import RateLimited
 
 _RATE = re.compile(r"([0-9]{1,9})/(?:(s)|(m)|(h)|(d))[a-z]*")
+# An office full of users shares one address; a guesser should not have more than that.
+ADDRESS_FACTOR = 10
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -31,7 +33,7 @@ def parse_rate(text: str) -> tuple[int, int] | None:
     return int(match[1]), _SECONDS[unit]
 
 
-def take(rate: str, *key: str) -> None:
+def take(rate: str, *key: str, times: int = 1) -> None:
     """Count one use under `key`; raises RateLimited, with the seconds until the window ends, when it is spent."""
     limit = parse_rate(rate)
     if limit is None:
@@ -47,13 +49,17 @@ def take(rate: str, *key: str) -> None:
     except ValueError:  # evicted in between: count anew rather than fail the request
         cache.set(name, 1, timeout=seconds + 5)
         used = 1
-    if used > allowed:
+    if used > allowed * times:
         raise RateLimited(retry_after=max(1, int((window + 1) * seconds - now)))
 
 
 def limit_handshake(address: str, portal: str) -> None:
-    """Count one handshake of `address` on `portal`."""
+    """Count one handshake of `address` on `portal`, and on all portals together.
+
+    Portal names cost nothing to make up, so an address gets the tenfold of its rate over all of them.
+    """
     take(settings.HANDSHAKE_RATE, "handshake", address, portal)
+    take(settings.HANDSHAKE_RATE, "handshakes", address, times=ADDRESS_FACTOR)
 
 
 def limit_calls(session_id: int) -> None:

@@ -18,7 +18,7 @@ from installations.actors import Actor, clean_reason, portal_user_actor
 from installations.errors import InvalidRequest, PortalNotAllowed, StateConflict
 from installations.models import Application, Installation, PortalUser
 from installations.portals import normalise_portal
-from installations.services import mark_uninstalled_locked
+from installations.services import mark_uninstalled_locked, public_id
 from tokens import selectors
 from tokens.access import Caller
 from tokens.models import OAuthToken, Revocation, RevokedFingerprint
@@ -130,6 +130,9 @@ def configure_application(
         application.save(update_fields=["stores_refresh_tokens", "allowed_portals"])
         wiped = 0
         if before["stores_refresh_tokens"] and not stores_refresh_tokens:
+            # A hand-over that read the old setting holds its installation: wait for it, then wipe what it kept.
+            live = Installation.objects.filter(application=application).select_for_update().order_by("pk")
+            list(live.values_list("pk", flat=True))
             wiped = OAuthToken.objects.filter(
                 installation__application=application, sealed_refresh_token__isnull=False
             ).update(sealed_refresh_token=None)
@@ -204,8 +207,8 @@ def _revoke_locked(
     )
     event = audit.Event(
         "tokens.revoked",
-        "portal_user" if portal_user else "token" if token else "installation",
-        str((portal_user or token or installation).pk),
+        "portaluser" if portal_user else "token" if token else "installation",
+        public_id(portal_user) if portal_user else str((token or installation).pk),
         installation.pk,
         reason,
         {"revocation": revocation.pk, "scope": scope.value, "tokens_cut": len(rows)},

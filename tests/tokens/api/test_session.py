@@ -129,6 +129,7 @@ def test_malformed_body_names_the_field(ana: Frontend, changes: dict[str, Any], 
         ("not UTF-8", b"\xff", (400, "invalid_request")),
         ("deep", b'{"a":' + b"[" * 200 + b"]" * 200 + b"}", (400, "invalid_request")),
         ("empty", b"", (400, "invalid_request")),
+        ("many small values", b'{"a": [' + b"0," * 6000 + b"0]}", (400, "invalid_request")),
         ("over 64 KiB", b'{"a": "' + b"x" * 65536 + b'"}', (413, "request_too_large")),
     ],
 )
@@ -287,6 +288,14 @@ def test_handshakes_are_limited_by_address_and_portal(ana: Frontend, gus: Fronte
     assert error(response) == (429, "rate_limited")
     assert 1 <= int(response["Retry-After"]) <= 60
     assert gus.handshake().status_code == 201
+
+
+def test_made_up_portal_names_do_not_get_an_address_more_than_the_tenfold(ana: Frontend, settings: Any) -> None:
+    settings.HANDSHAKE_RATE = "1/m"
+
+    codes = [ana.handshake(portal=f"made-up-{number}.flowlu.com", app_id="unknown").status_code for number in range(12)]
+
+    assert codes == [403] * 10 + [429] * 2
 
 
 def test_calls_are_limited_by_session(ana: Frontend, gus: Frontend, settings: Any) -> None:

@@ -121,12 +121,16 @@ def test_ledger_says_what_was_cut(record, responder, responding):
 def test_act_is_recorded(record, responder, responding, scope):
     row = token(record)
     narrowed = {"portal_user": {"portal_user": record.portal_user}, "token": {"token": row}}.get(scope, {})
-    target = {"portal_user": record.portal_user, "token": row}.get(scope, record.installation)
+    target = {
+        "portal_user": ("portaluser", "acme.flowlu.com/7"),
+        "token": ("token", str(row.pk)),
+        "installation": ("installation", str(record.installation.pk)),
+    }[scope]
 
     result = revoke(record, responding, "An incident.", **narrowed)
 
     event = last_event()
-    assert (event.verb, event.target_kind, event.target_id) == ("tokens.revoked", scope, str(target.pk))
+    assert (event.verb, event.target_kind, event.target_id) == ("tokens.revoked", *target)
     assert (event.installation_id, event.reason) == (record.installation.pk, "An incident.")
     assert (event.actor_kind, event.actor_id) == ("operator", str(responder.pk))
     assert event.details == {"revocation": result.revocation.pk, "scope": scope, "tokens_cut": 1}
@@ -233,14 +237,30 @@ def test_nothing_to_revoke_is_success_and_records_nothing(record):
         assert revoke(record).tokens_cut == 0
 
 
-def test_token_that_is_denied_already_is_no_obstacle(application, record):
-    there = factories.launch(application, portal="globex.flowlu.com")
-    token(record, "shared")
-    token(there, "shared")
-    revoke(record)
+def test_very_same_token_is_cut_wherever_it_was_handed_in(record):
+    other = factories.application("com.example.other")
+    there = factories.launch(other)
+    mine, elsewhere, different = token(record, "shared"), token(there, "shared"), token(there, "different")
 
-    assert revoke(there).tokens_cut == 1
+    assert revoke(record).tokens_cut == 2
+
+    states = dict(OAuthToken.objects.values_list("pk", "state"))
+    assert states == {mine.pk: "revoked", elsewhere.pk: "revoked", different.pk: "active"}
     assert denied() == set(vault.digests_of("shared"))
+
+
+def test_stored_token_that_is_on_the_deny_list_is_of_no_use(application, record):
+    there = factories.launch(application, portal="globex.flowlu.com")
+    row = token(record, "shared")
+    revoke(record)
+    # Stored beside the revocation, by a handshake that had read the deny list before it.
+    slipped = token(there, "shared")
+    session = session_on(slipped)
+
+    caller = caller_of("session")
+
+    assert (caller.session_id, caller.token_state) == (session.pk, "revoked")
+    assert row.access_fingerprint == slipped.access_fingerprint
 
 
 def test_only_once_is_each_act_in_ledger_and_trail(record):

@@ -1,0 +1,66 @@
+"""Operators' sign-in sessions, of which a database dump gives nothing usable.
+
+The cookie's value is looked up by its hash and the content is sealed for its row: it may hold the seed of a second
+factor while that is being set up. Named by `SESSION_ENGINE`.
+"""
+
+import base64
+import binascii
+from hashlib import sha256
+from typing import Any
+
+from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionStore
+from django.contrib.sessions.base_session import AbstractBaseSession
+from django.utils import timezone
+
+from tokens import vault
+from tokens.errors import UnsealFailed
+from tokens.sealing import Context, seal, unseal
+
+# As long as Django's column: 160 bits of the hash of a value that has more.
+_KEY_LENGTH = 40
+
+
+def stored_key(session_key: str) -> str:
+    """Return the form in which a session key is stored."""
+    return sha256(session_key.encode()).hexdigest()[:_KEY_LENGTH]
+
+
+class SessionStore(DatabaseSessionStore):
+    """Django's database sessions with a hashed key and sealed content."""
+
+    def encode(self, session_dict: dict[str, Any]) -> str:
+        return base64.b64encode(seal(super().encode(session_dict), self._context(), vault.token_keys())).decode("ascii")
+
+    def decode(self, session_data: bytes | str) -> dict[str, Any]:
+        """Return the content, or nothing for what does not unseal: its holder has to sign in again."""
+        try:
+            plain = unseal(base64.b64decode(session_data, validate=True), self._context(), vault.token_keys())
+        except (UnsealFailed, binascii.Error, ValueError):
+            return {}
+        decoded: dict[str, Any] = super().decode(plain)
+        return decoded
+
+    def exists(self, session_key: str) -> bool:
+        return super().exists(stored_key(session_key))
+
+    def delete(self, session_key: str | None = None) -> None:
+        session_key = session_key or self.session_key
+        if session_key is not None:
+            super().delete(stored_key(session_key))
+
+    def create_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
+        row = super().create_model_instance(data)
+        row.session_key = stored_key(row.session_key)
+        return row
+
+    def _get_session_from_db(self) -> AbstractBaseSession | None:
+        key = self.session_key
+        rows = self.model.objects.filter(session_key=stored_key(key), expire_date__gt=timezone.now()) if key else None
+        row: AbstractBaseSession | None = rows.first() if rows is not None else None
+        if row is None:
+            self._session_key = None
+        return row
+
+    def _context(self) -> Context:
+        return Context("sessions.Session", stored_key(self.session_key or ""), "session_data")
