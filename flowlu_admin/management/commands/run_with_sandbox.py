@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from installations.services import import_manifest
 OPERATOR = "operator"
 SAMPLE = Path(__file__).resolve().parent.parent.parent / "sandbox" / "sample-manifest.json"
 START_SECONDS = 30
+STOP_SECONDS = 5
 
 
 class Command(BaseCommand):
@@ -65,6 +67,9 @@ class Command(BaseCommand):
         self, commands: dict[str, list[str]], environment: dict[str, str], service: str, portal: str, credentials: Path
     ) -> None:
         signal.signal(signal.SIGTERM, _interrupt)
+        # Set even though it is Python's own: a shell that starts this in the background has it ignored, for the
+        # children as well.
+        signal.signal(signal.SIGINT, _interrupt)
         # Groups of their own: Ctrl-C reaches this process only, which then stops both in order.
         running = {
             name: subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603  (our own commands)
@@ -141,14 +146,16 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _stop(processes: Any) -> None:
+def _stop(processes: "Iterable[subprocess.Popen[bytes]]") -> None:
+    """Stop at once: nobody waits here for a browser that keeps its connection open."""
     processes = list(processes)
     for process in processes:
         if process.poll() is None:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # to gunicorn: without the grace that a deployment's stop has
+    deadline = time.monotonic() + STOP_SECONDS
     for process in processes:
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

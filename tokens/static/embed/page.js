@@ -67,6 +67,8 @@ function showNotice(tone, text, { detail = '', label = '', action = null } = {})
   at('notice-action').hidden = !action;
   at('notice-action').onclick = action;
   at('notice').hidden = false;
+  // The button that led here may be far below: what happened must not stay out of sight.
+  at('notice').scrollIntoView({ block: 'nearest' });
 }
 
 function hideNotice() {
