@@ -32,7 +32,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEBUG:
-            raise CommandError("This is for development: set DEBUG=1. For production see docs/operations.md.")
+            raise CommandError("This is for development: set DEBUG=1. For production read README.md.")
         port, sandbox_port = _port("PORT", 8000), _port("SANDBOX_PORT", 8001)
         if port == sandbox_port:
             raise CommandError("PORT and SANDBOX_PORT must differ.")
