@@ -115,11 +115,6 @@ def normalise(scopes: Iterable[Scope]) -> dict[str, Level]:
     return {code: highest[code] for code in sorted(highest) if swallowed_by(code, highest) is None}
 
 
-def lower_or_equal(a: Scope, b: Scope) -> bool:
-    """Say whether `a` is `b` itself or a lower level of it; a part is not a lower level of its module."""
-    return a.code == b.code and a.level <= b.level
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """What is asked of Flowlu, as far as scopes are concerned."""

@@ -47,11 +47,6 @@ class FlowluCall:
     params: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
-    def is_read(self) -> bool:
-        """Say whether the call only reads: by the action's name, since Flowlu's deletes are GETs."""
-        return self.action in READ_ACTIONS
-
-    @property
     def http_method(self) -> Literal["GET", "POST"]:
         """Give the method that Flowlu wants for the action."""
         return "GET" if self.action in GET_ACTIONS else "POST"

@@ -16,7 +16,6 @@ from installations.scopes import (
     ScopeSyntaxError,
     from_json,
     granting_scope,
-    lower_or_equal,
     normalise,
     parse,
     smallest_scope,
@@ -145,13 +144,6 @@ def test_swallowed_names_the_most_general_module() -> None:
     three = [parse("crm"), parse("crm.accounts"), parse("crm.accounts.notes"), parse("fin")]
     assert swallowed(three) == {"crm.accounts": "crm", "crm.accounts.notes": "crm"}
     assert swallowed_by("crm", {"crm"}) is None
-
-
-def test_lower_or_equal_compares_levels_of_one_code() -> None:
-    assert lower_or_equal(parse("crm.read"), parse("crm.full")) is True
-    assert lower_or_equal(parse("crm.full"), parse("crm.full")) is True
-    assert lower_or_equal(parse("crm.full"), parse("crm.read")) is False
-    assert lower_or_equal(parse("crm.accounts.read"), parse("crm.full")) is False
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,6 @@ from tokens.api.serializers import (
 )
 from tokens.api.throttling import limit_calls, limit_handshake
 from tokens.errors import UnsealFailed
-from tokens.models import EmbedSession
 from tokens.services import revocation, sessions
 from tokens.services.sessions import Launch
 from tokens.services.storing import Pair
@@ -100,7 +99,7 @@ class SessionView(SessionAPIView):
         caller = selectors.caller_of(opened.session_token)
         if caller is None:  # ended in the same instant by somebody else
             raise TokenStale
-        body = {"session_token": opened.session_token, **present_session(_session(caller), caller)}
+        body = {"session_token": opened.session_token, **present_session(selectors.session_of(caller), caller)}
         return Response(OutputNewSession(body).data, status=201)
 
     @extend_schema(
@@ -110,7 +109,7 @@ class SessionView(SessionAPIView):
     )
     def get(self, request: Request) -> Response:
         caller = _caller(request)
-        return Response(OutputSession(present_session(_session(caller), caller)).data)
+        return Response(OutputSession(present_session(selectors.session_of(caller), caller)).data)
 
     @extend_schema(
         operation_id="end_session",
@@ -229,10 +228,6 @@ class ForwardView(SessionAPIView):
 def _caller(request: Request) -> Caller:
     assert isinstance(request.user, Caller)  # noqa: S101  (HasSession let nobody else in; narrows the type)
     return request.user
-
-
-def _session(caller: Caller) -> EmbedSession:
-    return selectors.session_of(caller)
 
 
 def _pair(data: dict[str, Any]) -> Pair:

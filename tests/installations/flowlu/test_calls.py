@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from installations.errors import InvalidRequest
 from installations.flowlu.calls import MAX_QUERY_LENGTH, FlowluCall, build_call, encode_json_body
-from installations.scopes import Call
+from installations.scopes import Call, Level
 
 
 def _faults(*args: object) -> set[str]:
@@ -31,7 +31,7 @@ def _faults(*args: object) -> set[str]:
 )
 def test_method_and_path(action: str, id: str | None, method: str, is_read: bool, path: str) -> None:
     call = build_call("crm", "lead", action, id)
-    assert (call.http_method, call.is_read, call.path) == (method, is_read, path)
+    assert (call.http_method, call.scope_call.level is Level.READ, call.path) == (method, is_read, path)
     assert call.scope_call == Call("crm", "lead", action, id)
 
 
