@@ -42,7 +42,7 @@ pytest: $(VENV)/.installed-dev
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 embed-client:
-	@if command -v node >/dev/null; then node --test tests/embed_client/; else echo "NOT RUN: the embed client's tests need Node 20 or newer"; fi
+	@if command -v node >/dev/null; then node --test --test-timeout=60000 tests/embed_client/; else echo "NOT RUN: the embed client's tests need Node 20 or newer"; fi
 
 format: $(VENV)/.installed-dev ## Format the code
 	$(BIN)/ruff format .
