@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help run test lint format check-types embed-client pytest clean
+.PHONY: help run test lint format check-types embed-client pytest stress broken-rules clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,14 @@ check-types: $(VENV)/.installed-dev
 
 pytest: $(VENV)/.installed-dev
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+stress: $(VENV)/.installed-dev ## Race real processes on PostgreSQL thousands of times (DATABASE_URL=…, STRESS=2000 rounds each)
+	@rm -f var/stress.txt; mkdir -p var
+	@status=0; STRESS=$(or $(STRESS),2000) STRESS_REPORT=var/stress.txt DATABASE_URL="$(or $(DATABASE_URL),postgres://root@127.0.0.1:5432/postgres)" \
+		$(BIN)/pytest -n 1 tests/security/races $(PYTEST_ARGS) || status=$$?; cat var/stress.txt; exit $$status
+
+broken-rules: $(VENV)/.installed-dev ## Break each rule on purpose in a copy and see that a test fails (DATABASE_URL=… for the races)
+	@$(BIN)/python -m tests.broken_rules $(RULES)
 
 embed-client:
 	@if command -v node >/dev/null; then node --test --test-timeout=60000 tests/embed_client/; else echo "NOT RUN: the embed client's tests need Node 20 or newer"; fi

@@ -1,0 +1,509 @@
+"""Each rule of the service, the smallest change that breaks it, and the tests that have to notice."""
+
+from dataclasses import dataclass
+
+API = ("tests/tokens/api",)
+ISOLATION = ("tests/security/test_isolation.py",)
+MATRIX = ("tests/security/test_permission_matrix.py",)
+CANARY = ("tests/security/test_canary.py",)
+WIDENS = ("tests/security/test_nothing_widens.py",)
+HOSTILE = ("tests/security/test_hostile_names.py",)
+FAULTS = ("tests/security/test_faults.py",)
+SEALING = ("tests/security/test_sealing_at_rest.py",)
+CUTS = ("tests/security/races/test_cuts.py", "tests/security/races/test_service.py")
+LAUNCHES = ("tests/security/races/test_launches.py",)
+OPERATORS = ("tests/security/races/test_operators.py",)
+
+
+@dataclass(frozen=True, slots=True)
+class Breakage:
+    name: str
+    file: str
+    text: str  # occurs once in the file
+    instead: str
+    tests: tuple[str, ...]
+    needs_postgresql: bool = False
+
+
+def race(name: str, file: str, text: str, instead: str, tests: tuple[str, ...]) -> Breakage:
+    return Breakage(name, file, text, instead, tests, needs_postgresql=True)
+
+
+IDENTITY = (
+    Breakage(
+        "identity: a pair of another user is taken at the hand-over",
+        "tokens/services/sessions.py",
+        "    if user.id != caller.flowlu_user_id:\n        raise UserMismatch\n",
+        "",
+        ISOLATION,
+    ),
+    Breakage(
+        "identity: the body of a handshake names the user",
+        "tokens/services/sessions.py",
+        "            flowlu_user_id=user.id,\n            user_name=user.name,",
+        "            flowlu_user_id=launch.integration_point or user.id,\n            user_name=user.name,",
+        (*ISOLATION, *API),
+    ),
+    Breakage(
+        "identity: any text is a session",
+        "tokens/selectors.py",
+        " WHERE s.token_hash = %s AND",
+        " WHERE s.token_hash >= %s AND",
+        ISOLATION,
+    ),
+    Breakage(
+        "identity: a session uses the newest token of its user",
+        "tokens/selectors.py",
+        "  JOIN tokens_oauthtoken t ON t.id = s.oauth_token_id\n",
+        "  JOIN tokens_oauthtoken own ON own.id = s.oauth_token_id\n"
+        "  JOIN tokens_oauthtoken t ON t.id = (SELECT max(n.id) FROM tokens_oauthtoken n\n"
+        "   WHERE n.portal_user_id = own.portal_user_id AND n.state = 'active')\n",
+        ISOLATION,
+    ),
+    Breakage(
+        "identity: a hand-over replaces a token that another session lives on",
+        "tokens/services/storing.py",
+        "    if row is None and own is not None and not _others_live_on(own):",
+        "    if row is None and own is not None:",
+        (*ISOLATION, *API),
+    ),
+    Breakage(
+        "identity: an ended session goes on",
+        "tokens/selectors.py",
+        "s.token_hash = %s AND s.ended_at IS NULL AND",
+        "s.token_hash = %s AND",
+        API,
+    ),
+    Breakage(
+        "credentials: a parameter named api_key is forwarded",
+        "installations/flowlu/calls.py",
+        'frozenset({"api_key", ',
+        "frozenset({",
+        (*ISOLATION, *HOSTILE),
+    ),
+)
+
+APPROVAL = (
+    Breakage(
+        "scope: a call is sent before its scope is checked",
+        "tokens/access.py",
+        "    if granted is None:\n",
+        "    if granted is None and call.level is Level.FULL:\n",
+        API,
+    ),
+    Breakage(
+        "scope: a read scope covers a write",
+        "installations/scopes.py",
+        "        if approval.level >= call.level\n",
+        "        if approval.level\n",
+        (*API, *WIDENS),
+    ),
+    Breakage(
+        "scope: a scope that the manifest does not ask for can be approved",
+        "installations/services.py",
+        "        if scope.code not in asked or asked[scope.code] < scope.level:",
+        "        if scope.code not in asked:",
+        ("tests/installations/services", *WIDENS),
+    ),
+    Breakage(
+        "nothing widens: an edited catalogue reaches old approvals",
+        "installations/scopes.py",
+        "        and _covered(approval.covers, call)\n",
+        "",
+        WIDENS,
+    ),
+    Breakage(
+        "nothing widens: withdrawing wakes what was swallowed",
+        "installations/services.py",
+        "        waking = {code for code, by in swallowed.items() if by in wanted} - wanted\n",
+        "        waking: set[str] = set()\n",
+        WIDENS,
+    ),
+    Breakage(
+        "nothing widens: a reinstall takes the approvals along",
+        "installations/services.py",
+        "        locked_at=last.locked_at if last else None,\n    )\n    events.append(",
+        "        locked_at=last.locked_at if last else None,\n"
+        "        status=Installation.Status.ACTIVE if last else Installation.Status.PENDING_APPROVAL,\n    )\n"
+        "    if last:\n"
+        "        last.approved_permissions.in_force().update(installation=installation)\n    events.append(",
+        WIDENS,
+    ),
+    Breakage(
+        "nothing widens: a reinstall loses the lock",
+        "installations/services.py",
+        "        locked_at=last.locked_at if last else None,\n",
+        "",
+        WIDENS,
+    ),
+    Breakage(
+        "nothing widens: a new manifest approves what it asks for",
+        "installations/services.py",
+        "        affected = Installation.objects.live().filter(application=application).update(manifest=manifest)\n",
+        "        affected = Installation.objects.live().filter(application=application).update(manifest=manifest)\n"
+        "        for live in Installation.objects.filter(application=application, status='active'):\n"
+        "            for text in manifest.requested_scopes:\n"
+        "                code, _, level = text.rpartition('.')\n"
+        "                entry = catalogue.load().get(code)\n"
+        "                if entry and not live.approved_permissions.in_force().filter(code=code).exists():\n"
+        "                    live.approved_permissions.create(code=code, level=level, manifest=manifest,\n"
+        "                        approved_by='x', approved_at=timezone.now(), reason='x',\n"
+        "                        catalogue_entry={'covers': scopes.to_json(entry.covers)})\n",
+        WIDENS,
+    ),
+)
+
+CUT = (
+    *(
+        Breakage(
+            f"cut: the lock of a {what} is not looked at",
+            "tokens/selectors.py",
+            text,
+            instead,
+            API,
+        )
+        for what, text, instead in (
+            ("portal", "i.locked_at IS NOT NULL OR p.locked_at IS NOT NULL OR", "i.locked_at IS NOT NULL OR"),
+            ("application", "p.locked_at IS NOT NULL OR a.locked_at IS NOT NULL", "p.locked_at IS NOT NULL"),
+            ("installation", "i.locked_at IS NOT NULL OR p.locked_at", "p.locked_at"),
+            ("portal user", "u.flowlu_user_id, u.locked_at IS NOT NULL", "u.flowlu_user_id, u.id IS NULL"),
+        )
+    ),
+    Breakage(
+        "cut: the caller is remembered for a second",
+        "tokens/selectors.py",
+        "def caller_of(session_token: str) -> Caller | None:",
+        "def caller_of(session_token: str) -> Caller | None:\n"
+        "    now = timezone.now()\n"
+        "    at, known = _KNOWN.get(session_token, (now - timedelta(hours=1), None))\n"
+        "    if (now - at).total_seconds() > 1:\n"
+        "        at, known = _KNOWN[session_token] = now, _caller_of(session_token)\n"
+        "    return known\n\n\n_KNOWN: dict[str, Any] = {}\n\n\n"
+        "def _caller_of(session_token: str) -> Caller | None:",
+        (*API, *ISOLATION),
+    ),
+    Breakage(
+        "cut: an uninstalled installation goes on",
+        "tokens/access.py",
+        ' or caller.installation_status == "uninstalled"',
+        "",
+        ISOLATION,
+    ),
+    Breakage(
+        "cut: a suspended installation goes on",
+        "tokens/access.py",
+        '    if caller.installation_status == "suspended":',
+        '    if caller.installation_status == "paused":',
+        API,
+    ),
+    Breakage(
+        "cut: a revoked token opens a session again",
+        "tokens/selectors.py",
+        "    return RevokedFingerprint.objects.filter(fingerprint__in=vault.digests_of(*secrets)).exists()",
+        "    return False",
+        API,
+    ),
+    Breakage(
+        "cut: a revoked token goes on under another application",
+        "tokens/selectors.py",
+        '    return OAuthToken.objects.live().filter(Q(pk__in=found.values("pk")) | same_elsewhere)',
+        '    return OAuthToken.objects.live().filter(Q(pk__in=found.values("pk")))',
+        ("tests/security/test_isolation.py", "tests/tokens/services"),
+    ),
+)
+
+SECRETS = (
+    Breakage(
+        "secrets: the answer to a look at the session repeats its token",
+        "tokens/api/views.py",
+        "        return Response(OutputSession(present_session(selectors.session_of(caller), caller)).data)",
+        "        body = OutputSession(present_session(selectors.session_of(caller), caller)).data\n"
+        '        return Response({**body, "again": request.headers["X-Session-Token"]})',
+        CANARY,
+    ),
+    Breakage(
+        "secrets: the session token is stored in clear",
+        "tokens/selectors.py",
+        '    return sha256(session_token.encode("utf-8", "surrogatepass")).hexdigest()',
+        "    return session_token",
+        CANARY,
+    ),
+    Breakage(
+        "secrets: an exception carries the access token",
+        "installations/flowlu/client.py",
+        "            raise InvalidToken\n        answer",
+        '            raise ValueError(f"cannot send {access_token}")\n        answer',
+        CANARY,
+    ),
+    Breakage(
+        "secrets: a log line carries the access token",
+        "tokens/services/sessions.py",
+        "def _prove(portal: str, pair: Pair) -> FlowluUser:\n",
+        "def _prove(portal: str, pair: Pair) -> FlowluUser:\n    logger.debug('asking with %s', pair.access_token)\n",
+        CANARY,
+    ),
+    Breakage(
+        "secrets: a pair prints itself",
+        "tokens/services/storing.py",
+        '        return "<Pair>"',
+        '        return f"<Pair {self.access_token}>"',
+        CANARY,
+    ),
+    Breakage(
+        "secrets: the audit row carries the whole token",
+        "tokens/services/sessions.py",
+        '            "fingerprint": token.access_fingerprint[:8],',
+        '            "fingerprint": vault.unseal_access_token(str(token.uuid), token.sealed_access_token or b""),',
+        CANARY,
+    ),
+    Breakage(
+        "secrets: refresh tokens are kept without the setting",
+        "tokens/services/storing.py",
+        "    return pair.refresh_token if approved and installation.application.stores_refresh_tokens else None",
+        "    return pair.refresh_token if approved else None",
+        API,
+    ),
+    Breakage(
+        "secrets: refresh tokens are kept before an approval",
+        "tokens/services/storing.py",
+        "    return pair.refresh_token if approved and installation.application.stores_refresh_tokens else None",
+        "    return pair.refresh_token if installation.application.stores_refresh_tokens else None",
+        API,
+    ),
+    Breakage(
+        "secrets: a second factor is stored in clear",
+        "flowlu_admin/operators.py",
+        "    def encrypt(self, text: str) -> str:",
+        "    def encrypt(self, text: str) -> str:\n        return text\n\n    def _encrypt(self, text: str) -> str:",
+        ("tests/security", "tests/flowlu_admin/test_operators_mfa.py"),
+    ),
+    Breakage(
+        "secrets: answers may be cached",
+        "flowlu_admin/middleware.py",
+        '        response.headers["Cache-Control"] = "no-store"\n',
+        "",
+        ("tests/flowlu_admin", *API),
+    ),
+    Breakage(
+        "sealing: a sealed value is not bound to its row",
+        "tokens/sealing.py",
+        "_ContextSigner(mac_key, head + context.encoded())",
+        '_ContextSigner(mac_key, head + b"")',
+        SEALING,
+    ),
+    Breakage(
+        "sealing: a sealed value is not bound to its key id and version",
+        "tokens/sealing.py",
+        "_ContextSigner(mac_key, head + context.encoded())",
+        "_ContextSigner(mac_key, context.encoded())",
+        ("tests/tokens/test_sealing.py",),
+    ),
+    Breakage(
+        "sealing: what does not unseal is taken as it is",
+        "tokens/sealing.py",
+        '        raise UnsealFailed("tampered", key_id=key_id) from None',
+        '        return body.decode("latin-1")',
+        SEALING,
+    ),
+)
+
+WIRE = (
+    Breakage(
+        "wire: redirects are followed",
+        "installations/flowlu/client.py",
+        "                redirect=False,\n                retries=False,",
+        "                redirect=True,\n                retries=3,",
+        FAULTS,
+    ),
+    Breakage(
+        "wire: a failed call is tried again",
+        "installations/flowlu/client.py",
+        "                redirect=False,\n                retries=False,",
+        "                redirect=False,\n                retries=__import__('urllib3').Retry(2, redirect=0, status=0, other=2),",
+        FAULTS,
+    ),
+    Breakage(
+        "wire: no deadline over all steps",
+        "installations/flowlu/pool.py",
+        "        left = self.deadline - time.monotonic()\n",
+        "        left = self.step\n",
+        FAULTS,
+    ),
+    Breakage(
+        "wire: an answer may be of any size",
+        "installations/flowlu/client.py",
+        "                if size > self._limits.body:",
+        "                if size < 0:",
+        FAULTS,
+    ),
+    Breakage(
+        "wire: private addresses are called",
+        "installations/flowlu/pool.py",
+        "        if not self.allow_private and not all(is_public(str(info[4][0])) for info in found):",
+        "        if not found:",
+        (*HOSTILE, "tests/installations/flowlu"),
+    ),
+    Breakage(
+        "wire: one public address among private ones is enough",
+        "installations/flowlu/pool.py",
+        "not all(is_public(",
+        "not any(is_public(",
+        (*HOSTILE, "tests/installations/flowlu"),
+    ),
+    Breakage(
+        "wire: a portal of another domain is called",
+        "installations/portals.py",
+        '        if ending == "." or not host.endswith(ending):',
+        '        if ending == "." or ending not in host:',
+        HOSTILE,
+    ),
+)
+
+CONSOLE = (
+    Breakage(
+        "console: no second factor is asked for",
+        "flowlu_admin/admin_site.py",
+        '        missing = settings.OPERATOR_MFA == "required" and not is_mfa_enabled(request.user)',
+        "        missing = False",
+        MATRIX,
+    ),
+    Breakage(
+        "console: no CSRF protection",
+        "flowlu_admin/settings.py",
+        '    "django.middleware.csrf.CsrfViewMiddleware",\n',
+        "",
+        (*MATRIX, "tests/security/test_console_requests.py"),
+    ),
+    Breakage(
+        "console: a verb asks for no permission",
+        "installations/services.py",
+        '    actor.require("installations.approve_scopes")\n',
+        "",
+        (*MATRIX, "tests/installations/services"),
+    ),
+    Breakage(
+        "console: auditors may revoke",
+        "flowlu_admin/roles.py",
+        '    "Auditor": VIEW,',
+        '    "Auditor": (*VIEW, "tokens.revoke_oauthtoken"),',
+        MATRIX,
+    ),
+    Breakage(
+        "audit: an approval leaves no row",
+        "installations/services.py",
+        "        if approved:\n            audit.append(",
+        "        if not approved:\n            audit.append(",
+        ("tests/installations/services",),
+    ),
+    Breakage(
+        "audit: the chain has no key",
+        "installations/audit.py",
+        '    return hmac.new(key.derive("audit"), text.encode("ascii"), sha256).hexdigest()',
+        '    return sha256(text.encode("ascii")).hexdigest()',
+        ("tests/installations/test_audit.py",),
+    ),
+    Breakage(
+        "rates: calls are not limited",
+        "tokens/api/throttling.py",
+        '    take(settings.CALL_RATE, "call", str(session_id))',
+        "    return",
+        (*ISOLATION, *API),
+    ),
+    Breakage(
+        "rates: one session spends another's rate",
+        "tokens/api/throttling.py",
+        '    take(settings.CALL_RATE, "call", str(session_id))',
+        '    take(settings.CALL_RATE, "call")',
+        ISOLATION,
+    ),
+)
+
+RACES = (
+    race(
+        "race: the deny list is not read again after Flowlu was asked",
+        "tokens/services/sessions.py",
+        '    """Read again, in the documented order, what may have changed while Flowlu was asked."""\n'
+        "    if selectors.is_revoked(pair.access_token, pair.refresh_token):\n        raise TokenRevoked\n",
+        '    """Read again, in the documented order, what may have changed while Flowlu was asked."""\n',
+        CUTS,
+    ),
+    race(
+        "race: locks are not read again after Flowlu was asked",
+        "tokens/services/sessions.py",
+        "    if any(locks.get()):\n        raise InstallationLocked\n",
+        "",
+        CUTS,
+    ),
+    race(
+        "race: the state of the token is not read again at a hand-over",
+        "tokens/services/sessions.py",
+        "        if own.state == OAuthToken.State.REVOKED:\n            raise TokenRevoked\n",
+        "",
+        CUTS,
+    ),
+    race(
+        "race: the end of the session is not read again at a hand-over",
+        "tokens/services/sessions.py",
+        "        if session.ended_at is not None:\n            raise InvalidSession\n",
+        "",
+        CUTS,
+    ),
+    race(
+        "race: a revocation does not hold the installation",
+        "tokens/services/revocation.py",
+        "    installation = Installation.objects.select_for_update().filter(pk=installation_id).first()",
+        "    installation = Installation.objects.filter(pk=installation_id).first()",
+        (*CUTS, *OPERATORS),
+    ),
+    race(
+        "race: a launch does not hold the installation",
+        "installations/services.py",
+        "    live = Installation.objects.live().filter(portal=portal, application=application).select_for_update()",
+        "    live = Installation.objects.live().filter(portal=portal, application=application)",
+        (*LAUNCHES, *CUTS),
+    ),
+    race(
+        "race: the portal's row does not order two first launches",
+        "installations/services.py",
+        "    Portal.objects.select_for_update().get(pk=portal.pk)\n",
+        "",
+        LAUNCHES,
+    ),
+    race(
+        "race: an approval does not hold the installation",
+        "installations/services.py",
+        "    installation = Installation.objects.select_for_update().filter(pk=installation_id).first()",
+        "    installation = Installation.objects.filter(pk=installation_id).first()",
+        OPERATORS,
+    ),
+    race(
+        "race: a lock is set without holding its row",
+        "installations/services.py",
+        "        row = type(target)._default_manager.select_for_update().get(pk=target.pk)",
+        "        row = type(target)._default_manager.get(pk=target.pk)",
+        OPERATORS,
+    ),
+    race(
+        "race: the audit head is not locked",
+        "installations/audit.py",
+        "    head = AuditHead.objects.select_for_update().get(id=AuditHead.ONLY)",
+        "    head = AuditHead.objects.get(id=AuditHead.ONLY)",
+        OPERATORS,
+    ),
+    race(
+        "race: an import does not hold the application",
+        "installations/services.py",
+        "        application = Application.objects.select_for_update().get(pk=application.pk)\n        manifest, _",
+        "        manifest, _",
+        OPERATORS,
+    ),
+    race(
+        "race: switching refresh tokens off does not wait for a hand-over",
+        "tokens/services/revocation.py",
+        '            list(live.values_list("pk", flat=True))\n',
+        "",
+        CUTS,
+    ),
+)
+
+BREAKAGES = (*IDENTITY, *APPROVAL, *CUT, *SECRETS, *WIRE, *CONSOLE, *RACES)

@@ -1,0 +1,66 @@
+"""What must hold whenever nothing is under way, however the acts before it met."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count, F
+
+from installations.audit import event_hash
+from installations.audit_models import AuditEvent, AuditHead
+from installations.keys import parse_key_ring
+from installations.models import Installation
+from tokens.models import OAuthToken, RevokedFingerprint
+from tokens.services.storing import MAX_LIVE_TOKENS
+
+
+def everything_holds() -> None:
+    """One live installation a pair, consecutive generations, ten tokens a user, revoked ones wiped and nowhere live."""
+    chain_holds()
+    places = Installation.objects.values("portal", "application")
+    for place in places.annotate(rows=Count("pk")):
+        here = Installation.objects.filter(portal=place["portal"], application=place["application"])
+        assert list(here.order_by("generation").values_list("generation", flat=True)) == list(
+            range(1, place["rows"] + 1)
+        )
+        assert here.exclude(status="uninstalled").count() <= 1
+    crowded = OAuthToken.objects.active().values("installation", "portal_user").annotate(rows=Count("pk"))
+    assert not crowded.filter(rows__gt=MAX_LIVE_TOKENS).exists()
+    assert not OAuthToken.objects.live().filter(installation__status="uninstalled").exists()
+    revoked = RevokedFingerprint.objects.values("fingerprint")
+    live = OAuthToken.objects.live()
+    assert not live.filter(access_fingerprint__in=revoked).exists()
+    assert not live.exclude(refresh_fingerprint="").filter(refresh_fingerprint__in=revoked).exists()
+    cut = OAuthToken.objects.filter(state="revoked")
+    assert not cut.exclude(sealed_access_token=None, sealed_refresh_token=None).exists()
+    assert cut.filter(revocation__tokens_cut__gt=0).count() == cut.count()
+    ledger = OAuthToken.objects.filter(state="revoked").values("revocation").annotate(rows=Count("pk"))
+    assert not ledger.exclude(rows=F("revocation__tokens_cut")).exists()
+
+
+def chain_holds() -> int:
+    """Check number, link and hash of every audit row; return how many there are."""
+    key, previous, sequence = parse_key_ring(settings.AUDIT_KEY).newest, "0" * 64, 0
+    for row in AuditEvent.objects.order_by("sequence").iterator():
+        sequence += 1
+        assert (row.sequence, row.previous_hash) == (sequence, previous)
+        assert row.hash == event_hash(row, key)
+        previous = row.hash
+    head = AuditHead.objects.filter(id=AuditHead.ONLY).first()
+    assert (head.sequence, head.hash) == (sequence, previous) if head else sequence == 0
+    return sequence
+
+
+@contextmanager
+def no_deadlocks() -> Iterator[None]:
+    before = _deadlocks()
+    yield
+    assert _deadlocks() == before, "PostgreSQL had to end a deadlock"
+
+
+def _deadlocks() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        row = cursor.fetchone()
+        return int(row[0])

@@ -1,0 +1,145 @@
+"""Two operators at once: one of them does it, the other one is told, and the trail has as many rows as changes."""
+
+from typing import Any
+
+import pytest
+
+from installations.models import Application, ApprovedPermission, AuditEvent, Installation, Manifest
+from tests import factories
+from tests.security.races.conftest import Page
+from tests.security.races.invariants import chain_holds, everything_holds
+from tests.security.races.workers import ROUNDS, Workers
+from tokens.models import Revocation
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("races"), pytest.mark.django_db(transaction=True)]
+
+
+def test_approving_and_withdrawing_the_same(workers: Workers, application: Application) -> None:
+    found = factories.installation(application, approved=["task.read"])
+    here = {"installation": found.pk}
+    known = AuditEvent.objects.count()
+    changes = 0
+
+    def race(number: int) -> str:
+        nonlocal changes
+        ended = workers.at_once(
+            {"job": "approve", "scopes": ["crm.accounts.read"]} | here,
+            {"job": "approve", "scopes": ["crm.accounts.full"]} | here,
+            {"job": "approve", "scopes": ["crm.accounts.read"]} | here,
+            {"job": "withdraw", "codes": ["crm.accounts"]} | here,
+            {"job": "withdraw", "codes": ["crm.accounts"]} | here,
+        )
+        assert {one.refused for one in ended} <= {"", "state_conflict"}
+        changes += sum(one.value or 0 for one in ended)
+        in_force = ApprovedPermission.objects.in_force().filter(installation=found, code="crm.accounts")
+        assert in_force.count() <= 1
+        assert AuditEvent.objects.count() - known == changes
+        return "in force" if in_force.exists() else "withdrawn"
+
+    workers.rounds(race, expect=("in force", "withdrawn"))
+    assert changes
+    assert ApprovedPermission.objects.in_force().filter(code="task").count() == 1
+    chain_holds()
+
+
+def test_revoking_the_same_token_cuts_it_once(workers: Workers, page: Page) -> None:
+    def race(number: int) -> str:
+        page.open()
+        before = Revocation.objects.count()
+        order = {"job": "revoke", "installation": page.installation.pk, "token": page.token.pk}
+
+        ended = workers.at_once(order, order, order)
+
+        assert sorted(one.value for one in ended) == [0, 0, 1]
+        assert Revocation.objects.count() == before + 1
+        return f"operator {[one.value for one in ended].index(1)}"
+
+    workers.rounds(race)
+    everything_holds()
+
+
+@pytest.mark.parametrize("verb", ["uninstall", "suspend", "lock"])
+def test_same_act_twice_is_done_once(workers: Workers, page: Page, verb: str) -> None:
+    def race(number: int) -> str:
+        page.open()
+        here = page.installation.pk
+        known = AuditEvent.objects.count()
+        order: dict[str, Any] = (
+            {"job": "lock", "kind": "installation", "id": here}
+            if verb == "lock"
+            else {"job": verb, "installation": here}
+        )
+
+        ended = workers.at_once(order, order, order)
+
+        assert sorted(one.value for one in ended) == [False, False, True]
+        added = AuditEvent.objects.filter(sequence__gt=known).values_list("verb", flat=True)
+        assert len([name for name in added if name.startswith("installation.")]) == 1
+        undo = {
+            "lock": {"job": "unlock", "kind": "installation", "id": here},
+            "suspend": {"job": "resume", "installation": here},
+        }
+        if verb in undo:
+            assert [one.value for one in workers.at_once(undo[verb])] == [True]
+        return "done"
+
+    workers.rounds(race)
+    everything_holds()
+
+
+def test_same_manifest_imported_at_once_is_one_row(workers: Workers) -> None:
+    def race(number: int) -> str:
+        app_id = f"com.example.app{number}"
+        same = {"job": "import_manifest", "document": factories.manifest(app_id)}
+        other = {"job": "import_manifest", "document": factories.manifest(app_id, permissions=["user.me.read"])}
+
+        ended = workers.at_once(same, same, other, same)
+
+        assert {one.refused for one in ended} == {""}
+        application = Application.objects.get(app_id=app_id)
+        assert Manifest.objects.filter(application=application).count() == 2
+        assert application.current_manifest in Manifest.objects.filter(application=application)
+        return "done"
+
+    workers.rounds(race)
+    chain_holds()
+
+
+def test_audit_chain_is_gapless_under_eight_writers(workers: Workers, application: Application) -> None:
+    found = factories.installation(application)
+    users = [factories.launch(application, user_id=str(number)).portal_user.pk for number in range(100, 105)]
+    targets = [("user", pk) for pk in users] + [
+        ("portal", found.portal_id),
+        ("application", application.pk),
+        ("installation", found.pk),
+    ]
+    known = AuditEvent.objects.count()
+    times = max(5, ROUNDS)
+
+    ended = workers.at_once(*({"job": "toggle", "kind": kind, "id": pk, "times": times} for kind, pk in targets))
+
+    assert [one.value for one in ended] == [2 * times] * 8
+    assert chain_holds() == known + 8 * 2 * times
+
+
+def test_locks_and_acts_in_every_order_end_without_waiting_in_a_circle(workers: Workers, page: Page) -> None:
+    def race(number: int) -> str:
+        page.open()
+        here = page.installation
+        ended = workers.at_once(
+            {"job": "toggle", "kind": "portal", "id": here.portal_id, "times": 1},
+            {"job": "toggle", "kind": "application", "id": page.application.pk, "times": 1},
+            {"job": "toggle", "kind": "installation", "id": here.pk, "times": 1},
+            {"job": "toggle", "kind": "user", "id": page.user.pk, "times": 1},
+            page.handshake(page.another_pair()),
+            page.hand_over(page.another_pair()),
+            {"job": "revoke", "installation": here.pk},
+            {"job": "approve", "installation": here.pk, "scopes": ["crm.deals.read"]},
+        )
+        assert {one.refused for one in ended} <= {"", "state_conflict"}
+        assert Installation.objects.filter(locked_at__isnull=False).count() == 0
+        workers.at_once({"job": "withdraw", "installation": here.pk, "codes": ["crm.deals"]})
+        return "done"
+
+    workers.rounds(race)
+    everything_holds()

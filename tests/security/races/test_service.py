@@ -1,0 +1,154 @@
+"""A real gunicorn with several workers, called over HTTP: a cut holds in every worker from its commit on."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from installations.services import lock, resume_installation, suspend_installation, unlock
+from tests import factories
+from tests.security.races.conftest import Page
+from tests.security.races.invariants import everything_holds
+from tests.security.races.workers import ROUNDS, Workers, database_url
+from tokens.services.revocation import revoke_tokens
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("races"), pytest.mark.django_db(transaction=True)]
+
+WHY: dict[str, Any] = {"actor": factories.superactor(), "reason": "A test."}
+_ROOT = Path(__file__).resolve().parents[3]
+CALLERS = 6
+
+
+@pytest.fixture
+def service(workers: Workers, tmp_path: Path) -> Iterator[int]:
+    """The port of the service as it is deployed, with three workers on the test's database."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "flowlu_admin.settings",
+        "DEBUG": "1",
+        "VAR_DIR": str(tmp_path),
+        "DATABASE_URL": database_url(),
+        "DATABASE_POOL_SIZE": "8",
+        "FLOWLU_PORTAL_URL": workers.portal_url,
+        "PORT": str(port),
+        "WEB_CONCURRENCY": "3",
+        "THREADS": "8",
+        "CALL_RATE": "0",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-c",
+        "python:flowlu_admin.gunicorn_conf",
+        "flowlu_admin.wsgi:application",
+    ]
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 30
+        while not answers(port):
+            assert running.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield port
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.wait(timeout=30)
+    connection.close()
+
+
+def answers(port: int) -> bool:
+    try:
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        link.request("GET", "/healthz")
+        return link.getresponse().status == 200
+    except OSError:
+        return False
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def ask(link: http.client.HTTPConnection, session: str) -> tuple[int, str]:
+    link.request("GET", "/api/v1/flowlu/crm/account/list", headers={"X-Session-Token": session})
+    response = link.getresponse()
+    body = json.loads(response.read())
+    return response.status, body.get("error", "") if isinstance(body, dict) else ""
+
+
+@pytest.mark.parametrize(
+    "cut", ["lock portal", "lock application", "lock installation", "lock user", "suspend", "revoke"]
+)
+def test_after_the_commit_of_a_cut_no_call_starts_in_any_worker(
+    workers: Workers, page: Page, service: int, cut: str
+) -> None:
+    expected = {"lock user": "user_locked", "suspend": "installation_suspended", "revoke": "token_revoked"}.get(
+        cut, "installation_locked"
+    )
+
+    def race(number: int) -> str:
+        page.open()
+        here = page.installation
+        kind = cut.partition(" ")[2]
+        target = {"portal": here.portal, "application": page.application, "installation": here, "user": page.user}.get(
+            kind
+        )
+        acts: dict[str, Callable[[], Any]] = {
+            "suspend": lambda: suspend_installation(installation_id=here.pk, **WHY),
+            "revoke": lambda: revoke_tokens(installation_id=here.pk, **WHY),
+        }
+        committed, stop = threading.Event(), threading.Event()
+        before: list[tuple[int, str]] = []
+        after: list[tuple[int, str]] = []
+
+        def call_on() -> None:
+            link = http.client.HTTPConnection("127.0.0.1", service, timeout=20)
+            while not stop.is_set():
+                began_after = committed.is_set()
+                (after if began_after else before).append(ask(link, page.frontend.session_token))
+            link.close()
+
+        callers = [threading.Thread(target=call_on) for _ in range(CALLERS)]
+        for caller in callers:
+            caller.start()
+        wait_for(lambda: before.count((200, "")) >= CALLERS)
+        time.sleep(workers.random.random() * 0.03)
+        if target is not None:
+            lock(target=target, **WHY)
+        else:
+            acts[cut]()
+        committed.set()
+        wait_for(lambda: len(after) >= 3 * CALLERS)
+        stop.set()
+        for caller in callers:
+            caller.join(timeout=30)
+            assert not caller.is_alive()
+
+        assert set(after) == {(401 if cut == "revoke" else 403, expected)}, workers.seed
+        assert {status for status, _error in before} <= {200, 401, 403}
+        if target is not None:
+            unlock(target=target, **WHY)
+        elif cut == "suspend":
+            resume_installation(installation_id=here.pk, **WHY)
+        return "done"
+
+    workers.rounds(race, rounds=max(2, ROUNDS // 4))
+    everything_holds()

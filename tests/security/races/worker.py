@@ -1,0 +1,150 @@
+"""A process of its own on the test's database: does the named job at the named moment and says how it ended.
+
+Reads one JSON object a line from standard input, writes one a line to standard output. Run by `workers.py`.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import django
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "flowlu_admin.settings_test"
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from rest_framework.test import APIClient  # noqa: E402
+
+from installations import services  # noqa: E402
+from installations.errors import DomainError  # noqa: E402
+from installations.models import Application, Installation, Portal, PortalUser  # noqa: E402
+from tests import factories  # noqa: E402
+from tokens.models import OAuthToken  # noqa: E402
+from tokens.services import revocation  # noqa: E402
+
+_MODELS: dict[str, Any] = {
+    "portal": Portal,
+    "application": Application,
+    "installation": Installation,
+    "user": PortalUser,
+}
+WHY: dict[str, Any] = {"actor": factories.superactor(), "reason": "A test."}
+
+api = APIClient(raise_request_exception=False)
+
+
+def _answered(response: Any) -> list[Any]:
+    body = response.json() if response.content else {}
+    return [response.status_code, body.get("error", ""), body.get("session_token", "")]
+
+
+def handshake(pair: dict[str, str], portal: str, app_id: str) -> list[Any]:
+    body = {"portal": portal, "app_id": app_id, **pair}
+    return _answered(api.post("/api/v1/session", body, format="json"))
+
+
+def hand_over(session: str, pair: dict[str, str]) -> list[Any]:
+    return _answered(api.put("/api/v1/session/token", pair, format="json", headers={"X-Session-Token": session}))
+
+
+def call(session: str) -> list[Any]:
+    return _answered(api.get("/api/v1/flowlu/crm/account/list", headers={"X-Session-Token": session}))
+
+
+def delete(session: str, path: str) -> list[Any]:
+    return _answered(api.delete(f"/api/v1/{path}", headers={"X-Session-Token": session}))
+
+
+def many(jobs: list[dict[str, Any]]) -> list[Any]:
+    return [_JOBS[job.pop("job")](**job) for job in jobs]
+
+
+def revoke(installation: int, token: int | None = None, user: int | None = None) -> int:
+    return revocation.revoke_tokens(
+        installation_id=installation,
+        token=OAuthToken.objects.get(pk=token) if token else None,
+        portal_user=PortalUser.objects.get(pk=user) if user else None,
+        **WHY,
+    ).tokens_cut
+
+
+def uninstall(installation: int) -> bool:
+    return revocation.uninstall_installation(installation_id=installation, **WHY) is not None
+
+
+def suspend(installation: int) -> bool:
+    return services.suspend_installation(installation_id=installation, **WHY)
+
+
+def resume(installation: int) -> bool:
+    return services.resume_installation(installation_id=installation, **WHY)
+
+
+def lock(kind: str, id: int) -> bool:
+    return services.lock(target=_MODELS[kind].objects.get(pk=id), **WHY)
+
+
+def unlock(kind: str, id: int) -> bool:
+    return services.unlock(target=_MODELS[kind].objects.get(pk=id), **WHY)
+
+
+def toggle(kind: str, id: int, times: int) -> int:
+    return sum(verb(kind, id) for _ in range(times) for verb in (lock, unlock))
+
+
+def approve(installation: int, scopes: list[str]) -> int:
+    return len(services.approve_scopes(installation_id=installation, requested=scopes, **WHY).approved)
+
+
+def withdraw(installation: int, codes: list[str]) -> int:
+    return len(services.withdraw_scopes(installation_id=installation, codes=codes, **WHY).withdrawn)
+
+
+def import_manifest(document: str) -> bool:
+    return services.import_manifest(document=document, kind=None, actor=WHY["actor"]).changed
+
+
+def store_refresh_tokens(application: int, on: bool) -> bool:
+    return revocation.configure_application(
+        application_id=application, stores_refresh_tokens=on, allowed_portals=[], **WHY
+    )
+
+
+_JOBS: dict[str, Callable[..., Any]] = {
+    job.__name__: job
+    for job in (
+        handshake, hand_over, call, delete, many, revoke, uninstall, suspend, resume, lock, unlock, toggle,
+        approve, withdraw, import_manifest, store_refresh_tokens,
+    )
+}  # fmt: skip
+
+
+def _do(order: dict[str, Any]) -> dict[str, Any]:
+    until = order.pop("at")
+    work = _JOBS[order.pop("job")]
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(left if left > 0.002 else 0)
+    began = time.monotonic()
+    try:
+        answer = {"value": work(**order)}
+    except DomainError as error:
+        answer = {"refused": error.code}
+    except Exception as error:
+        answer = {"broken": f"{type(error).__name__}: {error}"}
+    return answer | {"began": began, "ended": time.monotonic()}
+
+
+def main() -> None:
+    settings.DEBUG = True  # plain http to the sandbox
+    settings.FLOWLU_PORTAL_URL = os.environ["SANDBOX_PORTAL_URL"]
+    settings.FLOWLU_PORTAL_URL_IS_SET = True
+    print("ready", flush=True)  # noqa: T201
+    for line in sys.stdin:
+        print(json.dumps(_do(json.loads(line))), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
