@@ -1,0 +1,309 @@
+"""Without an operator's approval, whatever happens leaves every portal user with the same or less (design rule 7).
+
+A state machine walks the real verbs on the real database: manifests, catalogue edits, withdrawals, reinstalls, locks,
+revocations, hand-overs. After each step the answer to every possible call is compared with the one before.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from django.db import transaction
+from django.utils import timezone
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from installations import catalogue, scopes
+from installations.actors import command_actor
+from installations.errors import DomainError
+from installations.models import Application, Installation, Portal, PortalUser
+from installations.scopes import Call, Coverage, Level, Scope
+from installations.services import (
+    approve_scopes,
+    import_manifest,
+    lock,
+    resume_installation,
+    suspend_installation,
+    unlock,
+    withdraw_scopes,
+)
+from tests import factories
+from tokens import selectors
+from tokens.access import Caller, check_call
+from tokens.models import EmbedSession, OAuthToken
+from tokens.services.revocation import revoke_tokens, uninstall_installation
+
+WHY: dict[str, Any] = {"actor": command_actor(), "reason": "A test."}
+USERS = ("7", "8")
+CODES = ("crm", "crm.accounts", "crm.deals", "fin", "task", "users", "user.me")
+TEXTS = [f"{code}.{level}" for code in CODES for level in ("read", "full")] + [
+    "crm",
+    "unknown.read",
+    "crm.аccounts.full",
+]
+CALLS = [
+    Call(module, model, action, id)
+    for module, models in {
+        "crm": ("account", "industry", "lead", "contact"),
+        "fin": ("invoice",),
+        "task": ("tasks",),
+        "core": ("user",),
+        "st": ("products",),
+    }.items()
+    for model in models
+    for action, id in (("list", None), ("get", None), ("get", "7"), ("update", "7"), ("delete", "7"))
+]
+Allowed = frozenset[Call]
+
+SHIPPED = json.loads(catalogue.CATALOGUE_FILE.read_text(encoding="utf-8"))
+FACTOR = 10 if os.environ.get("STRESS") else 1
+
+
+def allowed_to(caller: Caller) -> Allowed:
+    """Return every call that the checks of the API would let through."""
+    found = set()
+    for call in CALLS:
+        try:
+            check_call(caller, call, catalogue.load(), http_method="POST")
+        except DomainError:
+            continue
+        found.add(call)
+    return frozenset(found)
+
+
+class Places(RuleBasedStateMachine):
+    """One application on one portal with two users, who may each hold several sessions."""
+
+    folder: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.undo = transaction.atomic()
+        # As pytest's own block: verbs insist on being the outermost transaction.
+        self.undo._from_testcase = True
+        self.undo.__enter__()
+        self.sessions: dict[str, list[str]] = {user: [] for user in USERS}
+        self.before: dict[str, Allowed] = {}
+        self.may_grow: Allowed = frozenset()
+        self._use_catalogue(SHIPPED)
+
+    def teardown(self) -> None:
+        transaction.set_rollback(True)
+        self.undo.__exit__(None, None, None)
+
+    def _use_catalogue(self, document: Any) -> None:
+        catalogue.CATALOGUE_FILE.write_text(json.dumps(document), encoding="utf-8")
+        catalogue.load.cache_clear()
+
+    @initialize(asked=st.lists(st.sampled_from(TEXTS), min_size=1, max_size=6, unique=True))
+    def begin(self, asked: list[str]) -> None:
+        self._import(asked)
+        for user in USERS:
+            self.launch(user)
+        self.before = {user: self._could(user) for user in USERS}
+
+    # What a user could do at best: with a session opened now and every lock and suspension taken away.
+
+    def _could(self, user: str) -> Allowed:
+        inside = transaction.atomic()
+        inside._from_testcase = True
+        with inside:
+            caller = selectors.caller_of(self._open(user))
+            assert caller is not None
+            found = allowed_to(self._freed(caller))
+            transaction.set_rollback(True)
+        return found
+
+    def _freed(self, caller: Caller) -> Caller:
+        status = "active" if caller.installation_status == "suspended" else caller.installation_status
+        return replace(caller, installation_locked=False, user_locked=False, installation_status=status)
+
+    def _open(self, user: str) -> str:
+        record = factories.launch(self._application, user_id=user)
+        token = factories.token(record.installation, record.portal_user, secrets.token_urlsafe(24))
+        session_token = secrets.token_urlsafe(32)
+        EmbedSession.objects.create(
+            token_hash=selectors.hash_session_token(session_token),
+            oauth_token=token,
+            expires_at=timezone.now() + timedelta(hours=1),
+        )
+        return session_token
+
+    @property
+    def _application(self) -> Application:
+        return Application.objects.get()
+
+    @property
+    def _live(self) -> Installation | None:
+        return Installation.objects.live().first()
+
+    def _import(self, asked: list[str]) -> None:
+        import_manifest(document=factories.manifest(permissions=asked), kind=None, actor=WHY["actor"])
+
+    # Steps without an approval
+
+    @rule(user=st.sampled_from(USERS))
+    def launch(self, user: str) -> None:
+        self.sessions[user].append(self._open(user))
+        del self.sessions[user][:-3]
+
+    @rule(asked=st.lists(st.sampled_from(TEXTS), min_size=1, max_size=8, unique=True))
+    def other_manifest(self, asked: list[str]) -> None:
+        self._import(asked)
+
+    @rule(
+        at=st.integers(0, len(SHIPPED["scopes"]) - 1),
+        change=st.sampled_from(["everything", "nothing", "gone", "off", "on", "as shipped"]),
+    )
+    def other_catalogue(self, at: int, change: str) -> None:
+        document = json.loads(catalogue.CATALOGUE_FILE.read_text(encoding="utf-8"))
+        code = SHIPPED["scopes"][at]["code"]
+        entry = next((entry for entry in document["scopes"] if entry["code"] == code), None)
+        if change == "as shipped":
+            document = SHIPPED
+        elif entry is None or (change == "gone" and len(document["scopes"]) == 1):
+            return
+        elif change == "gone":
+            document["scopes"].remove(entry)
+        elif change in ("on", "off"):
+            entry["enabled"] = change == "on"
+        else:
+            modules = ("crm", "fin", "task", "core", "st") if change == "everything" else ("empty",)
+            entry["covers"] = [{"module": name, "model": "*", "actions": "*", "own_only": False} for name in modules]
+        self._use_catalogue(document)
+
+    @rule(code=st.sampled_from(CODES), keep=st.booleans())
+    def withdraw(self, code: str, keep: bool) -> None:
+        if self._live is None:
+            return
+        kept = [text for text in CODES if keep and text != code]
+        try:
+            withdraw_scopes(installation_id=self._live.pk, codes=[code], keep=kept, **WHY)
+        except DomainError:
+            return
+        # To keep a swallowed scope is a decision of the operator: it may come into force now, as it was approved.
+        rows = self._live.approved_permissions.in_force().filter(code__in=kept)
+        self.may_grow = _reached((row.as_approval().scope, row.as_approval().covers) for row in rows)
+
+    @rule()
+    def uninstall(self) -> None:
+        if self._live is not None:
+            uninstall_installation(installation_id=self._live.pk, **WHY)
+
+    @rule(suspended=st.booleans())
+    def suspend_or_resume(self, suspended: bool) -> None:
+        if self._live is not None:
+            verb = suspend_installation if suspended else resume_installation
+            try:
+                verb(installation_id=self._live.pk, **WHY)
+            except DomainError:
+                return
+
+    @rule(what=st.sampled_from([Portal, Application, Installation, PortalUser]), locked=st.booleans())
+    def lock_or_unlock(self, what: Any, locked: bool) -> None:
+        target = what.objects.order_by("-pk").first()
+        (lock if locked else unlock)(target=target, **WHY)
+
+    @rule(user=st.none() | st.sampled_from(USERS))
+    def revoke(self, user: str | None) -> None:
+        if self._live is not None:
+            portal_user = PortalUser.objects.get(flowlu_user_id=user) if user else None
+            revoke_tokens(installation_id=self._live.pk, portal_user=portal_user, **WHY)
+
+    @rule()
+    def tokens_are_marked_stale(self) -> None:
+        OAuthToken.objects.active().update(state="stale", sealed_access_token=None)
+
+    # The one step that may widen
+
+    @precondition(lambda self: self._live is not None)
+    @rule(wanted=st.lists(st.sampled_from(TEXTS), min_size=1, max_size=3, unique=True))
+    def approve(self, wanted: list[str]) -> None:
+        assert self._live is not None
+        manifest = self._live.manifest
+        try:
+            approve_scopes(installation_id=self._live.pk, requested=wanted, **WHY)
+        except DomainError:
+            return
+        named = [scopes.parse(text) for text in wanted]
+        for scope in named:
+            assert any(_asks_for(text, scope) for text in manifest.requested_scopes), (
+                wanted,
+                manifest.requested_scopes,
+            )
+        reach = catalogue.load().coverage
+        self.may_grow = _reached((scope, reach.get(scope.code, ())) for scope in named)
+
+    @invariant()
+    def nobody_gained_anything(self) -> None:
+        if not self.before:
+            return
+        for user in USERS:
+            now = self._could(user)
+            assert now <= self.before[user] | self.may_grow, sorted(map(str, now - self.before[user]))
+            self.before[user] = now
+            for session_token in self.sessions[user]:
+                caller = selectors.caller_of(session_token)
+                assert caller is not None
+                assert allowed_to(caller) <= now
+        self.may_grow = frozenset()
+
+
+def _reached(approved: Iterable[tuple[Scope, Iterable[Coverage]]]) -> Allowed:
+    return frozenset(
+        call
+        for scope, covers in approved
+        for call in CALLS
+        if scope.level >= call.level and any(r.covers(call) for r in covers)
+    )
+
+
+def _asks_for(text: str, wanted: Scope) -> bool:
+    try:
+        asked = scopes.parse(text)
+    except scopes.ScopeSyntaxError:
+        return False
+    return asked.code == wanted.code and asked.level >= wanted.level
+
+
+@pytest.mark.django_db
+def test_no_sequence_of_acts_without_an_approval_widens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The catalogue is a file: the test edits a copy of it, as a release or an operator would.
+    edited = tmp_path / "catalogue.json"
+    edited.write_text(json.dumps(SHIPPED), encoding="utf-8")
+    monkeypatch.setattr(catalogue, "CATALOGUE_FILE", edited)
+    try:
+        run_state_machine_as_test(
+            Places,
+            settings=settings(
+                max_examples=12 * FACTOR,
+                stateful_step_count=25,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        monkeypatch.undo()
+        catalogue.load.cache_clear()
+
+
+def test_calls_that_are_compared_reach_every_level_and_kind_of_scope() -> None:
+    covered = {
+        code for code, rules in catalogue.load().coverage.items() if any(r.covers(c) for c in CALLS for r in rules)
+    }
+    assert covered >= set(CODES)
+    assert {call.level for call in CALLS} == set(Level)
