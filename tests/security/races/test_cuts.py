@@ -122,6 +122,27 @@ def test_cut_beats_whatever_starts_beside_it(workers: Workers, page: Page, cut: 
     everything_holds()
 
 
+@pytest.mark.parametrize("start", ["open", "open again", "hand over"])
+@pytest.mark.parametrize("cut", [*CUTS, "session/token", "session"])
+def test_what_is_cut_while_flowlu_is_asked_counts(workers: Workers, page: Page, cut: str, start: str) -> None:
+    page.sandbox.state.add_fault("acme", "delay", delay_seconds=0.3, path="core/user/get")
+    own = cut.startswith("session")
+
+    started, was_cut = workers.at_once(
+        start_of(start, page) | {"after": 0.0}, (page.delete(cut) if own else cut_of(cut, page)) | {"after": 0.12}
+    )
+
+    assert started.began < was_cut.began < was_cut.ended < started.ended
+    if own:
+        of_own = {"hand over": "invalid_session" if cut == "session" else "token_revoked"}
+        refusal = of_own.get(start, "token_revoked" if start == "open again" and cut == "session/token" else None)
+    else:
+        refusal = CUTS[cut][start]
+    assert (started.error or None) == refusal
+    page.sandbox.state.clear_faults()
+    everything_holds()
+
+
 @pytest.mark.parametrize("path", ["session/token", "session"])
 def test_own_act_and_hand_over_leave_nothing_behind(workers: Workers, page: Page, path: str) -> None:
     def race(number: int) -> str:

@@ -57,14 +57,19 @@ class Workers:
         self._took: dict[str, float] = {}
 
     def at_once(self, *orders: dict[str, Any]) -> list[Ended]:
-        """Let each job go in a process of its own, spread so that each order and every overlap comes up."""
+        """Let each job go in a process of its own, spread so that each order and every overlap comes up.
+
+        An order with `after` begins so many seconds after the others could.
+        """
         assert len(orders) <= len(self.processes)
         # A window of what they usually take: one often begins while the other is in its middle.
         window = max((self._took.get(order["job"], 0.01) for order in orders), default=0.01)
         at = time.monotonic() + _HEAD_START
         for process, order in zip(self.processes, orders, strict=False):
             assert process.stdin is not None
-            process.stdin.write(json.dumps({"at": at + self.random.random() * window} | order) + "\n")
+            wait = order["after"] if "after" in order else self.random.random() * window
+            told = {name: value for name, value in order.items() if name != "after"}
+            process.stdin.write(json.dumps({"at": at + wait} | told) + "\n")
             process.stdin.flush()
         return [self._answer(process, order["job"]) for process, order in zip(self.processes, orders, strict=False)]
 
