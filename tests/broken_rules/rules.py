@@ -319,7 +319,7 @@ WIRE = (
         "wire: a failed call is tried again",
         "installations/flowlu/client.py",
         "                redirect=False,\n                retries=False,",
-        "                redirect=False,\n                retries=__import__('urllib3').Retry(2, redirect=0, status=0, other=2),",
+        "                redirect=False,\n                retries=2,",
         FAULTS,
     ),
     Breakage(
@@ -463,10 +463,10 @@ RACES = (
         (*LAUNCHES, *CUTS),
     ),
     race(
-        "race: the portal's row does not order two first launches",
+        "race: nothing orders two first launches",
         "installations/services.py",
-        "    Portal.objects.select_for_update().get(pk=portal.pk)\n",
-        "",
+        "    found = live.all().first()\n    if found is not None:\n        return found\n    last =",
+        "    last =",
         LAUNCHES,
     ),
     race(

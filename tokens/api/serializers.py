@@ -1,5 +1,6 @@
 """Shapes of what comes in and goes out. Input is taken as it is: no trimming, no number turned into text."""
 
+import unicodedata
 from datetime import datetime
 from typing import Any
 
@@ -48,8 +49,18 @@ class ExpiryField(serializers.Field[datetime, Any, str, Any]):
         return value.isoformat()
 
 
-def _hint(longest: int) -> TextField:
-    return TextField(required=False, allow_null=True, allow_blank=True, max_length=longest)
+class LineField(TextField):
+    """A text on one line: what goes into rows and pages that people read."""
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in value):
+            raise serializers.ValidationError("must not contain control characters or line breaks")
+        return value
+
+
+def _hint(longest: int) -> LineField:
+    return LineField(required=False, allow_null=True, allow_blank=True, max_length=longest)
 
 
 class InputPair(serializers.Serializer[Any]):
@@ -60,7 +71,7 @@ class InputPair(serializers.Serializer[Any]):
 
 class InputSession(InputPair):
     portal = TextField(max_length=300, allow_blank=True, help_text="The portal's domain: acme.flowlu.com")
-    app_id = TextField(max_length=200, help_text="The manifest's appId")
+    app_id = LineField(max_length=200, help_text="The manifest's appId")
     app_version = _hint(50)
     integration_point = _hint(200)
     language = _hint(35)

@@ -1,9 +1,12 @@
 """Every cut against every start of a call: before its commit either may win, after it nothing starts."""
 
+import time
 from typing import Any
 
 import pytest
+from django.db import transaction
 
+from installations.audit_models import AuditHead
 from installations.services import resume_installation, unlock
 from tests import factories
 from tests.security.races.conftest import Page
@@ -190,6 +193,26 @@ def test_refresh_token_is_not_kept_beside_the_end_of_keeping_them(workers: Worke
         return "done"
 
     workers.rounds(race)
+    everything_holds()
+
+
+def test_end_of_keeping_refresh_tokens_waits_for_a_hand_over_that_is_about_to_commit(
+    workers: Workers, page: Page
+) -> None:
+    store = {"job": "store_refresh_tokens", "application": page.application.pk}
+    workers.at_once(store | {"on": True})
+    pair = page.sandbox.state.issue_tokens("acme.flowlu.com", page.user_id)
+    sent = {"access_token": pair.access_token, "refresh_token": pair.refresh_token}
+
+    with transaction.atomic():
+        # Whoever records an event waits here: the hand-over has stored its pair and has not committed.
+        AuditHead.objects.select_for_update().get()
+        workers.begin(page.hand_over(sent) | {"after": 0.0}, store | {"on": False, "after": 0.3})
+        time.sleep(0.6)
+    handed, off = workers.end()
+
+    assert (handed.status, off.value) == (204, True)
+    assert not OAuthToken.objects.exclude(sealed_refresh_token=None).exists()
     everything_holds()
 
 

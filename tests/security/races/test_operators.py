@@ -99,6 +99,11 @@ def test_same_manifest_imported_at_once_is_one_row(workers: Workers) -> None:
         application = Application.objects.get(app_id=app_id)
         assert Manifest.objects.filter(application=application).count() == 2
         assert application.current_manifest in Manifest.objects.filter(application=application)
+        # Each import saw what the one before it had left.
+        trail = [row.details for row in AuditEvent.objects.filter(target_id=app_id).order_by("sequence")]
+        assert [row["previous_sha256"] for row in trail] == [None, *(row["sha256"] for row in trail[:-1])]
+        assert all(row["previous_sha256"] != row["sha256"] for row in trail)
+        assert len(trail) == sum(one.value for one in ended)
         return "done"
 
     workers.rounds(race)

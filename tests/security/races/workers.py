@@ -55,13 +55,20 @@ class Workers:
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self._took: dict[str, float] = {}
+        self._under_way: list[str] = []
 
     def at_once(self, *orders: dict[str, Any]) -> list[Ended]:
         """Let each job go in a process of its own, spread so that each order and every overlap comes up.
 
         An order with `after` begins so many seconds after the others could.
         """
+        self.begin(*orders)
+        return self.end()
+
+    def begin(self, *orders: dict[str, Any]) -> None:
+        """Let the jobs go and return at once."""
         assert len(orders) <= len(self.processes)
+        self._under_way = [order["job"] for order in orders]
         # A window of what they usually take: one often begins while the other is in its middle.
         window = max((self._took.get(order["job"], 0.01) for order in orders), default=0.01)
         at = time.monotonic() + _HEAD_START
@@ -71,7 +78,10 @@ class Workers:
             told = {name: value for name, value in order.items() if name != "after"}
             process.stdin.write(json.dumps({"at": at + wait} | told) + "\n")
             process.stdin.flush()
-        return [self._answer(process, order["job"]) for process, order in zip(self.processes, orders, strict=False)]
+
+    def end(self) -> list[Ended]:
+        """Wait for the jobs that were begun and return how each ended."""
+        return [self._answer(process, job) for process, job in zip(self.processes, self._under_way, strict=False)]
 
     def _answer(self, process: "subprocess.Popen[str]", job: str) -> Ended:
         assert process.stdout is not None
