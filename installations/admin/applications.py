@@ -94,7 +94,7 @@ class ApplicationAdmin(ReadOnlyAdmin):
         column("app_id", "appId", lambda row: mono(row.app_id), order="app_id"),
         "kind",
         column(
-            "current", "current manifest", lambda row: row.current_manifest.version if row.current_manifest else "–"
+            "current", "current manifest", lambda row: visible(row.current_manifest.version if row.current_manifest else "–")
         ),
         column("installed", "live installations", lambda row: row.installed),
         column("lock", "lock", lambda row: lock_badge() if row.locked_at else "–", order="locked_at"),
@@ -234,7 +234,7 @@ def _imported(result: ImportResult) -> str:
 @admin.register(Manifest)
 class ManifestAdmin(ReadOnlyAdmin):
     list_display = (
-        column("version", "version", lambda row: row.version, order="version"),
+        text_of("version", "version"),
         to("application", "application", order="application__name"),
         column("sha", "SHA-256", lambda row: mono(row.sha256[:8])),
         column("requested", "requested scopes", lambda row: len(row.requested_scopes)),
@@ -252,7 +252,7 @@ class ManifestAdmin(ReadOnlyAdmin):
     ordering = ("-imported_at", "-pk")
     facts = (
         to("application", "application"),
-        "version",
+        text_of("version", "version"),
         column("sha", "SHA-256 of the canonical JSON", lambda row: mono(row.sha256)),
         at("imported_at", "imported"),
         column("notices", "notices", lambda row: _notices(row)),

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import Table, at, badge, column, link, mono, to
+from installations.admin.display import Table, at, badge, column, link, mono, text_of, to
 from installations.admin.text import visible
 from installations.models import ApprovedPermission, AuditEvent, Evidence, Installation
 
@@ -37,7 +37,7 @@ class ApprovedPermissionAdmin(ReadOnlyAdmin):
         column("scope", "scope", lambda row: mono(row), order="code"),
         to("installation", "installation"),
         column("state", "state", _state, order="withdrawn_at"),
-        column("approved_by", "approved by", lambda row: row.approved_by, order="approved_by"),
+        text_of("approved_by", "approved by"),
         at("approved_at", "approved"),
         at("withdrawn_at", "withdrawn"),
     )
@@ -52,11 +52,11 @@ class ApprovedPermissionAdmin(ReadOnlyAdmin):
         column("covers", "covered when it was approved", lambda row: _covers(row)),
         to("manifest", "asked for by manifest"),
         "source",
-        "approved_by",
+        text_of("approved_by", "approved by"),
         at("approved_at", "approved"),
         column("reason", "reason", lambda row: visible(row.reason)),
         at("withdrawn_at", "withdrawn", empty="in force"),
-        column("withdrawn_by", "withdrawn by", lambda row: row.withdrawn_by or "–"),
+        text_of("withdrawn_by", "withdrawn by"),
         column("withdrawn_why", "why withdrawn", lambda row: visible(row.withdrawn_why or "–")),
     )
     intro = "Every scope that was approved, in force or withdrawn. Approve and withdraw on the installation's page."

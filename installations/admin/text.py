@@ -11,8 +11,11 @@ from django.utils.safestring import SafeString
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 # Letters, marks and symbols that draw nothing, though Unicode does not file them under any of these.
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE10)}
+_MARKS = frozenset({"Mn", "Me"})
 _LOOKALIKE_SCRIPTS = frozenset({"CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "GEORGIAN"})
 _WORD = re.compile(r"[^\W\d_]+")
+# No language stacks more marks on one letter than this; a pile of them runs over the lines above and below.
+_MOST_MARKS = 3
 
 
 def visible(text: object, *, ascii_only: bool = False) -> SafeString:
@@ -51,7 +54,7 @@ def prose(text: object) -> SafeString:
 
 
 def _parts(text: str, ascii_only: bool) -> Iterator[tuple[str, bool]]:
-    posing = _posing(text)
+    posing = _posing(text) | _piled_up(text)
     plain = ""
     for index, character in enumerate(text):
         if character.isascii() and (character.isprintable() or character in "\n\t"):
@@ -82,6 +85,17 @@ def _posing(text: str) -> set[int]:
         scripts = [unicodedata.name(character, "").split(" ")[0] for character in word.group()]
         if "LATIN" in scripts:
             found.update(word.start() + at for at, script in enumerate(scripts) if script in _LOOKALIKE_SCRIPTS)
+    return found
+
+
+def _piled_up(text: str) -> set[int]:
+    """Return the places of marks that stand on no letter, or on one that bears enough of them already."""
+    found: set[int] = set()
+    marks = _MOST_MARKS
+    for at, character in enumerate(text):
+        marks = marks + 1 if unicodedata.category(character) in _MARKS else 0
+        if marks > _MOST_MARKS:
+            found.add(at)
     return found
 
 

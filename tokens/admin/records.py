@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import Table, at, badge, column, link, plural, to, utc
+from installations.admin.display import Table, at, badge, column, link, plural, text_of, to, utc
 from installations.admin.text import visible
 from tokens.admin.tables import tokens_table, user_label
 from tokens.models import EmbedSession, OAuthToken, Revocation
@@ -96,7 +96,7 @@ class RevocationAdmin(ReadOnlyAdmin):
         column("what", "what was cut", lambda row: row.get_scope_display(), order="scope"),
         to("installation", "installation"),
         column("tokens", "tokens", lambda row: row.tokens_cut, order="tokens_cut"),
-        column("who", "who", lambda row: row.actor_name, order="actor_name"),
+        text_of("actor_name", "who"),
         at("cut_at", "cut"),
         column("alive", "may live at Flowlu until", lambda row: utc(row.possibly_alive_until, "unknown")),
     )
@@ -109,7 +109,7 @@ class RevocationAdmin(ReadOnlyAdmin):
         column("facts", "what happened", lambda row: _facts(row)),
         column("flowlu", "at Flowlu", lambda row: _at_flowlu(row)),
         to("installation", "installation"),
-        column("who", "who", lambda row: row.actor_name),
+        text_of("actor_name", "who"),
         column("reason", "why", lambda row: visible(row.reason)),
         at("cut_at", "cut"),
     )
