@@ -27,7 +27,7 @@ LABELS: dict[str, list[str]] = {
 SCOPES: list[str] = [
     "crm.\u0430ccounts.full", "\u0441rm.accounts.full", "crm.accounts.fu\u217c\u217c", "crm\u2024accounts.full", "crm\uff0eaccounts.full", "ｃｒｍ.accounts.full",
     "crm.accounts.full\u200b", "crm.\u00adaccounts.full", "\ufeffcrm.accounts.full", "crm.accounts\u202e.full", "\u2066crm.accounts.full\u2069",
-    "crm.accounts.full ", " crm.accounts.full", "crm.accounts.full\n", "crm.accounts\t.full", "crm.accounts.full\x00", "CRM.accounts.full", "crm.Accounts.full",
+    "crm.accounts.full ", " crm.accounts.full", "crm.accounts.full\n", "crm.accounts\t.full", "CRM.accounts.full", "crm.Accounts.full",
     "crm.accounts.FULL", "crm..accounts.full", ".crm.accounts.full", "crm.accounts.full.", "crm.acco\u0301unts.full", "crm.accounts.full\u0301",
     "crm.accounts.full,fin.full", "crm.accounts.full fin.full", "crm.*", "*", "*.full", "crm.accounts.admin", "crm.accounts.full.full", "read", "full", ".full",
     "=crm.accounts.full", "+crm", "-crm.full", "@crm.full", f"<{ELEMENT}>.full", f"crm\" {ATTRIBUTE}=\"1.full", "{{ crm }}.full", "\x1b[31mcrm.full", "crm/accounts.full",

@@ -217,7 +217,8 @@ def deceits(text: str) -> set[str]:
 
 def pages() -> Iterator[str]:
     for key in PATTERNS:
-        if key.startswith("admin:") and not key.endswith(("jsi18n", "view_on_site", "autocomplete", "logout")):
+        own = key.startswith(("admin:", "account_", "mfa_"))
+        if own and not key.endswith(("jsi18n", "view_on_site", "autocomplete", "logout")):
             yield key
 
 
@@ -247,3 +248,76 @@ def _addresses(scene: Scene) -> list[str]:
     lists = [where for where in found if where.count("/") == 4]
     found |= {f"{where}?q=zq" for where in lists}
     return sorted(found)
+
+
+def bodies(scene: Scene) -> dict[str, dict[str, Any]]:
+    """Return what carries each act out, with a hostile reason."""
+    reason = {"reason": probe("installations.AuditEvent", "reason")}
+    return dict.fromkeys(ACTS, reason) | {
+        "admin:installations_installation_approve": {
+            **reason,
+            "seen_manifest": scene.installation.manifest.sha256,
+            "scope-fin": "fin.read",
+        },
+        "admin:installations_installation_withdraw": {**reason, "codes": "crm.accounts"},
+        "admin:installations_application_import": {
+            "document": factories.manifest(
+                # What may not be in an appId or a name at all is refused, which other tests state.
+                re.sub("[\u202e\u200b\x1b]", "", probe("installations.Application", "app_id")),
+                name=probe("installations.Application", "name").replace("\x1b", ""),
+                permissions=["fin.read", probe("installations.Manifest", "requested_scopes"), *SCOPES],
+                integrationPoints={label: {"label": label} for label in ALL_LABELS},
+            )
+        },
+    }
+
+
+@pytest.mark.parametrize("key", ACTS)
+def test_no_act_takes_a_label_for_more_than_text(scene: Scene, key: str) -> None:
+    client, where = scene.client("superuser"), address(scene, key)
+    _make_possible(scene, key)
+
+    for body in ({"reason": ""}, bodies(scene)[key]):
+        answer = client.post(where, body, follow=True)
+        assert answer.status_code == 200
+        assert faults_of(answer.content.decode()) == []
+    assert answer.redirect_chain, answer.context["form"].errors
+    assert len(list(answer.context["messages"])) == 1
+
+
+def _make_possible(scene: Scene, key: str) -> None:
+    if key.endswith("resume"):
+        Installation.objects.update(status="suspended")
+
+
+@pytest.mark.parametrize(
+    ("key", "body"),
+    [
+        ("admin:installations_installation_withdraw", {"codes": ALL_LABELS, "keep": ALL_LABELS}),
+        ("admin:installations_installation_approve", {"scope-fin": ALL_LABELS[0], "seen_manifest": ALL_LABELS[1]}),
+        ("admin:installations_application_configure", {"allowed_portals": "\n".join(ALL_LABELS)}),
+        ("admin:installations_application_import", {"document": "{}", "kind": ALL_LABELS[0]}),
+        ("admin:installations_application_import", {"document": json.dumps(dict.fromkeys(ALL_LABELS))}),
+        ("admin:installations_application_import", {"document": "\n".join(ALL_LABELS)}),
+        (
+            "admin:installations_application_import",
+            {"document": factories.manifest(**dict.fromkeys(("version", "name", "entrypointURL"), ALL_LABELS[0]))},
+        ),
+    ],
+)
+def test_what_a_form_refuses_comes_back_as_text(scene: Scene, key: str, body: dict[str, Any]) -> None:
+    answer = scene.client("superuser").post(address(scene, key), {"reason": "A test.", **body})
+
+    assert answer.status_code == 200
+    assert answer.context["form"].errors
+    assert faults_of(answer.content.decode()) == []
+
+
+@pytest.mark.parametrize("query", ["q", "status__exact", "nothing", "o", "p", "all", "e", "_facets", "_changelist_filters"])
+@pytest.mark.parametrize("kind", ["markup", "attribute", "direction", "control"])
+def test_what_an_address_carries_comes_back_as_text(scene: Scene, query: str, kind: str) -> None:
+    client = scene.client("superuser")
+    answer = client.get("/admin/installations/installation/", {query: "".join(LABELS[kind])}, follow=True)
+
+    assert answer.status_code in (200, 400)
+    assert faults_of(answer.content.decode()) == []
