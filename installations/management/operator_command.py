@@ -3,14 +3,15 @@
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from installations.actors import Actor, Via, operator_actor
 from installations.errors import DomainError
+from installations.management.output import VisibleCommand
 from installations.models import Application, Installation, Portal, PortalUser
 
 
-class OperatorCommand(BaseCommand):
+class OperatorCommand(VisibleCommand):
     """Take `--operator` and `--reason`, turn a refusal into one line and exit code 1.
 
     Commands ask for no second factor: a shell on the machine is the trust boundary. The audit row says `command`.
@@ -27,7 +28,7 @@ class OperatorCommand(BaseCommand):
             summary = self.act(operator(options["operator"]), options)
         except DomainError as error:
             raise CommandError(error.public_message) from None
-        self.stdout.write(summary)
+        self.say(summary)
 
     def act(self, actor: Actor, options: dict[str, Any]) -> str:
         """Call the verb and return the one summary line."""

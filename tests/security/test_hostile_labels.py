@@ -25,7 +25,8 @@ from hypothesis import given, settings
 from flowlu_admin.redaction import RedactingFormatter, RedactionFilter
 from installations import audit, catalogue, manifests
 from installations.actors import Actor, ActorKind, Via, command_actor
-from installations.admin.text import visible, visible_text
+from installations.admin.text import visible
+from installations.deception import one_line, visible_text
 from installations.errors import DomainError
 from installations.models import ApprovedPermission, AuditEvent, Installation, PortalUser
 from installations.services import approve_scopes, import_manifest, withdraw_scopes
@@ -33,7 +34,8 @@ from tests import factories
 from tests.embedded import Frontend
 from tests.security.labels import ATTRIBUTE, ELEMENT, LABELS, SCOPES
 from tests.security.scene import Scene, set_up
-from tests.security.test_permission_matrix import ACTS, PATTERNS, address
+from tests.security.test_permission_matrix import ACTS, COMMANDS, PATTERNS, address
+from tests.unchanged import nothing_changes
 from tokens.models import Revocation
 
 pytestmark = pytest.mark.django_db
@@ -313,7 +315,9 @@ def test_what_a_form_refuses_comes_back_as_text(scene: Scene, key: str, body: di
     assert faults_of(answer.content.decode()) == []
 
 
-@pytest.mark.parametrize("query", ["q", "status__exact", "nothing", "o", "p", "all", "e", "_facets", "_changelist_filters"])
+@pytest.mark.parametrize(
+    "query", ["q", "status__exact", "nothing", "o", "p", "all", "e", "_facets", "_changelist_filters"]
+)
 @pytest.mark.parametrize("kind", ["markup", "attribute", "direction", "control"])
 def test_what_an_address_carries_comes_back_as_text(scene: Scene, query: str, kind: str) -> None:
     client = scene.client("superuser")
@@ -321,3 +325,91 @@ def test_what_an_address_carries_comes_back_as_text(scene: Scene, query: str, ki
 
     assert answer.status_code in (200, 400)
     assert faults_of(answer.content.decode()) == []
+
+
+@pytest.fixture
+def shell(application: Any) -> Scene:
+    """An installation whose application has the worst id that an import takes, and the worst that a row may hold."""
+    scene = set_up(application)
+    type(application).objects.update(app_id="de\u0455k\u202e\x1b]0;owned\x07", name="De\u0455k\u202e\x1b]0;owned\x07")
+    return scene
+
+
+def run(name: str, *arguments: str) -> str:
+    """Return all that a command printed, refusals included."""
+    out = io.StringIO()
+    try:
+        call_command(name, *arguments, stdout=out, stderr=out)
+    except CommandError as error:
+        out.write(str(error))
+    return out.getvalue().removesuffix("\n")
+
+
+OPERATOR_COMMANDS = {name: arguments for name, (_who, arguments) in COMMANDS.items() if arguments}
+
+
+@pytest.mark.parametrize("command", OPERATOR_COMMANDS)
+def test_no_command_writes_to_the_terminal_what_a_label_holds(shell: Scene, command: str) -> None:
+    app_id = type(shell.application).objects.get().app_id
+    arguments = [app_id if text == "com.example.desk" else text for text in OPERATOR_COMMANDS[command]]
+
+    said = run(command, *arguments, "--operator", "superuser", "--reason", "A test.")
+
+    assert "\\u202E\\u001B]0;owned\\u0007" in said
+    assert deceits(said) == set()
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("command", OPERATOR_COMMANDS)
+def test_what_a_command_refuses_is_one_visible_line(shell: Scene, command: str) -> None:
+    label = "".join(ALL_LABELS)
+    app_id = type(shell.application).objects.get().app_id
+    there = ["--portal", "acme.flowlu.com", f"--app={app_id}", "--operator", "superuser"]
+    tries = {
+        "portal": [f"--portal={label}", "--app=x", "--operator", "superuser", "--reason=x"],
+        "app": ["--portal", "acme.flowlu.com", f"--app={label}", "--operator", "superuser", "--reason=x"],
+        "operator": ["--portal", "acme.flowlu.com", f"--app={app_id}", f"--operator={label}", "--reason=x"],
+        "reason": [*there, f"--reason={label}"],
+    }
+    for what, arguments in tries.items():
+        scopes = ["x"] if "scopes" in command else []
+        said = run(command, *scopes, *arguments)
+        assert said, what
+        assert deceits(said) == set(), what
+        assert "\n" not in said, what
+
+
+@pytest.mark.parametrize("command", ["approve_scopes", "withdraw_scopes"])
+def test_scope_that_is_named_in_a_shell_is_refused_in_one_visible_line(shell: Scene, command: str) -> None:
+    app_id = type(shell.application).objects.get().app_id
+    there = ("--portal", "acme.flowlu.com", f"--app={app_id}", "--operator", "superuser", "--reason=x")
+    for scope in SCOPES:
+        with nothing_changes():
+            said = run(command, *there, "--", scope)
+        assert said
+        assert deceits(said) == set()
+        assert "\n" not in said
+
+
+def test_imported_manifest_writes_no_label_to_the_terminal(tmp_path: Any) -> None:
+    file = tmp_path / "manifest.json"
+    hostile = {label: label for label in ALL_LABELS}
+    file.write_text(factories.manifest("de\u0455k", permissions=[*SCOPES, *ALL_LABELS], **hostile), encoding="utf-8")
+
+    said = run("import_manifest", str(file))
+
+    assert said.splitlines()[-1].endswith(": registered")
+    assert all(line.startswith("note: ") for line in said.split("\n")[:-1])
+    assert deceits(said) == set()
+
+
+def test_refused_manifest_writes_no_label_to_the_terminal(tmp_path: Any) -> None:
+    file = tmp_path / f"{'m' + LABELS['direction'][0]}.json"
+    for label in ALL_LABELS:
+        file.write_text(factories.manifest(label, name=label, version=label, entrypointURL=label, author=label))
+        said = run("import_manifest", str(file))
+        assert deceits(said) == set()
+        assert all(line.startswith("  ") for line in said.split("\n")[1:])
+    assert deceits(run("import_manifest", str(tmp_path / "".join(LABELS["direction"])))) == set()
+    file.write_text('{"a\\u202e\\u001b[2J": 1, "a\\u202e\\u001b[2J": 2}')
+    assert deceits(run("import_manifest", str(file))) == set()

@@ -7,15 +7,16 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import IntegrityError, transaction
 
 from flowlu_admin.roles import ROLES
 from installations import audit
 from installations.actors import command_actor
+from installations.management.output import VisibleCommand
 
 
-class Command(BaseCommand):
+class Command(VisibleCommand):
     help = "Create an operator. The password is the first line of standard input, never an argument."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -56,4 +57,4 @@ class Command(BaseCommand):
         may = "may do everything" if user.is_superuser else f"in group {options['group']}"
         if not user.is_superuser and not options["group"]:
             may = "in no group yet: may sign in and see nothing"
-        self.stdout.write(f"operator {user.get_username()} created, {may}")
+        self.say(f"operator {user.get_username()} created, {may}")

@@ -4,16 +4,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from installations.actors import command_actor
 from installations.errors import ManifestInvalid
+from installations.management.output import Refusal, VisibleCommand
 from installations.manifests import MAX_BYTES
 from installations.models import Application
 from installations.services import import_manifest
 
 
-class Command(BaseCommand):
+class Command(VisibleCommand):
     help = (
         "Register the application that a manifest.json describes, or make its content the current one. "
         "The same content again changes nothing. '-' reads standard input."
@@ -28,10 +29,9 @@ class Command(BaseCommand):
         try:
             result = import_manifest(document=document, kind=options["kind"], actor=command_actor())
         except ManifestInvalid as error:
-            places = "\n".join(f"  {problem}" for problem in error.errors)
-            raise CommandError(f"{error.public_message}\n{places}") from None
+            raise Refusal(error.public_message, *(f"  {problem}" for problem in error.errors)) from None
         for notice in result.notices:
-            self.stderr.write(f"note: {notice.path}: {notice.message}")
+            self.note(f"note: {notice.path}: {notice.message}")
         what = "unchanged"
         if result.is_new_application:
             what = "registered"
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             affected = result.installations_affected
             asking = "1 installation asks" if affected == 1 else f"{affected} installations ask"
             what = f"updated; {asking} for its scopes now"
-        self.stdout.write(f"{result.application.app_id} {result.manifest}: {what}")
+        self.say(f"{result.application.app_id} {result.manifest}: {what}")
 
     def _read(self, name: str) -> bytes:
         limit = MAX_BYTES + 1

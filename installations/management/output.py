@@ -1,0 +1,32 @@
+"""What commands print. Nothing that a stranger named may steer the terminal, hide in a line or make one of its own."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from installations.deception import one_line
+
+
+class Refusal(CommandError):
+    """A refusal of several lines, each of which is made visible."""
+
+    def __init__(self, *lines: object) -> None:
+        super().__init__("\n".join(one_line(line) for line in lines))
+
+
+class VisibleCommand(BaseCommand):
+    """A command whose lines and refusals hold visible characters only."""
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute(*args, **options)
+        except Refusal:
+            raise
+        except CommandError as error:
+            raise CommandError(one_line(error), returncode=error.returncode) from None
+
+    def say(self, line: object) -> None:
+        self.stdout.write(one_line(line))
+
+    def note(self, line: object) -> None:
+        self.stderr.write(one_line(line))
