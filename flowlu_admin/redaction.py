@@ -13,6 +13,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
+from installations.deception import one_line
+
 REDACTED = "[redacted]"
 _NAMES = (
     r"(?:access_token|refresh_token|session_token|api_?key|client_secret|password|passwd|secret|authorization"
@@ -68,7 +70,8 @@ class RedactionFilter(logging.Filter):
             message = record.getMessage()
         except Exception:  # a wrong number of arguments must not take the line, nor the process, with it
             message = str(record.msg)
-        record.msg, record.args = redact(message), None
+        # A line break in what is logged would forge a line, an escape sequence would steer the terminal of its reader.
+        record.msg, record.args = one_line(redact(message)), None
         # A handler that dumps the whole record must not find the request in it.
         record.__dict__.pop("request", None)
         return True

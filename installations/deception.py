@@ -14,6 +14,7 @@ _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(c
 _MARKS = frozenset({"Mn", "Me"})
 _LOOKALIKE_SCRIPTS = frozenset({"CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "GEORGIAN"})
 _WORD = re.compile(r"[^\W\d_]+")
+_SINGLE_SPACE = re.compile(r"(?<=\S) (?=\S)")
 # No language stacks more marks on one letter than this; a pile of them runs over the lines above and below.
 _MOST_MARKS = 3
 
@@ -21,7 +22,7 @@ _MOST_MARKS = 3
 def visible_text(text: object, *, ascii_only: bool = False) -> str:
     """Return the text with each deceptive character as `\\u202E`.
 
-    With `ascii_only`, for codes, every character outside ASCII counts as deceptive.
+    With `ascii_only`, for codes, so does every character outside ASCII, and white space that a reader overlooks.
     """
     return "".join(part for part, _odd in parts(str(text), ascii_only=ascii_only))
 
@@ -33,12 +34,11 @@ def one_line(text: object) -> str:
 
 def parts(text: str, *, ascii_only: bool = False) -> Iterator[tuple[str, bool]]:
     """Cut the text into pieces, each with whether it is the escape of a deceptive character."""
-    posing = _posing(text) | _piled_up(text)
+    posing = _posing(text) | _piled_up(text) | (_overlooked(text) if ascii_only else set())
     plain = ""
     for index, character in enumerate(text):
-        if character.isascii() and (character.isprintable() or character in "\n\t"):
-            plain += character
-        elif ascii_only or index in posing or _is_unseen(character):
+        is_ascii = character.isascii() and (character.isprintable() or character in "\n\t")
+        if index in posing or not is_ascii and (ascii_only or _is_unseen(character)):
             if plain:
                 yield plain, False
                 plain = ""
@@ -65,6 +65,12 @@ def _posing(text: str) -> set[int]:
         if "LATIN" in scripts:
             found.update(word.start() + at for at, script in enumerate(scripts) if script in _LOOKALIKE_SCRIPTS)
     return found
+
+
+def _overlooked(text: str) -> set[int]:
+    """Return the places of white space in a code that pages collapse: at its ends, doubled, or other than a space."""
+    shown = {match.start() for match in _SINGLE_SPACE.finditer(text)}
+    return {at for at, character in enumerate(text) if character.isspace() and at not in shown}
 
 
 def _piled_up(text: str) -> set[int]:

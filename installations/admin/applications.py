@@ -94,7 +94,9 @@ class ApplicationAdmin(ReadOnlyAdmin):
         column("app_id", "appId", lambda row: mono(row.app_id), order="app_id"),
         "kind",
         column(
-            "current", "current manifest", lambda row: visible(row.current_manifest.version if row.current_manifest else "–")
+            "current",
+            "current manifest",
+            lambda row: visible(row.current_manifest.version if row.current_manifest else "–"),
         ),
         column("installed", "live installations", lambda row: row.installed),
         column("lock", "lock", lambda row: lock_badge() if row.locked_at else "–", order="locked_at"),

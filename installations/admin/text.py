@@ -1,9 +1,13 @@
 """Text that strangers wrote, as HTML: escaped, and each deceptive character marked as such."""
 
+import unicodedata
+
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from installations.deception import parts, visible_text
+
+_RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
 __all__ = ["prose", "visible", "visible_text"]
 
@@ -11,12 +15,10 @@ __all__ = ["prose", "visible", "visible_text"]
 def visible(text: object, *, ascii_only: bool = False) -> SafeString:
     """Return the text escaped for HTML, each deceptive character as a marked `\\u202E`.
 
-    With `ascii_only`, for codes, every character outside ASCII counts as deceptive.
+    With `ascii_only`, for codes, so does every character outside ASCII, and white space that a reader overlooks.
     """
     pieces = list(parts(str(text), ascii_only=ascii_only))
-    if not any(odd for _part, odd in pieces):
-        return format_html("{}", str(text))
-    return format_html_join(
+    shown = format_html_join(
         "",
         "{}",
         (
@@ -24,6 +26,14 @@ def visible(text: object, *, ascii_only: bool = False) -> SafeString:
             for part, odd in pieces
         ),
     )
+    # What is written from right to left must not move what stands beside it, such as a number or a bracket.
+    if any(_is_right_to_left(part) for part, odd in pieces if not odd):
+        return format_html('<bdi dir="ltr">{}</bdi>', shown)
+    return shown
+
+
+def _is_right_to_left(text: str) -> bool:
+    return any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text)
 
 
 def prose(text: object) -> SafeString:

@@ -1,46 +1,39 @@
-"""Whatever strangers write into names, labels, reasons and scopes is text to read, on every page and in every output.
+"""Whatever strangers write into names, labels, reasons and scopes is text to read, on every page of the console.
 
 No element or attribute comes out of it, nothing in it is invisible or turns the text around it, and nothing that
 looks like a scope can be approved in its place. Columns are walked from the models: a new one without a row fails.
 """
 
-import io
 import json
-import logging
 import re
-import unicodedata
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.core.management import CommandError, call_command
 from django.db import models
-from django.test import Client
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 
-from flowlu_admin.redaction import RedactingFormatter, RedactionFilter
-from installations import audit, catalogue, manifests
-from installations.actors import Actor, ActorKind, Via, command_actor
+from installations import audit
+from installations.actors import Actor, ActorKind, Via
 from installations.admin.text import visible
 from installations.deception import one_line, visible_text
 from installations.errors import DomainError
-from installations.models import ApprovedPermission, AuditEvent, Installation, PortalUser
-from installations.services import approve_scopes, import_manifest, withdraw_scopes
+from installations.models import ApprovedPermission, AuditEvent, Installation, Manifest
+from installations.selectors import review_scopes
+from installations.services import approve_scopes, import_manifest
 from tests import factories
-from tests.embedded import Frontend
-from tests.security.labels import ATTRIBUTE, ELEMENT, LABELS, SCOPES
+from tests.security.labels import ALL_LABELS, LABELS, SCOPES
+from tests.security.reading import Page, deceits, faults_of
 from tests.security.scene import Scene, set_up
-from tests.security.test_permission_matrix import ACTS, COMMANDS, PATTERNS, address
+from tests.security.test_permission_matrix import ACTS, PATTERNS, address
 from tests.unchanged import nothing_changes
-from tokens.models import Revocation
 
 pytestmark = pytest.mark.django_db
 
-ALL_LABELS = [label for labels in LABELS.values() for label in labels]
 # Short enough for the shortest column; each text that reaches a page says by its number where it came from.
 PROBE = "zq{}<zqx zqy='\">\u202e\u200b\x1b\u0301\u0301\u0301\u0301\u0301{{{{7*7}}}}c\u0430t=1"
 SEEN = re.compile(r"zq(\d+)<zqx")
@@ -122,8 +115,9 @@ def scene(application: Any, settings: Any) -> Scene:
     )  # fmt: skip
     approved.withdrawn_at, approved.withdrawn_why = approved.approved_at, "x"
     approved.save()
+    actor = {name: probe("installations.AuditEvent", f"actor_{name}") for name in ("id", "name")}
     audit.append(
-        Actor(ActorKind.OPERATOR, *(probe("installations.AuditEvent", name) for name in ("actor_id", "actor_name")), Via.ADMIN),
+        Actor(ActorKind.OPERATOR, via=Via.ADMIN, **actor),
         audit.Event(
             "scopes.approved", "application", probe("installations.AuditEvent", "target_id"), scene.installation.pk,
             probe("installations.AuditEvent", "reason"), {"a": probe("installations.AuditEvent", "details")},
@@ -156,65 +150,6 @@ def _fill(rows: Any, label: str, name: str) -> None:
         rows.filter(withdrawn_at__isnull=False).update(**{name: text})
     else:
         rows.update(**{name: text})
-
-
-class Page(HTMLParser):
-    """What a browser makes of a page: elements, attributes, and the text that people read."""
-
-    # What a person typed stands in these as it was typed, so that it can be sent again.
-    RAW = (("input", "value"), ("textarea", None))
-
-    def __init__(self, source: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.found: list[str] = []
-        self.words: list[str] = []
-        self._open = ""
-        self.feed(source)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._open = tag
-        if tag == ELEMENT:
-            self.found.append(f"element {tag}")
-        for name, value in attrs:
-            if name == ATTRIBUTE or not re.fullmatch(r"[a-z][a-z0-9:-]*", name):
-                self.found.append(f"attribute {name!r} of {tag}")
-            if name.startswith("on") and name not in ("once",):
-                self.found.append(f"handler {name} of {tag}")
-            if name in ("href", "src", "action") and re.match(r"\s*(javascript|data|vbscript):", value or "", re.I):
-                self.found.append(f"{name} of {tag} is {value!r}")
-            if (tag, name) not in self.RAW:
-                self.words.append(value or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._open = ""
-        if tag == ELEMENT:
-            self.found.append(f"end of {tag}")
-
-    def handle_comment(self, data: str) -> None:
-        if "zq" in data:  # Django's own pages have comments
-            self.found.append(f"comment {data[:40]!r}")
-
-    def handle_data(self, data: str) -> None:
-        if self._open != "textarea":
-            self.words.append(data)
-
-
-def faults_of(source: str) -> list[str]:
-    """Return what a label did to a page, nothing when it is only text."""
-    page = Page(source)
-    return page.found + [ascii(text.strip()) for text in page.words if deceits(text)]
-
-
-def deceits(text: str) -> set[str]:
-    """Return what a reader would not see, or take for something else."""
-    unseen = {
-        character
-        for character in text
-        if character not in "\n\t\r\u00a0"
-        and unicodedata.category(character) in {"Cc", "Cf", "Zl", "Zp", "Co", "Cs", "Cn"}
-    }
-    return unseen | set(re.findall("c\u0430t|\u0301{4,}", text))
 
 
 def pages() -> Iterator[str]:
@@ -327,89 +262,64 @@ def test_what_an_address_carries_comes_back_as_text(scene: Scene, query: str, ki
     assert faults_of(answer.content.decode()) == []
 
 
-@pytest.fixture
-def shell(application: Any) -> Scene:
-    """An installation whose application has the worst id that an import takes, and the worst that a row may hold."""
-    scene = set_up(application)
-    type(application).objects.update(app_id="de\u0455k\u202e\x1b]0;owned\x07", name="De\u0455k\u202e\x1b]0;owned\x07")
-    return scene
+def test_no_hostile_scope_can_be_approved(application: Any) -> None:
+    installation = factories.installation(application)
+    import_manifest(
+        document=factories.manifest(permissions=["fin.read", *SCOPES]), kind=None, actor=factories.superactor()
+    )
+    installation.refresh_from_db()
+    review = review_scopes(installation.manifest.requested_scopes, [])
 
-
-def run(name: str, *arguments: str) -> str:
-    """Return all that a command printed, refusals included."""
-    out = io.StringIO()
-    try:
-        call_command(name, *arguments, stdout=out, stderr=out)
-    except CommandError as error:
-        out.write(str(error))
-    return out.getvalue().removesuffix("\n")
-
-
-OPERATOR_COMMANDS = {name: arguments for name, (_who, arguments) in COMMANDS.items() if arguments}
-
-
-@pytest.mark.parametrize("command", OPERATOR_COMMANDS)
-def test_no_command_writes_to_the_terminal_what_a_label_holds(shell: Scene, command: str) -> None:
-    app_id = type(shell.application).objects.get().app_id
-    arguments = [app_id if text == "com.example.desk" else text for text in OPERATOR_COMMANDS[command]]
-
-    said = run(command, *arguments, "--operator", "superuser", "--reason", "A test.")
-
-    assert "\\u202E\\u001B]0;owned\\u0007" in said
-    assert deceits(said) == set()
-    assert "\n" not in said
-
-
-@pytest.mark.parametrize("command", OPERATOR_COMMANDS)
-def test_what_a_command_refuses_is_one_visible_line(shell: Scene, command: str) -> None:
-    label = "".join(ALL_LABELS)
-    app_id = type(shell.application).objects.get().app_id
-    there = ["--portal", "acme.flowlu.com", f"--app={app_id}", "--operator", "superuser"]
-    tries = {
-        "portal": [f"--portal={label}", "--app=x", "--operator", "superuser", "--reason=x"],
-        "app": ["--portal", "acme.flowlu.com", f"--app={label}", "--operator", "superuser", "--reason=x"],
-        "operator": ["--portal", "acme.flowlu.com", f"--app={app_id}", f"--operator={label}", "--reason=x"],
-        "reason": [*there, f"--reason={label}"],
-    }
-    for what, arguments in tries.items():
-        scopes = ["x"] if "scopes" in command else []
-        said = run(command, *scopes, *arguments)
-        assert said, what
-        assert deceits(said) == set(), what
-        assert "\n" not in said, what
-
-
-@pytest.mark.parametrize("command", ["approve_scopes", "withdraw_scopes"])
-def test_scope_that_is_named_in_a_shell_is_refused_in_one_visible_line(shell: Scene, command: str) -> None:
-    app_id = type(shell.application).objects.get().app_id
-    there = ("--portal", "acme.flowlu.com", f"--app={app_id}", "--operator", "superuser", "--reason=x")
+    assert [row.code for row in review.to_decide] == ["fin"]
+    assert [row.text for row in review.unknown] == SCOPES
     for scope in SCOPES:
-        with nothing_changes():
-            said = run(command, *there, "--", scope)
-        assert said
-        assert deceits(said) == set()
-        assert "\n" not in said
+        with nothing_changes(), pytest.raises(DomainError):
+            approve_scopes(
+                installation_id=installation.pk, requested=[scope], actor=factories.superactor(), reason="A test."
+            )
 
 
-def test_imported_manifest_writes_no_label_to_the_terminal(tmp_path: Any) -> None:
-    file = tmp_path / "manifest.json"
-    hostile = {label: label for label in ALL_LABELS}
-    file.write_text(factories.manifest("de\u0455k", permissions=[*SCOPES, *ALL_LABELS], **hostile), encoding="utf-8")
+def test_hostile_scope_is_told_from_the_one_that_it_imitates(scene: Scene) -> None:
+    Manifest.objects.update(requested_scopes=["crm.accounts.full", *SCOPES])
+    for where in ("installation_approve", "installation_change", "manifest_change"):
+        page = scene.client("superuser").get(address(scene, f"admin:installations_{where}")).content.decode()
+        codes = re.findall(r'<code class="id">(.*?)</code>', page, re.DOTALL)
+        assert codes.count("crm.accounts.full") == 1
+        for scope in SCOPES:
+            shown = visible(scope, ascii_only=True)
+            assert codes.count(shown) == 1, scope
+            odd = not re.fullmatch(r"[ -~]+", scope) or scope != scope.strip()
+            assert ('class="odd"' in shown) is odd
+    values = re.findall(r'name="scope-[^"]*" value="([^"]+)"', page)
+    assert {value.rpartition(".")[0] for value in values} <= {"crm.accounts"}
 
-    said = run("import_manifest", str(file))
 
-    assert said.splitlines()[-1].endswith(": registered")
-    assert all(line.startswith("note: ") for line in said.split("\n")[:-1])
-    assert deceits(said) == set()
+@hypothesis_settings(deadline=None)
+@given(st.text(max_size=60) | st.sampled_from(ALL_LABELS + SCOPES), st.booleans())
+def test_any_text_is_shown_as_visible_text(text: str, ascii_only: bool) -> None:
+    source = visible(text, ascii_only=ascii_only)
+
+    page = Page(source)
+    assert page.found == []
+    assert set(re.findall(r"<(/?\w+)", source)) <= {"span", "/span", "bdi", "/bdi"}
+    read = "".join(page.read)
+    assert deceits(read) == set()
+    assert read == visible_text(text, ascii_only=ascii_only)
+    assert re.sub(r"\\(u[0-9A-F]{4}|U[0-9A-F]{8})", lambda m: chr(int(m[1][1:], 16)), read).replace("\\", "") == (
+        re.sub(r"\\(u[0-9A-F]{4}|U[0-9A-F]{8})", lambda m: chr(int(m[1][1:], 16)), text).replace("\\", "")
+    )
+    assert len(one_line(text).splitlines()) <= 1
+    if ascii_only:
+        assert read.isascii()
 
 
-def test_refused_manifest_writes_no_label_to_the_terminal(tmp_path: Any) -> None:
-    file = tmp_path / f"{'m' + LABELS['direction'][0]}.json"
-    for label in ALL_LABELS:
-        file.write_text(factories.manifest(label, name=label, version=label, entrypointURL=label, author=label))
-        said = run("import_manifest", str(file))
-        assert deceits(said) == set()
-        assert all(line.startswith("  ") for line in said.split("\n")[1:])
-    assert deceits(run("import_manifest", str(tmp_path / "".join(LABELS["direction"])))) == set()
-    file.write_text('{"a\\u202e\\u001b[2J": 1, "a\\u202e\\u001b[2J": 2}')
-    assert deceits(run("import_manifest", str(file))) == set()
+@pytest.mark.parametrize("label", LABELS["right to left"])
+def test_text_from_right_to_left_is_kept_from_what_stands_beside_it(label: str) -> None:
+    assert visible(label) == f'<bdi dir="ltr">{label}</bdi>'
+
+
+@pytest.mark.parametrize(
+    "label", ["Zo\u00eb", "Vie\u0302\u0323t", "\u0e01\u0e34\u0e48", "O'Brien & S\u00f6hne", "\u5831\u544a"]
+)
+def test_honest_names_stay_as_they_are(label: str) -> None:
+    assert visible_text(label) == label
