@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 
 from installations.deception import parts, visible_text
 
+_LONGEST_WORD = 40
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
 __all__ = ["prose", "visible", "visible_text"]
@@ -26,6 +27,9 @@ def visible(text: object, *, ascii_only: bool = False) -> SafeString:
             for part, odd in pieces
         ),
     )
+    # A column is as wide as its longest word, unless it may be broken anywhere.
+    if any(len(word) > _LONGEST_WORD for word in str(text).split()):
+        shown = format_html('<span class="long">{}</span>', shown)
     # What is written from right to left must not move what stands beside it, such as a number or a bracket.
     if any(_is_right_to_left(part) for part, odd in pieces if not odd):
         return format_html('<bdi dir="ltr">{}</bdi>', shown)

@@ -115,9 +115,9 @@ def scene(application: Any, settings: Any) -> Scene:
     )  # fmt: skip
     approved.withdrawn_at, approved.withdrawn_why = approved.approved_at, "x"
     approved.save()
-    actor = {name: probe("installations.AuditEvent", f"actor_{name}") for name in ("id", "name")}
+    actor_id, actor_name = (probe("installations.AuditEvent", f"actor_{name}") for name in ("id", "name"))
     audit.append(
-        Actor(ActorKind.OPERATOR, via=Via.ADMIN, **actor),
+        Actor(ActorKind.OPERATOR, actor_id, actor_name, Via.ADMIN),
         audit.Event(
             "scopes.approved", "application", probe("installations.AuditEvent", "target_id"), scene.installation.pk,
             probe("installations.AuditEvent", "reason"), {"a": probe("installations.AuditEvent", "details")},
