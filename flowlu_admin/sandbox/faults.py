@@ -25,8 +25,8 @@ class Connection(Protocol):
     def send_bytes(self, data: bytes) -> None:
         """Send bytes as they are."""
 
-    def wait(self, seconds: float) -> None:
-        """Wait, but no longer than the sandbox runs."""
+    def wait(self, seconds: float, fault: Fault) -> None:
+        """Wait, but no longer than the fault is switched on and the sandbox runs."""
 
     def close(self) -> None:
         """End the connection in order."""
@@ -51,7 +51,7 @@ class Incident:
 
     def wait(self, default: float = 0) -> None:
         """Wait as long as the fault says."""
-        self.connection.wait(default if self.fault.delay_seconds is None else self.fault.delay_seconds)
+        self.connection.wait(default if self.fault.delay_seconds is None else self.fault.delay_seconds, self.fault)
 
 
 def carry_out(incident: Incident) -> None:
@@ -65,8 +65,11 @@ def carry_out(incident: Incident) -> None:
 
 
 def _delay(incident: Incident) -> None:
+    """Carry the call out and answer late: who does not wait for the answer does not know that it was done."""
+    response = incident.normal()
+    incident.log(response.status)
     incident.wait(_DELAY)
-    incident.send(incident.normal())
+    incident.connection.send(response)
 
 
 def _drip(incident: Incident) -> None:

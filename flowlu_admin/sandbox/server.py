@@ -12,6 +12,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -34,6 +35,7 @@ _MAX_BODY = 1024 * 1024
 _IDLE_SECONDS = 120
 _REST = re.compile(r"/(?P<portal>[A-Za-z0-9_.-]+)/api/v1/module/(?P<call>.*)")
 _LOCAL_HOST = re.compile(r"(?:localhost|127\.0\.0\.1)(?::[0-9]{1,5})?", re.IGNORECASE)
+_LOOK_UP = 0.02  # seconds between two looks at whether a fault that holds a call back was switched off
 _REASONS = {status.value: status.phrase for status in http.HTTPStatus}
 
 
@@ -215,9 +217,11 @@ class _Handler(StreamRequestHandler):
     def send_bytes(self, data: bytes) -> None:
         self.connection.sendall(data)
 
-    def wait(self, seconds: float) -> None:
-        if seconds > 0 and self.server.stopping.wait(seconds):
-            raise ConnectionAbortedError("The sandbox stops.")
+    def wait(self, seconds: float, fault: Fault) -> None:
+        until = time.monotonic() + seconds
+        while not fault.over and (left := until - time.monotonic()) > 0:
+            if self.server.stopping.wait(min(left, _LOOK_UP)):
+                raise ConnectionAbortedError("The sandbox stops.")
 
     def close(self) -> None:
         self.keeps_alive = False

@@ -105,6 +105,7 @@ class Fault:
     size: int = 11 * 1024 * 1024
     retry_after: str | None = "7"
     location: str = ""
+    over: bool = False  # switched off: whoever still waits because of it waits no longer
 
     def matches(self, path: str) -> bool:
         """Say whether the fault is meant for `module/model/action[/id]`; a fault's path is a prefix of whole parts."""
@@ -368,9 +369,11 @@ class SandboxState:
         return new
 
     def clear_faults(self, portal: str | None = None) -> None:
-        """Switch all faults off, on one portal or on all."""
+        """Switch all faults off, on one portal or on all. Calls that one of them holds back are let go."""
         with self.lock:
             for found in self.portals.values() if portal is None else [self.portal(portal)]:
+                for fault in found.faults:
+                    fault.over = True
                 found.faults.clear()
 
     def take_fault(self, portal: Portal, path: str) -> Fault | None:

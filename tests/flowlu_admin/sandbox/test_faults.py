@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import threading
 import time
 
 import pytest
@@ -133,6 +134,14 @@ def test_a_fault_without_times_lasts_until_it_is_cleared(client: Client, sandbox
     assert [client.call(PATH, token).status for _ in range(3)] == [503, 503, 503]
     sandbox.state.clear_faults()
     assert client.call(PATH, token).status == 200
+
+
+def test_switching_a_fault_off_lets_go_whom_it_holds_back(client: Client, sandbox: SandboxServer, token: str) -> None:
+    sandbox.state.add_fault("acme", "delay", delay_seconds=60)
+    started = time.monotonic()
+    threading.Timer(0.2, sandbox.state.clear_faults).start()
+    assert client.call(PATH, token).status == 200
+    assert 0.2 <= time.monotonic() - started < 10
 
 
 def test_stopping_does_not_wait_for_a_delay() -> None:
