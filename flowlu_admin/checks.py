@@ -17,6 +17,7 @@ from installations.keys import KeyRingError, parse_key_ring
 from tokens.api.throttling import parse_rate
 
 _RINGS = ("TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
+MAX_TOTAL_SECONDS = 35  # graceful_timeout in gunicorn_conf.py
 _HOW = 'Make one with: python -c "import secrets, base64; print(base64.b64encode(secrets.token_bytes(32)).decode())"'
 
 
@@ -112,6 +113,12 @@ def _limits() -> Iterator[CheckMessage]:
                 f"FLOWLU_PORTAL_SUFFIXES: {suffix!r} must start with a dot and name a whole domain, like .flowlu.com.",
                 id="flowlu_admin.E011",
             )
+    if not settings.FLOWLU_CONNECT_SECONDS <= settings.FLOWLU_TOTAL_SECONDS <= MAX_TOTAL_SECONDS:
+        yield Error(
+            f"FLOWLU_TOTAL_SECONDS must be at least FLOWLU_CONNECT_SECONDS and at most {MAX_TOTAL_SECONDS}.",
+            hint="gunicorn waits that long for calls under way when it stops.",
+            id="flowlu_admin.E013",
+        )
     if settings.EMBED_SESSION_IDLE > settings.EMBED_SESSION_MAX:
         yield Error("EMBED_SESSION_IDLE is longer than EMBED_SESSION_MAX.", id="flowlu_admin.E012")
 

@@ -10,7 +10,7 @@ bind = f"{os.environ.get('BIND', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 threads = int(os.environ.get("THREADS", "32"))
-# Above the 30 s that one call to Flowlu may take.
+# Above FLOWLU_TOTAL_SECONDS, which checks.py bounds by graceful_timeout.
 timeout = 45
 graceful_timeout = 35
 keepalive = 30

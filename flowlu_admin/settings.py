@@ -50,6 +50,12 @@ FLOWLU_PORTAL_URL = env_str("FLOWLU_PORTAL_URL").rstrip("/") or "https://{portal
 FLOWLU_PORTAL_URL_IS_SET = bool(env_str("FLOWLU_PORTAL_URL"))
 FLOWLU_PORTAL_SUFFIXES = env_list("FLOWLU_PORTAL_SUFFIXES", ".flowlu.com")
 FLOWLU_SDK_URL = env_str("FLOWLU_SDK_URL")
+# How long one call may take: to connect, between two reads, and in all; and how many calls to one portal may be under
+# way at once in a process, so that a slow portal cannot hold every thread (docs/adr/0011).
+FLOWLU_CONNECT_SECONDS = env_int("FLOWLU_CONNECT_SECONDS", 3, minimum=1)
+FLOWLU_READ_SECONDS = env_int("FLOWLU_READ_SECONDS", 20, minimum=1)
+FLOWLU_TOTAL_SECONDS = env_int("FLOWLU_TOTAL_SECONDS", 30, minimum=1)
+PORTAL_CONCURRENCY = env_int("PORTAL_CONCURRENCY", max(1, env_int("THREADS", 32, minimum=1) // 2))  # 0 = off
 # Flowlu documents what a launch carries, not under which names (flowlu-platform §6.1): ours = theirs.
 FLOWLU_LAUNCH_NAMES = env_pairs(
     "FLOWLU_LAUNCH_NAMES",
@@ -105,6 +111,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "flowlu_admin.middleware.NoStoreMiddleware",
+    "flowlu_admin.middleware.PageMethodsMiddleware",
 ]
 
 ROOT_URLCONF = "flowlu_admin.urls"

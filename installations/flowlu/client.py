@@ -36,6 +36,7 @@ from installations.errors import (
 from installations.flowlu.addresses import Resolver
 from installations.flowlu.calls import FlowluCall, build_call
 from installations.flowlu.pool import CallClock, Guard, GuardedPoolManager, call_clock, system_resolver
+from installations.flowlu.slots import PortalSlots
 from installations.strict_json import JSONValue
 
 USER_AGENT = "flowlu-admin"
@@ -67,12 +68,13 @@ _VALIDATION_CODE = 21
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a call may take, in seconds, and how much it may bring back, in bytes."""
+    """How long a call may take, in seconds, how much it may bring back, in bytes, and how many a portal may have."""
 
     connect: float = 3.0
     read: float = 20.0
     total: float = 30.0
     body: int = 10 * 1024 * 1024
+    at_once: int = 0  # calls under way to one portal; 0 = any number
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +116,19 @@ class FlowluClient:
         self._ca_file = ca_file
         self._limits = limits or Limits()
         self._resolve = resolve
+        self._slots = PortalSlots(self._limits.at_once)
         self._manager_of_process: tuple[int, GuardedPoolManager] | None = None
 
     def call(self, portal: str, call: FlowluCall, access_token: str) -> FlowluResult:
         """Send the call as the token's user and return Flowlu's `response`.
 
-        Raises InvalidToken for a token that cannot be sent, and what design.md §7 names for Flowlu's errors.
+        Raises InvalidToken for a token that cannot be sent, RateLimited when the portal has as many calls under way
+        as it may, and what design.md §7 names for Flowlu's errors.
         """
         if len(access_token) > MAX_TOKEN_LENGTH or not _TOKEN.fullmatch(access_token):
             raise InvalidToken
-        answer = self._exchange(portal, call, access_token)
+        with self._slots.hold(portal):
+            answer = self._exchange(portal, call, access_token)
         return FlowluResult(_result_of(answer))
 
     def current_user(self, portal: str, access_token: str) -> FlowluUser:

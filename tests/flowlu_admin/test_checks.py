@@ -29,6 +29,7 @@ def production(settings):
     settings.HANDSHAKE_RATE, settings.CALL_RATE = "120/m", "0"
     settings.TRUSTED_PROXIES = ["10.0.0.0/8", "::1", "unix"]
     settings.FLOWLU_PORTAL_SUFFIXES = [".flowlu.com"]
+    settings.FLOWLU_CONNECT_SECONDS, settings.FLOWLU_TOTAL_SECONDS = 3, 30
     settings.EMBED_SESSION_IDLE, settings.EMBED_SESSION_MAX = 1800, 28800
     return settings
 
@@ -89,6 +90,8 @@ CASES = {
     "suffix-of-a-whole-top-level": ({"FLOWLU_PORTAL_SUFFIXES": [".com"]}, ["E011"]),
     "suffix-in-capitals": ({"FLOWLU_PORTAL_SUFFIXES": [".Flowlu.com"]}, ["E011"]),
     "suffix-outside-ascii": ({"FLOWLU_PORTAL_SUFFIXES": [".flowlü.com"]}, ["E011"]),
+    "connect-longer-than-all": ({"FLOWLU_CONNECT_SECONDS": 31}, ["E013"]),
+    "longer-than-a-stop-waits": ({"FLOWLU_TOTAL_SECONDS": 36}, ["E013"]),
     "idle-longer-than-life": ({"EMBED_SESSION_IDLE": 28801}, ["E012"]),
 }
 
@@ -111,7 +114,7 @@ def test_debug_on_a_reachable_name_is_a_finding(development, host):
 def test_every_id_is_in_the_table():
     covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005"}
 
-    assert covered == {f"E{number:03}" for number in range(1, 13)}
+    assert covered == {f"E{number:03}" for number in range(1, 14)}
 
 
 @pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES.keys())

@@ -11,7 +11,7 @@ from installations.services import resume_installation, unlock
 from tests import factories
 from tests.security.races.conftest import Page
 from tests.security.races.invariants import everything_holds
-from tests.security.races.workers import Ended, Workers
+from tests.security.races.workers import Ended, Workers, wait_for
 from tokens.models import OAuthToken
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("races"), pytest.mark.django_db(transaction=True)]
@@ -128,21 +128,25 @@ def test_cut_beats_whatever_starts_beside_it(workers: Workers, page: Page, cut: 
 @pytest.mark.parametrize("start", ["open", "open again", "hand over"])
 @pytest.mark.parametrize("cut", [*CUTS, "session/token", "session"])
 def test_what_is_cut_while_flowlu_is_asked_counts(workers: Workers, page: Page, cut: str, start: str) -> None:
-    page.sandbox.state.add_fault("acme", "delay", delay_seconds=0.3, path="core/user/get")
     own = cut.startswith("session")
+    orders = start_of(start, page), page.delete(cut) if own else cut_of(cut, page)
+    page.sandbox.state.clear_requests()
+    page.sandbox.state.add_fault("acme", "delay", delay_seconds=60, path="core/user/get")
 
-    started, was_cut = workers.at_once(
-        start_of(start, page) | {"after": 0.0}, (page.delete(cut) if own else cut_of(cut, page)) | {"after": 0.12}
-    )
+    workers.begin(orders[0])
+    wait_for(lambda: bool(page.sandbox.state.requests()))  # Flowlu was asked and has not answered
+    workers.begin(orders[1])
+    was_cut = workers.end_one(1)
+    page.sandbox.state.clear_faults()
+    [started] = workers.end()
 
-    assert started.began < was_cut.began < was_cut.ended < started.ended
+    assert was_cut.refused == ""
     if own:
         of_own = {"hand over": "invalid_session" if cut == "session" else "token_revoked"}
         refusal = of_own.get(start, "token_revoked" if start == "open again" and cut == "session/token" else None)
     else:
         refusal = CUTS[cut][start]
     assert (started.error or None) == refusal
-    page.sandbox.state.clear_faults()
     everything_holds()
 
 

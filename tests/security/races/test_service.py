@@ -10,17 +10,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
+from rest_framework.test import APIClient
 
 from installations.services import lock, resume_installation, suspend_installation, unlock
 from tests import factories
-from tests.security.races.conftest import Page
+from tests.embedded import Frontend
+from tests.security.races.conftest import PORTAL, Page
 from tests.security.races.invariants import everything_holds
-from tests.security.races.workers import ROUNDS, Workers, database_url
+from tests.security.races.workers import ROUNDS, Workers, database_url, wait_for
 from tokens.services.revocation import revoke_tokens
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("races"), pytest.mark.django_db(transaction=True)]
@@ -30,23 +33,22 @@ _ROOT = Path(__file__).resolve().parents[3]
 CALLERS = 6
 
 
-@pytest.fixture
-def service(workers: Workers, tmp_path: Path) -> Iterator[int]:
-    """The port of the service as it is deployed, with three workers on the test's database."""
+@contextmanager
+def deployed(workers: Workers, folder: Path, **changes: str) -> Iterator[int]:
+    """Run the service as it is deployed, on the test's database, and give its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "flowlu_admin.settings",
         "DEBUG": "1",
-        "VAR_DIR": str(tmp_path),
+        "VAR_DIR": str(folder),
         "DATABASE_URL": database_url(),
         "DATABASE_POOL_SIZE": "8",
         "FLOWLU_PORTAL_URL": workers.portal_url,
         "PORT": str(port),
-        "WEB_CONCURRENCY": "3",
-        "THREADS": "8",
         "CALL_RATE": "0",
+        **changes,
     }
     command = [
         sys.executable,
@@ -56,12 +58,12 @@ def service(workers: Workers, tmp_path: Path) -> Iterator[int]:
         "python:flowlu_admin.gunicorn_conf",
         "flowlu_admin.wsgi:application",
     ]
-    with (tmp_path / "log").open("wb") as log:
+    with (folder / "log").open("wb") as log:
         running = subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 30
         while not answers(port):
-            assert running.poll() is None, (tmp_path / "log").read_text()
+            assert running.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.1)
         yield port
@@ -71,6 +73,13 @@ def service(workers: Workers, tmp_path: Path) -> Iterator[int]:
     connection.close()
 
 
+@pytest.fixture
+def service(workers: Workers, tmp_path: Path) -> Iterator[int]:
+    # All callers may come to one of the workers: it has to have a place for each.
+    with deployed(workers, tmp_path, WEB_CONCURRENCY="3", THREADS="8", PORTAL_CONCURRENCY="0") as port:
+        yield port
+
+
 def answers(port: int) -> bool:
     try:
         link = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
@@ -78,13 +87,6 @@ def answers(port: int) -> bool:
         return link.getresponse().status == 200
     except OSError:
         return False
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def ask(link: http.client.HTTPConnection, session: str) -> tuple[int, str]:
@@ -152,3 +154,36 @@ def test_after_the_commit_of_a_cut_no_call_starts_in_any_worker(
 
     workers.rounds(race, rounds=max(2, ROUNDS // 4))
     everything_holds()
+
+
+def test_portal_that_answers_late_holds_up_no_other_portal(workers: Workers, page: Page, tmp_path: Path) -> None:
+    """With a place for half of the threads, the calls of one portal cannot take them all."""
+    threads, waiting = 4, 8
+    with deployed(workers, tmp_path, WEB_CONCURRENCY="1", THREADS=str(threads)) as port:
+        slow: list[tuple[int, str]] = []
+
+        def call_the_slow_one() -> None:
+            link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            slow.append(ask(link, page.frontend.session_token))
+            link.close()
+
+        page.sandbox.state.add_fault(PORTAL.partition(".")[0], "delay", delay_seconds=60)
+        callers = [threading.Thread(target=call_the_slow_one) for _ in range(waiting)]
+        for caller in callers:
+            caller.start()
+        wait_for(lambda: len(slow) == waiting - threads // 2)  # those without a place were refused at once
+
+        other = Frontend(APIClient(raise_request_exception=False), page.sandbox, "globex.flowlu.com")
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        for _ in range(threads):
+            link.request(
+                "POST", "/api/v1/session", json.dumps(other.launch_values()), {"Content-Type": "application/json"}
+            )
+            answer = link.getresponse()
+            assert answer.status == 201, answer.read()
+            answer.read()
+        assert set(slow) == {(429, "rate_limited")}  # the others still wait for their portal
+        page.sandbox.state.clear_faults()
+        for caller in callers:
+            caller.join(timeout=30)
+    assert sorted(slow) == [(200, "")] * (threads // 2) + [(429, "rate_limited")] * (waiting - threads // 2)

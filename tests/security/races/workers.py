@@ -66,13 +66,14 @@ class Workers:
         return self.end()
 
     def begin(self, *orders: dict[str, Any]) -> None:
-        """Let the jobs go and return at once."""
-        assert len(orders) <= len(self.processes)
-        self._under_way = [order["job"] for order in orders]
+        """Let the jobs go, beside those that are under way, and return at once."""
+        free = self.processes[len(self._under_way) :]
+        assert len(orders) <= len(free)
+        self._under_way += [order["job"] for order in orders]
         # A window of what they usually take: one often begins while the other is in its middle.
         window = max((self._took.get(order["job"], 0.01) for order in orders), default=0.01)
         at = time.monotonic() + _HEAD_START
-        for process, order in zip(self.processes, orders, strict=False):
+        for process, order in zip(free, orders, strict=False):
             assert process.stdin is not None
             wait = order["after"] if "after" in order else self.random.random() * window
             told = {name: value for name, value in order.items() if name != "after"}
@@ -80,8 +81,14 @@ class Workers:
             process.stdin.flush()
 
     def end(self) -> list[Ended]:
-        """Wait for the jobs that were begun and return how each ended."""
-        return [self._answer(process, job) for process, job in zip(self.processes, self._under_way, strict=False)]
+        """Wait for the jobs that were begun and return how each ended, in the order in which they began."""
+        under_way, self._under_way = self._under_way, []
+        return [self._answer(process, job) for process, job in zip(self.processes, under_way, strict=False)]
+
+    def end_one(self, number: int) -> Ended:
+        """Wait for one of the jobs that were begun; the last one, so that the others stay where they are."""
+        assert number == len(self._under_way) - 1
+        return self._answer(self.processes[number], self._under_way.pop())
 
     def _answer(self, process: "subprocess.Popen[str]", job: str) -> Ended:
         assert process.stdout is not None
@@ -145,6 +152,13 @@ def database_url() -> str:
     password = f":{database['PASSWORD']}" if database["PASSWORD"] else ""
     address = f"{database['HOST'] or '127.0.0.1'}:{database['PORT'] or 5432}/{database['NAME']}"
     return f"postgres://{database['USER']}{password}@{address}"
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def stop(workers: Workers) -> None:
