@@ -1,14 +1,16 @@
-"""Middleware: believe a proxy only when it is ours, and let nothing be cached."""
+"""Middleware: believe a proxy only when it is ours, let nothing be cached, and take no unusual method at a page."""
 
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 
 from flowlu_admin.network import client_address, is_trusted
 
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED")
+
+PAGE_METHODS = ("GET", "HEAD", "POST")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -44,3 +46,19 @@ class NoStoreMiddleware:
         response = self.get_response(request)
         response.headers["Cache-Control"] = "no-store"
         return response
+
+
+class PageMethodsMiddleware:
+    """A page takes GET, HEAD and POST only, whoever asks.
+
+    Django's admin and allauth hand any other method to the view, which takes it for a GET or, as allauth does with
+    PUT, for a POST that sends a form. The API is left out: it answers by itself, in its own order.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method not in PAGE_METHODS and not request.path_info.startswith("/api/"):
+            return HttpResponseNotAllowed(PAGE_METHODS)
+        return self.get_response(request)

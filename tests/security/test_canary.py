@@ -23,8 +23,9 @@ from installations.services import approve_scopes, lock, suspend_installation, u
 from tests import canary, factories
 from tests.canary import Canaries
 from tests.embedded import Frontend
+from tests.security.permissions import COMMANDS
 from tests.security.scene import Scene, set_up
-from tests.security.test_permission_matrix import COMMANDS, PATTERNS, address
+from tests.security.test_permission_matrix import PATTERNS, address
 from tokens import selectors, vault
 from tokens.models import EmbedSession, OAuthToken
 from tokens.services import sessions

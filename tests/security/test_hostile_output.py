@@ -12,9 +12,9 @@ from installations.models import Application, Evidence, PortalUser
 from tests import factories
 from tests.embedded import Frontend
 from tests.security.labels import ALL_LABELS, LABELS, SCOPES
+from tests.security.permissions import COMMANDS
 from tests.security.reading import deceits
 from tests.security.scene import Scene, set_up
-from tests.security.test_permission_matrix import COMMANDS
 from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db

@@ -1,0 +1,88 @@
+"""Requests to the console that no page of it made: from another site, or with what no page would send."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from installations.models import Application
+from tests.security.permissions import URLS
+from tests.security.scene import Scene, set_up
+from tests.security.test_permission_matrix import PATTERNS, address
+from tests.unchanged import nothing_changes
+
+pytestmark = pytest.mark.django_db
+
+# The API takes no cookie, so nothing can ride on one; /embed/ is opened by the portal's own form and reads no cookie.
+WITHOUT_COOKIES = {key for key, route in PATTERNS.items() if route.startswith("api/")} | {"api-not-found", "embed"}
+# Ids that no page would write: none may end in an error of the server.
+ODD_IDS = ("0", "-1", "9" * 30, "1.5", "x", "1 OR 1=1", "%00", "\u0661", "_5F", "1/change/1", "..", "é" * 300)
+
+
+@pytest.fixture
+def scene(application: Application, settings: Any) -> Scene:
+    settings.OPERATOR_MFA = "required"
+    return set_up(application)
+
+
+def from_elsewhere(scene: Scene, role: str) -> Client:
+    """Return a client that is checked like a browser, signed in, and without a form's token."""
+    client = scene.client(role)
+    client.handler.enforce_csrf_checks = True
+    return client
+
+
+@pytest.mark.parametrize("key", sorted(URLS.keys() - WITHOUT_COOKIES))
+def test_form_without_the_token_of_its_page_changes_nothing(scene: Scene, key: str) -> None:
+    client = from_elsewhere(scene, "superuser")
+    body = {"reason": "An attempt.", "confirmed": "1", "action": "revoke_selected", "_selected_action": scene.token.pk}
+    for headers in ({}, {"Origin": "https://evil.example"}, {"Referer": "https://evil.example/"}):
+        with nothing_changes():
+            assert client.post(address(scene, key), body, headers=headers).status_code == 403
+    assert client.get("/admin/").status_code == 200  # and nobody was signed out
+
+
+def test_token_of_another_browser_is_none(scene: Scene) -> None:
+    other = Client()
+    token = other.get("/accounts/login/").cookies["csrftoken"].value if "csrftoken" in other.cookies else "a" * 64
+    client = from_elsewhere(scene, "superuser")
+    where = address(scene, "admin:installations_installation_suspend")
+    with nothing_changes():
+        answer = client.post(where, {"reason": "An attempt.", "csrfmiddlewaretoken": token})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "key", sorted(key for key in URLS if "object_id" in PATTERNS[key] or "user_id" in PATTERNS[key])
+)
+@pytest.mark.parametrize("role", ["anonymous", "auditor", "superuser"])
+def test_odd_id_is_no_error_of_the_server(scene: Scene, key: str, role: str) -> None:
+    client = scene.client(role)
+    real = address(scene, key)
+    parts = real.strip("/").split("/")
+    places = [number for number, part in enumerate(parts) if part.isdigit()]
+    assert places
+    for place in places:
+        for odd in ODD_IDS:
+            path = "/" + "/".join([*parts[:place], odd, *parts[place + 1 :]]) + "/"
+            with nothing_changes():
+                statuses = {client.get(path).status_code, client.post(path, {"reason": "x"}).status_code}
+            assert max(statuses) < 500, path
+
+
+@pytest.mark.parametrize("key", sorted(URLS))
+def test_every_page_says_how_a_browser_must_treat_it(scene: Scene, key: str) -> None:
+    for role in ("anonymous", "auditor", "superuser"):
+        for method in ("GET", "POST", "PUT"):
+            answer = scene.client(role).generic(method, address(scene, key))
+            where = f"{method} {key} as {role}"
+            expected_referrer = "no-referrer" if key == "embed" and method != "PUT" else "same-origin"
+            assert answer["Cache-Control"] == "no-store", where
+            assert answer["X-Content-Type-Options"] == "nosniff", where
+            assert answer["Referrer-Policy"] == expected_referrer, where
+            policy = answer["Content-Security-Policy"]
+            assert "unsafe" not in policy or key == "docs", where
+            assert "object-src 'none'" in policy or "default-src 'none'" in policy, where
+            if key != "embed":
+                assert "frame-ancestors 'none'" in policy, where
+                assert answer["X-Frame-Options"] == "DENY", where
