@@ -22,14 +22,17 @@ class Frontend:
     def access_token(self) -> str:
         return self.pair.access_token
 
-    def handshake(self, **changes: Any) -> Any:
-        body = {
+    def launch_values(self) -> dict[str, Any]:
+        return {
             "portal": self.portal,
             "app_id": "com.example.desk",
             "app_version": "1.0.0",
             "access_token": self.pair.access_token,
             "expires_at": self.pair.expires_at_text,
-        } | changes
+        }
+
+    def handshake(self, **changes: Any) -> Any:
+        body = self.launch_values() | changes
         response = self.api.post("/api/v1/session", body, format="json")
         if response.status_code == 201:
             self.session_token = response.json()["session_token"]

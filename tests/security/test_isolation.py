@@ -7,7 +7,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from flowlu_admin.sandbox.server import SandboxServer
-from installations.models import Application, AuditEvent, Installation
+from installations.models import Application, AuditEvent, Installation, PortalUser
 from installations.services import approve_scopes
 from tests import factories
 from tests.embedded import Frontend
@@ -110,6 +110,27 @@ def test_nothing_in_the_query_or_body_chooses_whom_a_call_acts_as(stage: Stage, 
     stage.ana.post(ACCOUNTS, filled)
 
     assert set(acted_as(stage)) <= {("acme.flowlu.com", "2")}
+
+
+# What a frontend may say of its launch, and what one would try besides.
+HINTS = ("integration_point", "language", "app_version")
+CLAIMS = ("user", "user_id", "flowlu_user_id", "id", "name", "is_portal_admin", "session_token", "installation", "sub")
+
+
+@pytest.mark.parametrize("name", [*HINTS, *CLAIMS])
+def test_nothing_in_the_handshake_but_the_token_says_who_it_is(stage: Stage, name: str) -> None:
+    """Each value is one that would be the other user, were it believed."""
+    people = set(PortalUser.objects.values_list("flowlu_user_id", "portal__domain", "name", "is_portal_admin"))
+    for value in ("3", "1", "globex.flowlu.com", stage.bea.session_token):
+        again = Frontend(stage.ana.api, stage.sandbox, stage.ana.portal)
+        response = again.handshake(**{name: value})
+        if response.status_code == 201:
+            body = response.json()
+            assert (body["portal"], body["user"]) == ("acme.flowlu.com", stage.ana.get("session").json()["user"])
+            assert session_row(again).oauth_token.portal_user.flowlu_user_id == "2"
+        else:
+            assert error(response) == (400, "invalid_request")
+    assert people == set(PortalUser.objects.values_list("flowlu_user_id", "portal__domain", "name", "is_portal_admin"))
 
 
 @pytest.mark.parametrize("name", ["api_key", "access_token", "module", "model", "action", "id", "_method"])
