@@ -1,0 +1,24 @@
+"""State of the upper app: sealed credentials, embed sessions, revocations and declared purposes.
+
+A secret column holds a sealed value or nothing. No attribute of a row is ever a secret in clear, and no
+`__str__` or `__repr__` names more than the row's number.
+"""
+
+from tokens.models.credentials import ApiKey, OAuthToken, OAuthTokenQuerySet, RefreshAttempt
+from tokens.models.revocation import Revocation, RevokedFingerprint
+from tokens.models.service import Purpose, ServiceCall, ServiceClient
+from tokens.models.sessions import EmbedSession, EmbedSessionQuerySet
+
+__all__ = [
+    "ApiKey",
+    "EmbedSession",
+    "EmbedSessionQuerySet",
+    "OAuthToken",
+    "OAuthTokenQuerySet",
+    "Purpose",
+    "RefreshAttempt",
+    "Revocation",
+    "RevokedFingerprint",
+    "ServiceCall",
+    "ServiceClient",
+]

@@ -1,0 +1,179 @@
+"""Sealed credentials: portal users' token pairs with what refreshes them, and portals' API keys."""
+
+import uuid
+from typing import Any, ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from installations.models import Installation, PortalUser
+from tokens.models.digests import HEX_DIGEST
+
+
+class OAuthTokenQuerySet(models.QuerySet["OAuthToken"]):
+    def live(self) -> Self:
+        """Rows that a revocation has something to cut on."""
+        return self.exclude(state=OAuthToken.State.REVOKED)
+
+    def active(self) -> Self:
+        return self.filter(state=OAuthToken.State.ACTIVE)
+
+
+class OAuthToken(models.Model):
+    """A portal user's token pair, as one lineage: handing over a refreshed pair replaces it in place.
+
+    `generation` counts the pairs of the lineage; a writer that read an older one changes nothing.
+    """
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "active"
+        STALE = "stale", "stale"
+        REVOKED = "revoked", "revoked"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="tokens")
+    portal_user = models.ForeignKey(PortalUser, on_delete=models.PROTECT, related_name="tokens")
+    sealed_access_token = models.BinaryField(null=True)
+    sealed_refresh_token = models.BinaryField(null=True)
+    access_fingerprint = models.CharField(max_length=64)
+    refresh_fingerprint = models.CharField(max_length=64, blank=True)
+    fingerprint_key_id = models.CharField(max_length=32)
+    seal_key_id = models.CharField(
+        max_length=32, blank=True, help_text="The key that the sealed values of this row are under."
+    )
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="As the frontend said; may be unknown.")
+    generation = models.PositiveIntegerField(default=1)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
+    created_at = models.DateTimeField(default=timezone.now)
+    stored_at = models.DateTimeField(default=timezone.now, help_text="When the present pair was sealed.")
+    stale_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revocation = models.ForeignKey(
+        "tokens.Revocation", null=True, blank=True, on_delete=models.PROTECT, related_name="tokens"
+    )
+
+    objects = OAuthTokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "token"
+        permissions: ClassVar = [("revoke_oauthtoken", "Can revoke tokens")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["installation", "portal_user", "access_fingerprint"],
+                condition=~Q(state="revoked"),
+                name="tokens_oauthtoken_one_live",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["active", "stale", "revoked"]), name="tokens_oauthtoken_state_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="active") | Q(sealed_access_token__isnull=False),
+                name="tokens_oauthtoken_active_has_secret",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="revoked")
+                | Q(
+                    sealed_access_token__isnull=True,
+                    sealed_refresh_token__isnull=True,
+                    revoked_at__isnull=False,
+                    revocation__isnull=False,
+                ),
+                name="tokens_oauthtoken_revoked_is_wiped",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="revoked") | Q(revoked_at__isnull=True),
+                name="tokens_oauthtoken_only_revoked_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(access_fingerprint__regex=HEX_DIGEST), name="tokens_oauthtoken_fingerprint_is_hex"
+            ),
+        ]
+        indexes: ClassVar = [
+            # Counting rows by sealing key, for /readyz and key rotation.
+            models.Index(
+                fields=["seal_key_id"],
+                condition=Q(sealed_access_token__isnull=False) | Q(sealed_refresh_token__isnull=False),
+                name="tokens_oauthtoken_sealed_idx",
+            ),
+            models.Index(fields=["access_fingerprint"], name="tokens_oauthtoken_print_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return f"token #{self.pk}"
+
+
+class RefreshAttempt(models.Model):
+    """Written before a refresh token is redeemed, so that a worker's death in between leaves a trace."""
+
+    class Outcome(models.TextChoices):
+        STARTED = "started", "started"
+        FRESH = "fresh", "fresh pair"
+        PERMANENT = "permanent", "refused for good"
+        TRANSIENT = "transient", "failed for now"
+        UNKNOWN = "unknown", "outcome unknown"
+
+    oauth_token = models.ForeignKey(OAuthToken, on_delete=models.PROTECT, related_name="refresh_attempts")
+    generation = models.PositiveIntegerField(help_text="The generation of the pair that is redeemed.")
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.STARTED)
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["oauth_token", "generation"],
+                condition=Q(outcome="started"),
+                name="tokens_refreshattempt_one_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome="started", finished_at__isnull=True)
+                | (~Q(outcome="started") & Q(finished_at__isnull=False)),
+                name="tokens_refreshattempt_finished_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"refresh attempt #{self.pk}"
+
+
+class ApiKey(models.Model):
+    """A portal's API key: system access without a user, for declared backend purposes only."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "active"
+        REVOKED = "revoked", "revoked"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="api_keys")
+    label = models.CharField(max_length=100)
+    sealed_key = models.BinaryField(null=True)
+    fingerprint = models.CharField(max_length=64)
+    fingerprint_key_id = models.CharField(max_length=32)
+    seal_key_id = models.CharField(max_length=32, blank=True)
+    scopes = models.JSONField(default=list)
+    purposes: "models.ManyToManyField[Any, Any]" = models.ManyToManyField(
+        "tokens.Purpose", blank=True, related_name="api_keys"
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
+    created_at = models.DateTimeField(default=timezone.now)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "API key"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["installation", "fingerprint"],
+                condition=Q(state="active"),
+                name="tokens_apikey_one_live",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="active", sealed_key__isnull=False, revoked_at__isnull=True)
+                | Q(state="revoked", sealed_key__isnull=True, revoked_at__isnull=False),
+                name="tokens_apikey_wiped_iff_revoked",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"API key #{self.pk}"
