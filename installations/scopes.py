@@ -36,7 +36,7 @@ class Level(StrEnum):
     @property
     def rank(self) -> int:
         """Give the place in the order of levels."""
-        return 1 if self is Level.FULL else 0
+        return int(self is Level.FULL)
 
     def __lt__(self, other: str) -> bool:
         return self.rank < Level(other).rank
@@ -76,9 +76,9 @@ def parse(text: str) -> Scope:
     """
     if len(text) > MAX_SCOPE_LENGTH:
         raise ScopeSyntaxError(f"a scope has at most {MAX_SCOPE_LENGTH} characters")
-    code, dot, last = text.rpartition(".")
+    code, _, last = text.rpartition(".")
     if last in _LEVELS:
-        if not dot or not code:
+        if not code:
             raise ScopeSyntaxError("a level alone is not a scope")
         return Scope(code, Level(last))
     return Scope(text, Level.READ)

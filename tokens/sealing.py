@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from django.utils.encoding import force_bytes
 from django_cryptography.core.signing import BadSignature, FernetSigner
 from django_cryptography.utils.crypto import FernetBytes, InvalidToken
 
@@ -44,15 +45,14 @@ class _ContextSigner(FernetSigner):
         self._covered = len(covered).to_bytes(4, "big") + covered
 
     def signature(self, value: bytes | str) -> bytes:
-        data = value.encode() if isinstance(value, str) else value
-        return super().signature(self._covered + data)
+        return super().signature(self._covered + force_bytes(value))
 
 
 def seal(value: str, context: Context, ring: KeyRing) -> bytes:
     """Return `value` sealed for `context` under the newest key of the ring."""
     key = ring.newest
     head = _head(key)
-    sealed: bytes = _cipher(key, head, context).encrypt_at_time(value.encode("utf-8"), int(time.time()))
+    sealed: bytes = _cipher(key, head, context).encrypt_at_time(value.encode(), int(time.time()))
     return head + sealed
 
 
@@ -74,7 +74,7 @@ def unseal(sealed: bytes | memoryview, context: Context, ring: KeyRing) -> str:
     head, body = data[: 2 + data[1]], data[2 + data[1] :]
     try:
         plain: bytes = _cipher(key, head, context).decrypt(body)
-        return plain.decode("utf-8")
+        return plain.decode()
     except (BadSignature, InvalidToken, UnsupportedAlgorithm, ValueError):
         # `from None`: the package puts the expected signature into its message.
         raise UnsealFailed("tampered", key_id=key_id) from None
@@ -111,7 +111,7 @@ def fingerprints(value: str, ring: KeyRing) -> list[Fingerprint]:
 
 
 def _fingerprint(value: str, key: Key) -> Fingerprint:
-    digest = hmac.new(key.derive("fingerprint"), value.encode("utf-8"), sha256).hexdigest()
+    digest = hmac.new(key.derive("fingerprint"), value.encode(), sha256).hexdigest()
     return Fingerprint(key.id, digest)
 
 

@@ -133,7 +133,7 @@ def _scalar(name: str, value: object) -> str:
         case int() if abs(value) < 10**100:
             return str(value)
         case float() if math.isfinite(value):
-            return format(Decimal(repr(value)), "f")
+            return f"{Decimal(repr(value)):f}"
         case _:
             raise InvalidRequest(fields={_shown(name): "is not a value that can be sent"})
 
