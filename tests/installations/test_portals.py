@@ -66,14 +66,36 @@ def test_everything_else_is_refused(text: str, reason: str) -> None:
     assert caught.value.context == {"reason": reason}
 
 
-def test_suffixes_are_matched_whole_and_never_make_an_address() -> None:
-    assert normalise_portal("acme.flowlu.test", ("flowlu.test", ".flowlu.com")) == "acme.flowlu.test"
-    with pytest.raises(PortalNotAllowed):
-        normalise_portal("127.0.0.1", (".0.0.1",))
-    with pytest.raises(PortalNotAllowed):
-        normalise_portal("acme.evil.com", ("", "."))
-    with pytest.raises(PortalNotAllowed):
-        normalise_portal("acme.flowlu.com", ())
+@pytest.mark.parametrize(
+    ("text", "suffixes", "reason"),
+    [
+        ("127.0.0.1", (".0.0.1",), "ip_address"),
+        ("acme.evil.com", ("", "."), "suffix"),
+        ("acme.", ("", "."), "suffix"),
+        ("acme.flowlu.com", (), "suffix"),
+    ],
+)
+def test_suffixes_are_matched_whole_and_never_make_an_address(
+    text: str, suffixes: tuple[str, ...], reason: str
+) -> None:
+    with pytest.raises(PortalNotAllowed) as caught:
+        normalise_portal(text, suffixes)
+    assert caught.value.context == {"reason": reason}
+
+
+@pytest.mark.parametrize(
+    "suffixes", [("flowlu.test", ".flowlu.com"), (".flowlu.com", "flowlu.test"), ("", "Flowlu.Test")]
+)
+def test_any_of_the_suffixes_will_do(suffixes: tuple[str, ...]) -> None:
+    assert normalise_portal("acme.flowlu.test", suffixes) == "acme.flowlu.test"
+
+
+def test_a_portal_is_as_long_as_a_host_name_may_be() -> None:
+    suffix = "." + "x" * 189
+    assert normalise_portal("a" * 63 + suffix, [suffix]) == "a" * 63 + suffix
+    with pytest.raises(PortalNotAllowed) as caught:
+        normalise_portal("a" * 63 + suffix + "x", [suffix + "x"])
+    assert caught.value.context == {"reason": "length"}
 
 
 @given(st.text() | st.text(alphabet="aZ0-_.@:/\\\n\u212a").map(lambda label: label + ".flowlu.com"))
@@ -93,6 +115,7 @@ def test_what_gets_through_is_one_label_and_stays_as_it_is(text: str) -> None:
         ("https://{portal}", "https://acme.flowlu.com", "https://acme.flowlu.com"),
         ("http://127.0.0.1:8001/", "http://127.0.0.1:8001", "http://127.0.0.1:8001"),
         ("https://proxy.test/{portal}/", "https://proxy.test/acme.flowlu.com", "https://proxy.test"),
+        ("https://proxy.test/X//", "https://proxy.test/X", "https://proxy.test"),
     ],
 )
 def test_base_url_and_origin(template: str, base_url: str, origin: str) -> None:
@@ -100,13 +123,15 @@ def test_base_url_and_origin(template: str, base_url: str, origin: str) -> None:
     assert portal_origin("acme.flowlu.com", template) == origin
 
 
-@pytest.mark.parametrize("portal", ["", "evil.com/x", "a@b", "a:1", "a\n", "A.flowlu.com"])
+@pytest.mark.parametrize("portal", ["", "evil.com/x", "a@b", "a:1", "a\n", "A.flowlu.com", "a" * 254])
 def test_only_a_plain_host_is_put_into_an_address(portal: str) -> None:
-    with pytest.raises(PortalNotAllowed):
+    with pytest.raises(PortalNotAllowed) as caught:
         portal_base_url(portal, "https://{portal}")
+    assert caught.value.context == {"reason": "host"}
 
 
 @pytest.mark.parametrize("template", ["{portal}", "ftp://{portal}", "https://user@{portal}"])
 def test_an_origin_needs_a_proper_template(template: str) -> None:
-    with pytest.raises(ValueError, match="FLOWLU_PORTAL_URL"):
+    message = "FLOWLU_PORTAL_URL must be an http or https address without user information"
+    with pytest.raises(ValueError, match=f"^{message}$"):
         portal_origin("acme.flowlu.com", template)

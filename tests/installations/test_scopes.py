@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from installations.scopes import (
+    ANY,
     Approval,
     Call,
     Coverage,
@@ -60,33 +61,48 @@ approvals = st.builds(
         ("tasks.create", "tasks.create", Level.READ),
         ("CRM.read", "CRM", Level.READ),
         ("crm.Full", "crm.Full", Level.READ),
+        ("a" * 200, "a" * 200, Level.READ),
+        ("a" * 195 + ".full", "a" * 195, Level.FULL),
     ],
 )
 def test_parse(text: str, code: str, level: Level) -> None:
     assert parse(text) == Scope(code, level)
 
 
+GRAMMAR = "a scope code is dot-separated names of letters, digits, '_' and '-'"
+ALONE = "a level alone is not a scope"
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "message"),
     [
-        "",
-        "read",
-        "full",
-        ".read",
-        "crm.",
-        "crm..read",
-        ".",
-        " crm",
-        "crm\n",
-        "crm read",
-        "crm\0",
-        "ｃrm",
-        "a" * 201,
+        ("", GRAMMAR),
+        ("read", ALONE),
+        ("full", ALONE),
+        (".read", ALONE),
+        ("crm.", GRAMMAR),
+        ("crm..read", GRAMMAR),
+        (".", GRAMMAR),
+        (" crm", GRAMMAR),
+        ("crm\n", GRAMMAR),
+        ("crm read", GRAMMAR),
+        ("crm\0", GRAMMAR),
+        ("ｃrm", GRAMMAR),
+        ("a" * 201, "a scope has at most 200 characters"),
+        ("a" * 196 + ".full", "a scope has at most 200 characters"),
     ],
 )
-def test_what_is_no_scope_is_refused(text: str) -> None:
-    with pytest.raises(ScopeSyntaxError):
+def test_what_is_no_scope_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ScopeSyntaxError) as caught:
         parse(text)
+    assert str(caught.value) == message
+
+
+def test_a_code_is_no_longer_than_a_scope_may_be() -> None:
+    assert Scope("a" * 200, Level.FULL).code == "a" * 200
+    with pytest.raises(ScopeSyntaxError) as caught:
+        Scope("a" * 201, Level.FULL)
+    assert str(caught.value) == GRAMMAR
 
 
 @given(st.text())
@@ -109,6 +125,8 @@ def test_levels_are_ordered_by_reach_and_not_by_the_alphabet() -> None:
     assert Level.READ <= Level.READ >= Level.READ
     assert (Level.FULL <= Level.READ) is False
     assert (Level.READ >= Level.FULL) is False
+    assert (Level.READ < Level.READ) is False
+    assert (Level.FULL > Level.FULL) is False
     assert max(Level.READ, Level.FULL) is Level.FULL
     assert sorted(Level) == [Level.READ, Level.FULL]
 
@@ -144,6 +162,15 @@ def test_swallowed_names_the_most_general_module() -> None:
     three = [parse("crm"), parse("crm.accounts"), parse("crm.accounts.notes"), parse("fin")]
     assert swallowed(three) == {"crm.accounts": "crm", "crm.accounts.notes": "crm"}
     assert swallowed_by("crm", {"crm"}) is None
+
+
+def test_a_part_of_several_names_swallows_what_is_below_it() -> None:
+    assert swallowed_by("crm.accounts.notes", {"crm.accounts", "crm.accounts.notes"}) == "crm.accounts"
+    assert swallowed_by("crm.accounts.notes.old", {"crm.accounts.notes", "crm.accounts"}) == "crm.accounts"
+
+
+def test_an_empty_code_swallows_nothing() -> None:
+    assert swallowed_by("crm.accounts", {"", "crm.accounts"}) is None
 
 
 @pytest.mark.parametrize(
@@ -256,29 +283,94 @@ def test_smallest_scope(call: Call, expected: str | None) -> None:
     assert (None if scope is None else str(scope)) == expected
 
 
+# In each pair both cover the call; the first is the narrower one, for the one reason that the case is named after.
+@pytest.mark.parametrize(
+    ("narrow", "broad"),
+    [
+        pytest.param(
+            ("b", (Coverage("crm", "lead"), Coverage("crm", "account"))),
+            ("a.x", (Coverage("crm", ANY, ("list",)),)),
+            id="models outweigh a whole module",
+        ),
+        pytest.param(
+            ("b", (Coverage("crm", "lead", ("list", "get", "create", "update")),)),
+            ("a.x", (Coverage("crm", "lead"),)),
+            id="single actions outweigh a whole model",
+        ),
+        pytest.param(
+            ("b", (Coverage("crm", "lead", own_only=True), Coverage("crm", "lead", own_only=True))),
+            ("a.x", (Coverage("crm", "lead"),)),
+            id="own records outweigh a whole model",
+        ),
+        pytest.param(
+            ("b", (Coverage("crm", "lead", ("list",)),)),
+            ("a.x", (Coverage("crm", "lead", ("list", "get")),)),
+            id="fewer actions outweigh more",
+        ),
+        pytest.param(
+            ("z.x", (Coverage("crm", "lead"),)),
+            ("a", (Coverage("crm", "lead"),)),
+            id="the longer code is more specific",
+        ),
+        pytest.param(
+            ("a.x", (Coverage("crm", "lead"),)),
+            ("b.x", (Coverage("crm", "lead"),)),
+            id="the code makes the order total",
+        ),
+    ],
+)
+def test_the_narrowest_code_is_named(
+    narrow: tuple[str, tuple[Coverage, ...]], broad: tuple[str, tuple[Coverage, ...]]
+) -> None:
+    call = Call("crm", "lead", "list")
+    approved = [Approval(code, Level.READ, covers) for code, covers in (broad, narrow)]
+    for rules in (Rules(dict([narrow, broad])), Rules(dict([broad, narrow]))):
+        assert smallest_scope(rules, call) == Scope(narrow[0], Level.READ)
+        assert granting_scope(approved, rules, call) == Scope(narrow[0], Level.READ)
+
+
 @given(st.lists(st.sampled_from([*CRM, *ACCOUNTS, *USERS, *OWN])))
 def test_coverage_survives_storage(covers: list[Coverage]) -> None:
     assert from_json(to_json(covers)) == tuple(covers)
 
 
+def test_coverage_without_own_only_reaches_every_record() -> None:
+    assert from_json([{"module": "crm", "model": "lead", "actions": ["get"]}]) == (
+        Coverage("crm", "lead", ("get",), own_only=False),
+    )
+
+
+TEXTS = "needs the texts module and model; own_only is true or false"
+MODULE = "module must be a name of lower-case letters, digits and '_'"
+MODEL = "model must be '*' or a name of lower-case letters, digits and '_'"
+ACTIONS = "actions must be '*' or names of lower-case letters, digits and '_'"
+
+
 @pytest.mark.parametrize(
-    "damaged",
+    ("damaged", "message"),
     [
-        None,
-        {},
-        "*",
-        [None],
-        [{}],
-        [{"module": "crm", "model": "*"}],
-        [{"module": "*", "model": "*", "actions": "*"}],
-        [{"module": "crm", "model": "", "actions": "*"}],
-        [{"module": "crm", "model": "*", "actions": []}],
-        [{"module": "crm", "model": "*", "actions": "get"}],
-        [{"module": "crm", "model": "*", "actions": [1]}],
-        [{"module": "crm", "model": "*", "actions": "*", "own_only": 0}],
-        [{"module": "crm", "model": "*", "actions": "*", "level": "full"}],
+        (None, "covers must be a list"),
+        ({}, "covers must be a list"),
+        ("*", "covers must be a list"),
+        ([None], "covers[0] must be an object"),
+        ([to_json(CRM)[0], {}], f"covers[1] {TEXTS}"),
+        ([{"module": 1, "model": "*", "actions": "*"}], f"covers[0] {TEXTS}"),
+        ([{"module": "crm", "model": 1, "actions": "*"}], f"covers[0] {TEXTS}"),
+        ([{"module": "crm", "model": "*", "actions": "*", "own_only": 0}], f"covers[0] {TEXTS}"),
+        ([{"module": "crm", "model": "*"}], "covers[0].actions must be '*' or a list of texts"),
+        ([{"module": "crm", "model": "*", "actions": "get"}], "covers[0].actions must be '*' or a list of texts"),
+        ([{"module": "crm", "model": "*", "actions": [1]}], "covers[0].actions must be '*' or a list of texts"),
+        ([{"module": "*", "model": "*", "actions": "*"}], f"covers[0]: {MODULE}"),
+        ([{"module": "crm", "model": "", "actions": "*"}], f"covers[0]: {MODEL}"),
+        ([{"module": "crm", "model": "*", "actions": []}], f"covers[0]: {ACTIONS}"),
+        ([{"module": "crm", "model": "*", "actions": ["get", "Get"]}], f"covers[0]: {ACTIONS}"),
+        (
+            [{"module": "crm", "model": "*", "actions": "*", "level": "full", "a": 1}],
+            "covers[0] has unknown members: a, level",
+        ),
     ],
 )
-def test_damaged_coverage_is_an_error(damaged: object) -> None:
-    with pytest.raises(ValueError, match="covers"):
+def test_damaged_coverage_is_an_error(damaged: object, message: str) -> None:
+    with pytest.raises(ValueError, match="cover") as caught:
         from_json(damaged)
+    assert str(caught.value) == message

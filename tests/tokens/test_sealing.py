@@ -40,6 +40,15 @@ def test_empty_unicode_and_long_texts_come_back(value):
     assert unseal(seal(value, HERE, RING), HERE, RING) == value
 
 
+def test_shortest_value_there_is_comes_back():
+    ring = KeyRing([Key("k", K1.material)])
+    sealed = seal("", HERE, ring)
+
+    assert len(sealed) == 76
+    assert unseal(sealed, HERE, ring) == ""
+    assert failure(sealed[:-1], ring=ring).reason == "malformed"
+
+
 def test_view_of_the_column_unseals_like_bytes():
     assert unseal(memoryview(seal(VALUE, HERE, RING)), HERE, RING) == VALUE
 
@@ -75,8 +84,9 @@ def test_flipped_bit_behind_the_head_is_tampering():
     for place in range(4, len(sealed)):
         changed = bytearray(sealed)
         changed[place] ^= 1
-        reasons.add(failure(bytes(changed)).reason)
-    assert reasons == {"tampered"}
+        error = failure(bytes(changed))
+        reasons.add((error.reason, error.key_id))
+    assert reasons == {("tampered", "k1")}
 
 
 def test_any_truncation_is_refused():

@@ -1,5 +1,6 @@
 """The grammar of a call: only whole, plain parts get through, and none can take the place of another."""
 
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 import pytest
@@ -7,14 +8,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from installations.errors import InvalidRequest
-from installations.flowlu.calls import MAX_QUERY_LENGTH, FlowluCall, build_call, encode_json_body
+from installations.flowlu.calls import FlowluCall, build_call, encode_json_body
 from installations.scopes import Call, Level
 
+NAME = "must be 1 to 64 lower-case letters, digits and underscores"
+ID = "must be 1 to 20 digits"
+RESERVED = "is set by the service and must not be sent"
+PARAMETER = "is not a parameter name"
+BROKEN = "must not contain NUL or broken characters"
+TOO_LONG = "must have at most 262144 characters"
+TOO_MANY = "must be at most 1000"
+TOO_MUCH = "must have at most 1048576 characters together"
+TOO_LONG_FOR_GET = "are too long for a call that Flowlu takes as GET"
+TOO_DEEP = "is nested deeper than 8 levels"
+UNSENDABLE = "is not a value that can be sent"
 
-def _faults(*args: object) -> set[str]:
+
+def _faults(*args: object) -> dict[str, str]:
     with pytest.raises(InvalidRequest) as caught:
         build_call(*args)  # type: ignore[arg-type]
-    return set(caught.value.fields)
+    return caught.value.fields
+
+
+def _parameter_faults(*params: tuple[str, str]) -> dict[str, str]:
+    return _faults("crm", "lead", "create", None, params)
+
+
+def _body_faults(body: dict[str, object]) -> dict[str, str]:
+    with pytest.raises(InvalidRequest) as caught:
+        encode_json_body(body)
+    return caught.value.fields
 
 
 @pytest.mark.parametrize(
@@ -39,73 +62,101 @@ def test_method_and_path(action: str, id: str | None, method: str, is_read: bool
     "part", ["", "CRM", "crm/", "..", "crm.lead", "crm%2f", "crm\n", "crm ", "crm?x", "a-b", "é", "a" * 65]
 )
 def test_parts_are_matched_whole(part: str) -> None:
-    assert _faults(part, "lead", "list") == {"module"}
-    assert _faults("crm", part, "list") == {"model"}
-    assert _faults("crm", "lead", part) == {"action"}
+    assert _faults(part, "lead", "list") == {"module": NAME}
+    assert _faults("crm", part, "list") == {"model": NAME}
+    assert _faults("crm", "lead", part) == {"action": NAME}
+
+
+def test_longest_parts_are_taken() -> None:
+    call = build_call("m" * 64, "o" * 64, "a" * 64, "1" * 20)
+    assert call.path == f"/api/v1/module/{'m' * 64}/{'o' * 64}/{'a' * 64}/{'1' * 20}"
 
 
 @pytest.mark.parametrize("id", ["", "x", "7x", "-7", "7\n", "٧", "7/..", "1" * 21])
 def test_ids_are_digits(id: str) -> None:
-    assert _faults("crm", "lead", "get", id) == {"id"}
+    assert _faults("crm", "lead", "get", id) == {"id": ID}
 
 
 def test_all_wrong_parts_are_named() -> None:
-    assert _faults("", "", "", "", [("id", "7"), ("ok", "a\0")]) == {"module", "model", "action", "id", "ok"}
+    parameters = [("api_key", "7"), ("ok", "a\0"), ("A", "x")]
+    assert _faults("", "", "", "", parameters) == {
+        "module": NAME,
+        "model": NAME,
+        "action": NAME,
+        "id": ID,
+        "api_key": RESERVED,
+        "ok": BROKEN,
+        "A": PARAMETER,
+    }
 
 
-@pytest.mark.parametrize("name", ["page", "fields", "filter[name]", "filter[id]", "order_by[asc][]", "_x", "a[0][b]"])
+@pytest.mark.parametrize(
+    "name", ["page", "fields", "filter[name]", "filter[id]", "order_by[asc][]", "_x", "a[0][b]", "a" * 200]
+)
 def test_parameter_names(name: str) -> None:
     assert build_call("crm", "lead", "list", None, [(name, "x")]).params == ((name, "x"),)
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "shown"),
     [
-        "",
-        "A",
-        "a b",
-        "a.b",
-        "a[b",
-        "a]",
-        "a[b]c",
-        "a[B]",
-        "0a",
-        "a\n",
-        "[a]",
-        "a&b=c",
-        "a=b",
-        "a[../]",
-        "a" * 201,
+        ("", "parameters"),
+        ("A", "A"),
+        ("a b", "a b"),
+        ("a.b", "a.b"),
+        ("a[b", "a[b"),
+        ("a]", "a]"),
+        ("a[b]c", "a[b]c"),
+        ("a[B]", "a[B]"),
+        ("0a", "0a"),
+        ("a\n", "parameters"),
+        ("[a]", "[a]"),
+        ("a&b=c", "a&b=c"),
+        ("a=b", "a=b"),
+        ("a[../]", "a[../]"),
+        ("é", "parameters"),
+        ("\u202e<b>", "parameters"),
+        ("A" * 64, "A" * 64),
+        ("A" * 65, "parameters"),
+        ("a" * 201, "parameters"),
     ],
 )
-def test_other_parameter_names_are_refused(name: str) -> None:
-    with pytest.raises(InvalidRequest):
-        build_call("crm", "lead", "list", None, [(name, "x")])
+def test_other_names_are_refused_and_repeated_only_where_they_are_short_plain_text(name: str, shown: str) -> None:
+    assert _parameter_faults((name, "x")) == {shown: PARAMETER}
+    assert _body_faults({name: "x"} if len(name) < 201 else {name + "]": "x"}) == {shown: PARAMETER}
 
 
 @pytest.mark.parametrize("base", ["api_key", "access_token", "module", "model", "action", "id", "_method"])
 @pytest.mark.parametrize("suffix", ["", "[]", "[x]", "[][a]"])
 def test_what_the_service_sets_cannot_be_sent(base: str, suffix: str) -> None:
-    assert _faults("crm", "lead", "list", None, [(base + suffix, "x")]) == {base + suffix}
-    assert _faults("crm", "lead", "list", None, [(base.upper() + suffix, "x")]) == {base.upper() + suffix}
-    with pytest.raises(InvalidRequest):
-        build_call("crm", "lead", "create", None, encode_json_body({base: "x"}))
+    assert _parameter_faults((base + suffix, "x")) == {base + suffix: RESERVED}
+    assert _parameter_faults((base.upper() + suffix, "x")) == {base.upper() + suffix: RESERVED}
+    assert _parameter_faults(*encode_json_body({base: "x"})) == {base: RESERVED}
 
 
-@pytest.mark.parametrize("value", ["a\0b", "\ud800", "x" * (256 * 1024 + 1)])
-def test_values_that_cannot_be_sent_are_refused(value: str) -> None:
-    assert _faults("crm", "lead", "create", None, [("name", value)]) == {"name"}
+@pytest.mark.parametrize(
+    ("value", "fault"), [("a\0b", BROKEN), ("\ud800", BROKEN), ("a\udfff", BROKEN), ("x" * (256 * 1024 + 1), TOO_LONG)]
+)
+def test_values_that_cannot_be_sent_are_refused(value: str, fault: str) -> None:
+    assert _parameter_faults(("name", value)) == {"name": fault}
 
 
-def test_amounts_are_limited() -> None:
-    assert _faults("crm", "lead", "create", None, [("a", "x")] * 1001) == {"parameters"}
-    assert _faults("crm", "lead", "create", None, [("a", "x" * 250_000)] * 5) == {"parameters"}
-    assert _faults("crm", "lead", "list", None, [("a", "x" * MAX_QUERY_LENGTH)]) == {"parameters"}
-    assert build_call("crm", "lead", "create", None, [("a", "x" * MAX_QUERY_LENGTH)]).http_method == "POST"
+def test_as_much_as_is_allowed_is_sent_and_no_more() -> None:
+    many = [("a", "x")] * 1000
+    much = [("a", "x" * (256 * 1024 - 1))] * 4
+    longest = [("a", "x" * (256 * 1024))]
+    for params in (many, much, longest):
+        assert build_call("crm", "lead", "create", None, params).params == tuple(params)
+    assert _parameter_faults(*many, ("a", "x")) == {"parameters": TOO_MANY}
+    assert _parameter_faults(*much, ("b", "")) == {"parameters": TOO_MUCH}
 
 
-def test_a_name_that_is_not_plain_text_is_not_repeated_in_the_answer() -> None:
-    assert _faults("crm", "lead", "list", None, [("\u202e<b>", "x")]) == {"parameters"}
+@pytest.mark.parametrize("action", ["list", "get", "delete"])
+def test_a_call_that_flowlu_takes_as_get_fits_into_a_request_line(action: str) -> None:
+    fits, too_long = [("a", "x" * 6998)], [("a", "x" * 6999)]
+    assert build_call("crm", "lead", action, None, fits).encoded_params == "a=" + "x" * 6998
+    assert _faults("crm", "lead", action, None, too_long) == {"parameters": TOO_LONG_FOR_GET}
+    assert build_call("crm", "lead", "create", None, too_long).http_method == "POST"
 
 
 def test_repr_keeps_parameters_to_itself() -> None:
@@ -157,27 +208,51 @@ def test_json_bodies_become_form_pairs(body: dict[str, object], pairs: list[tupl
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "faults"),
     [
-        {"Name": "x"},
-        {"a": {"b-c": 1}},
-        {"a": {"b][id": 1}},
-        {"a": {1: "x"}},
-        {"a": float("nan")},
-        {"a": float("inf")},
-        {"a": 10**101},
-        {"a": object()},
-        {"a": list(range(1001))},
+        ({"Name": "x"}, {"Name": PARAMETER}),
+        ({"a": {"b-c": 1}}, {"a[b-c]": PARAMETER}),
+        ({"a": {"b][id": 1}}, {"a[b][id]": PARAMETER}),
+        ({"a": {1: "x"}}, {"a[1]": PARAMETER}),
+        ({"a": float("nan")}, {"a": UNSENDABLE}),
+        ({"a": [float("inf")]}, {"a[]": UNSENDABLE}),
+        ({"a": 10**100}, {"a": UNSENDABLE}),
+        ({"a": -(10**100)}, {"a": UNSENDABLE}),
+        ({"a": object()}, {"a": UNSENDABLE}),
+        ({"a": list(range(1001))}, {"parameters": TOO_MANY}),
     ],
 )
-def test_bodies_that_cannot_be_sent_are_refused(body: dict[str, object]) -> None:
-    with pytest.raises(InvalidRequest):
-        encode_json_body(body)
+def test_bodies_that_cannot_be_sent_are_refused(body: dict[str, object], faults: dict[str, str]) -> None:
+    assert _body_faults(body) == faults
 
 
-def test_deep_bodies_are_refused() -> None:
+def test_as_many_and_as_large_numbers_as_are_allowed_become_pairs() -> None:
+    largest = 10**100 - 1
+    body: dict[str, object] = {"a": largest, "b": -largest, "c": list(range(998))}
+    assert encode_json_body(body) == [
+        ("a", str(largest)),
+        ("b", str(-largest)),
+        *(("c[]", str(number)) for number in range(998)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrap", "place"),
+    [
+        pytest.param(lambda inner: {"b": inner}, "a[b][b][b][b][b][b][b]", id="objects"),
+        pytest.param(lambda inner: [inner], "a[0][0][0][0][0][0][]", id="lists"),
+    ],
+)
+def test_bodies_are_nested_eight_levels_deep_at_most(wrap: Callable[[object], object], place: str) -> None:
+    value: object = "x"
+    for _ in range(7):
+        value = wrap(value)
+    assert encode_json_body({"a": value}) == [(place, "x")]
+    assert list(_body_faults({"a": wrap(value)}).values()) == [TOO_DEEP]
+
+
+def test_a_very_deep_body_is_refused_like_any_other() -> None:
     body: dict[str, object] = {}
     for _ in range(5000):
         body = {"a": body}
-    with pytest.raises(InvalidRequest):
-        encode_json_body(body)
+    assert _body_faults(body) == {"a[a][a][a][a][a][a][a][a]": TOO_DEEP}
