@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help run test lint format check-types embed-client pytest stress broken-rules clean
+.PHONY: help run test lint format check-types embed-client pytest stress broken-rules mutants clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ stress: $(VENV)/.installed-dev ## Race real processes on PostgreSQL thousands of
 
 broken-rules: $(VENV)/.installed-dev ## Break each rule on purpose in a copy and see that a test fails (DATABASE_URL=… for the races)
 	@$(BIN)/python -m tests.broken_rules $(RULES)
+
+mutants: $(VENV)/.installed-dev ## Change the code that decides at every place, and see that a test fails (MUTMUT='--max-children 1')
+	@$(BIN)/python -m tests.mutants $(MUTMUT)
 
 embed-client:
 	@if command -v node >/dev/null; then node --test --test-timeout=60000 tests/embed_client/; else echo "NOT RUN: the embed client's tests need Node 20 or newer"; fi
