@@ -43,8 +43,8 @@ class FlowluCall:
     module: str
     model: str
     action: str
-    id: str | None = None
-    params: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    id: str | None
+    params: tuple[tuple[str, str], ...] = field(repr=False)
 
     @property
     def http_method(self) -> Literal["GET", "POST"]:

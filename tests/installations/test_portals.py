@@ -123,6 +123,11 @@ def test_base_url_and_origin(template: str, base_url: str, origin: str) -> None:
     assert portal_origin("acme.flowlu.com", template) == origin
 
 
+@pytest.mark.parametrize("portal", ["my_company-1.flowlu.com", "a" * 253])
+def test_any_plain_host_is_put_into_an_address(portal: str) -> None:
+    assert portal_base_url(portal, "https://{portal}") == "https://" + portal
+
+
 @pytest.mark.parametrize("portal", ["", "evil.com/x", "a@b", "a:1", "a\n", "A.flowlu.com", "a" * 254])
 def test_only_a_plain_host_is_put_into_an_address(portal: str) -> None:
     with pytest.raises(PortalNotAllowed) as caught:

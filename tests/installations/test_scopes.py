@@ -59,6 +59,7 @@ approvals = st.builds(
         ("crm.accounts", "crm.accounts", Level.READ),
         ("user.me", "user.me", Level.READ),
         ("tasks.create", "tasks.create", Level.READ),
+        ("b2b-crm_1.to-do.full", "b2b-crm_1.to-do", Level.FULL),
         ("CRM.read", "CRM", Level.READ),
         ("crm.Full", "crm.Full", Level.READ),
         ("a" * 200, "a" * 200, Level.READ),
@@ -334,6 +335,11 @@ def test_coverage_survives_storage(covers: list[Coverage]) -> None:
     assert from_json(to_json(covers)) == tuple(covers)
 
 
+def test_names_of_a_rule_hold_letters_digits_and_underscores() -> None:
+    rule = Coverage("crm_2", "lead_2", ("get_2",))
+    assert rule.covers(Call("crm_2", "lead_2", "get_2")) is True
+
+
 def test_coverage_without_own_only_reaches_every_record() -> None:
     assert from_json([{"module": "crm", "model": "lead", "actions": ["get"]}]) == (
         Coverage("crm", "lead", ("get",), own_only=False),
@@ -361,6 +367,7 @@ ACTIONS = "actions must be '*' or names of lower-case letters, digits and '_'"
         ([{"module": "crm", "model": "*", "actions": "get"}], "covers[0].actions must be '*' or a list of texts"),
         ([{"module": "crm", "model": "*", "actions": [1]}], "covers[0].actions must be '*' or a list of texts"),
         ([{"module": "*", "model": "*", "actions": "*"}], f"covers[0]: {MODULE}"),
+        ([{"module": "crm.deals", "model": "*", "actions": "*"}], f"covers[0]: {MODULE}"),
         ([{"module": "crm", "model": "", "actions": "*"}], f"covers[0]: {MODEL}"),
         ([{"module": "crm", "model": "*", "actions": []}], f"covers[0]: {ACTIONS}"),
         ([{"module": "crm", "model": "*", "actions": ["get", "Get"]}], f"covers[0]: {ACTIONS}"),

@@ -189,7 +189,7 @@ def test_parameters_arrive_as_they_were_sent(params: list[tuple[str, str]]) -> N
         ({"name": "Ü & =", "count": 7}, [("name", "Ü & ="), ("count", "7")]),
         ({"yes": True, "no": False, "none": None}, [("yes", "1"), ("no", "0"), ("none", "")]),
         ({"tags": ["a", 1, None]}, [("tags[]", "a"), ("tags[]", "1"), ("tags[]", "")]),
-        ({"filter": {"active": 1}}, [("filter[active]", "1")]),
+        ({"filter": {"active": 1}, "cf": {"cf_1": 2}}, [("filter[active]", "1"), ("cf[cf_1]", "2")]),
         ({"filter[name]": "x"}, [("filter[name]", "x")]),
         (
             {"items": [{"id": 1, "name": "a"}, {"id": 2}]},
@@ -214,6 +214,7 @@ def test_json_bodies_become_form_pairs(body: dict[str, object], pairs: list[tupl
         ({"a": {"b-c": 1}}, {"a[b-c]": PARAMETER}),
         ({"a": {"b][id": 1}}, {"a[b][id]": PARAMETER}),
         ({"a": {1: "x"}}, {"a[1]": PARAMETER}),
+        ({"a": {"": "x"}}, {"a[]": PARAMETER}),
         ({"a": float("nan")}, {"a": UNSENDABLE}),
         ({"a": [float("inf")]}, {"a[]": UNSENDABLE}),
         ({"a": 10**100}, {"a": UNSENDABLE}),
