@@ -32,9 +32,14 @@ def note_use(caller: Caller) -> None:
     """Note that the caller's session is in use; written later."""
     if caller.session_used_seconds_ago < min(_AT_MOST_EVERY, settings.EMBED_SESSION_IDLE / 10):
         return
+    global _thread_of_pid
     with _lock:
         _uses[caller.session_id] = timezone.now()
-    _ensure_thread()
+        # A fork takes the module along, but not the thread.
+        has_thread, _thread_of_pid = _thread_of_pid == os.getpid(), os.getpid()
+    if not has_thread:
+        threading.Thread(target=_flush_forever, name="session-activity", daemon=True).start()
+        atexit.register(flush)
 
 
 def flush() -> None:
@@ -54,18 +59,6 @@ def flush() -> None:
             for pk, used in pending:
                 _uses.setdefault(pk, used)
         logger.warning("The last use of %d sessions could not be written; it is tried again.", len(pending))
-
-
-def _ensure_thread() -> None:
-    global _thread_of_pid
-    if _thread_of_pid == os.getpid():
-        return
-    with _lock:
-        if _thread_of_pid == os.getpid():
-            return
-        _thread_of_pid = os.getpid()
-    threading.Thread(target=_flush_forever, name="session-activity", daemon=True).start()
-    atexit.register(flush)
 
 
 def _flush_forever() -> None:

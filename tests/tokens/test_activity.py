@@ -1,10 +1,14 @@
 """A session's last use is written off the request path, and not after every call."""
 
+import os
+import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from installations.models import Application
@@ -55,3 +59,56 @@ def test_recent_use_is_not_written_again(application: Application, django_assert
 
     with django_assert_num_queries(0):
         activity.flush()
+
+
+def test_use_is_written_in_the_background(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "FLUSH_SECONDS", 0.02)
+    monkeypatch.setattr(activity, "_thread_of_pid", None)  # as in a worker that was just forked
+    session = open_session(application, timedelta(minutes=10))
+    caller = selectors.caller_of("s")
+    assert caller is not None
+
+    for _ in range(3):
+        activity.note_use(caller)
+
+    deadline = time.monotonic() + 20
+    while timezone.now() - session.last_used_at > timedelta(minutes=5):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        session.refresh_from_db()
+    assert activity._thread_of_pid == os.getpid()
+
+
+def test_process_has_one_thread_that_writes(application: Application) -> None:
+    open_session(application, timedelta(minutes=10))
+    caller = selectors.caller_of("s")
+    assert caller is not None
+    activity.note_use(caller)
+    before = threading.active_count()
+
+    activity.note_use(caller)
+
+    assert threading.active_count() == before
+
+
+def test_use_that_cannot_be_written_is_kept_for_the_next_time(
+    application: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lost(*_call: Any) -> Any:
+        raise OperationalError("the connection is lost")
+
+    session = open_session(application, timedelta(minutes=10))
+    caller = selectors.caller_of("s")
+    assert caller is not None
+    activity.note_use(caller)
+
+    with connection.execute_wrapper(lost):
+        activity.flush()
+    used = EmbedSession.objects.get().last_used_at
+    activity.flush()
+
+    assert used == session.last_used_at
+    assert [record.getMessage() for record in caplog.records if record.name == "tokens.activity"] == [
+        "The last use of 1 sessions could not be written; it is tried again."
+    ]
+    assert timezone.now() - EmbedSession.objects.get().last_used_at < timedelta(seconds=30)
