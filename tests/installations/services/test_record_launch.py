@@ -1,7 +1,10 @@
 """Recording a launch: what is seen first is made, what is known is touched, and nothing widens by a reinstall."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from installations import audit
 from installations.errors import StateConflict
@@ -171,3 +174,35 @@ def test_user_is_shown_as_flowlu_names_them_now(application):
     assert (user.name, user.is_portal_admin) == ("", True)
     assert Installation.objects.get().reported_version == "2.0.0"
     assert Evidence.objects.last().integration_point == "crm_tab"
+
+
+@pytest.mark.postgresql  # on SQLite the second waits where its transaction begins
+@pytest.mark.django_db(transaction=True)
+def test_second_of_two_first_launches_waits_and_takes_the_installation_of_the_first(application):
+    factories.launch(factories.application("com.example.other"))  # so that both know the portal
+
+    def launch_on_another_connection():
+        try:
+            return factories.launch(application, user_id="8", name="Bea")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        with transaction.atomic():
+            first = factories.launch(application)
+            launching = elsewhere.submit(launch_on_another_connection)
+            wait_until_somebody_waits_for_this_transaction()
+        second = launching.result(timeout=20)
+
+    assert (second.installation, second.events) == (first.installation, [])
+    assert Installation.objects.filter(application=application).count() == 1
+    assert [user.name for user in PortalUser.objects.order_by("flowlu_user_id")] == ["Ana Ruiz", "Bea"]
+
+
+def wait_until_somebody_waits_for_this_transaction():
+    deadline = time.monotonic() + 20
+    waits = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+    with connection.cursor() as cursor:
+        while not cursor.execute(waits).fetchone()[0]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)

@@ -308,6 +308,15 @@ def test_calls_are_limited_by_session(ana: Frontend, gus: Frontend, settings: An
     assert gus.get("session").status_code == 200
 
 
+def test_session_that_is_over_before_the_answer_is_made_is_not_given_out(ana: Frontend, settings: Any) -> None:
+    settings.EMBED_SESSION_MAX = 0
+
+    response = ana.handshake()
+
+    assert error(response) == (401, "token_stale")
+    assert "session_token" not in response.json()
+
+
 def test_refresh_token_is_kept_only_by_choice_and_after_an_approval(ana: Frontend) -> None:
     from installations.models import Application
 
