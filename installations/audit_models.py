@@ -48,10 +48,9 @@ class AuditEvent(models.Model):
     def __str__(self) -> str:
         return f"{self.sequence}: {self.verb} {self.target_kind} {self.target_id}"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            raise AuditTrailIsAppendOnly
-        super().save(*args, **kwargs)
+    def save(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        # Also for a new row: only `audit.append` gives it its place in the chain.
+        raise AuditTrailIsAppendOnly
 
     def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise AuditTrailIsAppendOnly

@@ -239,11 +239,14 @@ CHANGES = {
     "bulk-update": lambda row: AuditEvent.objects.bulk_update([row], ["reason"]),
     "update-or-create": lambda row: AuditEvent.objects.update_or_create({"reason": "x"}, sequence=row.sequence),
     "manager-update": lambda _row: AuditEvent._default_manager.update(reason="x"),
+    "one-beside-the-chain": lambda row: AuditEvent.objects.create(
+        sequence=row.sequence + 1, occurred_at=row.occurred_at
+    ),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_models_refuse_to_change_or_remove_an_event(event, change):
+def test_models_refuse_to_change_remove_or_slip_in_an_event(event, change):
     event.reason = "Edited."
 
     with nothing_changes(), pytest.raises(AuditTrailIsAppendOnly):
