@@ -24,9 +24,6 @@ class SessionTokenAuthentication(BaseAuthentication):
         activity.note_use(caller)
         return caller, None
 
-    def authenticate_header(self, request: Request) -> str:
-        return "Session"
-
 
 class SessionTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How OpenAPI names it."""

@@ -33,8 +33,6 @@ class StrictJSONParser(BaseParser):
         body = stream.read(limit + 1)
         if len(body) > limit:
             raise RequestTooLarge(f"The body may have at most {limit // 1024} KiB.")
-        if not body:
-            return {}
         try:
             value = loads(body, max_bytes=limit, max_values=MAX_VALUES)
         except StrictJSONError as error:

@@ -20,8 +20,6 @@ class TextField(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             raise serializers.ValidationError("must be a string")
-        if any("\ud800" <= character <= "\udfff" for character in data):
-            raise serializers.ValidationError("is not valid Unicode")
         return super().to_internal_value(data)
 
 
@@ -44,9 +42,6 @@ class ExpiryField(serializers.Field[datetime, Any, str, Any]):
             return vault.parse_expiry(data if isinstance(data, str) and len(data) <= 30 else "")
         except ValueError:
             raise serializers.ValidationError("must be a UTC time like 2026-04-01 10:15:20") from None
-
-    def to_representation(self, value: datetime) -> str:
-        return value.isoformat()
 
 
 class LineField(TextField):

@@ -25,9 +25,7 @@ def test_rate_is_a_number_of_uses_in_a_unit_of_time(text: str, rate: tuple[int, 
     assert parse_rate(text) == rate
 
 
-@pytest.mark.parametrize(
-    "text", ["", "120", "0/m", "-1/m", "1.5/m", "120/", "120/x", "/m", "1000000000/m", "1/m 2", "off"]
-)
+@pytest.mark.parametrize("text", ["", "120", "0/m", "-1/m", "1.5/m", "120/", "120/x", "/m", "9999999999/m", "off"])
 def test_mistyped_rate_does_not_mean_none(text: str) -> None:
     with pytest.raises(ValueError, match="is not a rate"):
         parse_rate(text)
