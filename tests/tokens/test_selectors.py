@@ -247,3 +247,21 @@ def test_rows_are_counted_by_the_key_that_they_need(record, token, settings, dja
 
     with django_assert_num_queries(1):
         assert selectors.rows_by_seal_key() == {"k1": 1, "k2": 2}
+
+
+@pytest.mark.parametrize(
+    "entry", [{}, [], 7, {"covers": 7}, {"covers": [{"module": 5}]}], ids=["empty", "list", "number", "no-list", "rule"]
+)
+def test_damaged_approval_covers_nothing_and_spoils_no_other(record, session, entry):
+    approve_scopes(
+        installation_id=record.installation.pk,
+        requested=["crm.accounts.full", "fin.read"],
+        actor=factories.superactor(),
+        reason="For a test.",
+    )
+    set_on(record.installation.approved_permissions.get(code="fin"), catalogue_entry=entry)
+
+    covers = {approval.code: approval.covers for approval in caller_of(SESSION_TOKEN).approvals}
+
+    assert covers["fin"] == ()
+    assert [rule.model for rule in covers["crm.accounts"]] != []

@@ -83,8 +83,6 @@ def _make_room(installation: Installation, portal_user: PortalUser) -> None:
 
 def _retire(row: OAuthToken) -> None:
     """Wipe a pair that is out of use. Its sessions, if any, are told `token_stale` and hand over a fresh one."""
-    if row.state == OAuthToken.State.REVOKED:
-        return
     row.state = OAuthToken.State.STALE
     row.stale_at = timezone.now()
     row.sealed_access_token = row.sealed_refresh_token = None
