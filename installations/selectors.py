@@ -146,9 +146,6 @@ class LocksInForce:
     installations: int
     portal_users: int
 
-    def __bool__(self) -> bool:
-        return any((self.portals, self.applications, self.installations, self.portal_users))
-
 
 def locks_in_force() -> LocksInForce:
     """Return how many rows of each kind are locked. Four statements."""

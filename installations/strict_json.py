@@ -98,8 +98,14 @@ class _Reader:
         raise StrictJSONError(message, *_place(self.text, at))
 
     def _skip_space(self) -> None:
-        found = _SPACE.match(self.text, self.index)
-        self.index = found.end() if found else self.index
+        self._pass(_SPACE)
+
+    def _pass(self, pattern: re.Pattern[str]) -> str:
+        """Go past what the pattern, which may match nothing, finds here."""
+        found = pattern.match(self.text, self.index)
+        text = found.group() if found else ""
+        self.index += len(text)
+        return text
 
     def _peek(self) -> str:
         return self.text[self.index : self.index + 1]
@@ -176,10 +182,7 @@ class _Reader:
         self.index += 1
         parts: list[str] = []
         while True:
-            plain = _PLAIN.match(self.text, self.index)
-            if plain:
-                parts.append(plain.group())
-                self.index = plain.end()
+            parts.append(self._pass(_PLAIN))
             stop = self._peek()
             if stop == '"':
                 self.index += 1

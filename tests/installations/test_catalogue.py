@@ -68,6 +68,10 @@ def test_unknown_scopes_are_described_verbatim(text: str) -> None:
     assert (described.text, described.title, described.known, described.risk) == (text, text, False, None)
 
 
+def test_names_its_version_and_how_much_counts() -> None:
+    assert repr(load()) == f"<Catalogue {load().version}: 13 of 19 codes enabled>"
+
+
 def test_version_follows_the_file() -> None:
     data = CATALOGUE_FILE.read_bytes()
     assert parse_catalogue(data).version == load().version

@@ -199,6 +199,11 @@ def test_broken_json_is_one_placed_fault(source: str | bytes, place: str, messag
 def test_counts_are_limited() -> None:
     assert len(_read(permissions=["crm.read"] * 5000).permissions) == 5000
     assert set(_faults(json.dumps(LEAST | {"permissions": ["crm"] * 5001}))) == {"permissions"}
+    assert len(_read(description="x" * 10_000).description) == 10_000
+    assert _faults(json.dumps(LEAST | {"description": "x" * 10_001, "platformVersion": "1" * 51})) == {
+        "description": "must have at most 10000 characters",
+        "platformVersion": "must have at most 50 characters",
+    }
     with pytest.raises(ManifestInvalid) as caught:
         _read(permissions=[7] * 5000)
     assert len(caught.value.errors) == MAX_ERRORS + 1

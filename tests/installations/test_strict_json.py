@@ -75,6 +75,7 @@ def test_any_bytes_are_read_or_refused(document: bytes) -> None:
         ("9" * 5000, "too large", 1, 1),
         ('"\\ud800"', "surrogate", 1, 2),
         ('"\\udc00\\ud800"', "surrogate", 1, 2),
+        ('"\\ud83d\\u0041"', "surrogate", 1, 2),
         ('"\ud800"', "surrogate", 1, 2),
         ('"\\u0000"', "NUL", 1, 2),
         ('"\\x"', "escape", 1, 2),
