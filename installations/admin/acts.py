@@ -1,5 +1,6 @@
 """An act on an object: its own page that says what will happen, asks for a reason and calls one verb."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -52,7 +53,7 @@ class Outcome:
     changed: bool = True
 
 
-class Act:
+class Act(ABC):
     """One verb for one object. Subclasses say what it does in words; state is in the arguments, never on `self`."""
 
     slug: ClassVar[str]
@@ -82,11 +83,13 @@ class Act:
     def heading(self, target: Any) -> str:
         return f"{self.label}: {self.name(target)}"
 
+    @abstractmethod
     def stops(self, target: Any) -> Sequence[str]:
-        return ()
+        """Return what the act stops, or does."""
 
+    @abstractmethod
     def stays(self, target: Any) -> Sequence[str]:
-        return ()
+        """Return what goes on, or is not done."""
 
     def form(self, request: HttpRequest, target: Any) -> ReasonForm:
         return self.form_class(posted(request))
@@ -94,8 +97,9 @@ class Act:
     def context(self, request: HttpRequest, target: Any, form: ReasonForm) -> dict[str, Any]:
         return {}
 
+    @abstractmethod
     def perform(self, target: Any, form: ReasonForm, actor: Actor) -> Outcome:
-        raise NotImplementedError
+        """Call the verb and say what it did."""
 
     def find(self, request: HttpRequest, object_id: int, **_values: int) -> Any:
         """Return the target or None."""

@@ -37,7 +37,7 @@ from installations.admin.lists import LockedFilter, NamedFilter
 from installations.admin.locks import Lock, Unlock
 from installations.admin.portals import installations_table
 from installations.admin.text import prose, visible, visible_text
-from installations.errors import DomainError, InvalidRequest, ManifestError, ManifestInvalid, NotPermitted
+from installations.errors import InvalidRequest, ManifestError, ManifestInvalid, NotPermitted
 from installations.forms import ConfigureForm, ImportForm, ReasonForm
 from installations.models import Application, Installation, Manifest
 from installations.services import ImportResult, import_manifest
@@ -194,9 +194,6 @@ class ApplicationAdmin(ReadOnlyAdmin):
                 _keep_upload(form, source)
             except NotPermitted:
                 raise PermissionDenied from None
-            except DomainError as error:
-                form.add_error(None, error.public_message)
-                _keep_upload(form, source)
             else:
                 messages.add_message(request, messages.SUCCESS if result.changed else messages.INFO, _imported(result))
                 may_view = request.user.has_perm("installations.view_manifest")

@@ -1,5 +1,6 @@
 """Base of the commands that act for an operator: same verbs, same permissions and same audit as the admin."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -11,7 +12,7 @@ from installations.management.output import VisibleCommand
 from installations.models import Application, Installation, Portal, PortalUser
 
 
-class OperatorCommand(VisibleCommand):
+class OperatorCommand(VisibleCommand, ABC):
     """Take `--operator` and `--reason`, turn a refusal into one line and exit code 1.
 
     Commands ask for no second factor: a shell on the machine is the trust boundary. The audit row says `command`.
@@ -30,9 +31,9 @@ class OperatorCommand(VisibleCommand):
             raise CommandError(error.public_message) from None
         self.say(summary)
 
+    @abstractmethod
     def act(self, actor: Actor, options: dict[str, Any]) -> str:
         """Call the verb and return the one summary line."""
-        raise NotImplementedError
 
 
 def operator(name: str) -> Actor:

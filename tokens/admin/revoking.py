@@ -1,5 +1,6 @@
 """Words and steps that every page that revokes has in common."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,8 +39,9 @@ class RevokeAct(Act):
     template_name = "admin/tokens/revoke.html"
     offers_lock = False
 
+    @abstractmethod
     def preview(self, target: Any) -> selectors.RevocationPreview:
-        raise NotImplementedError
+        """Return whom and what the revocation stops."""
 
     def user(self, target: Any) -> PortalUser | None:
         """Return the one user whose tokens are revoked, who could be locked as well."""
