@@ -209,3 +209,22 @@ def _lockable(installation: Installation, kind: str) -> Any:
         "portaluser": PortalUser.objects.get(portal=installation.portal),
         "installation": installation,
     }[kind]
+
+
+def test_resuming_what_runs_changes_nothing_and_says_so(responder: Any, active: Installation) -> None:
+    with nothing_changes():
+        response = signed_in(responder).post(installation_act("resume")(active), REASON, follow=True)
+
+    assert messages(response) == ["Nothing changed: it is not suspended."]
+
+
+def test_withdrawal_names_what_went_with_it(reviewer: Any) -> None:
+    application = factories.application("com.example.crm", permissions=["crm.read", "crm.accounts.full"])
+    installation = factories.installation(application, approved=["crm.read", "crm.accounts.full"])
+
+    response = signed_in(reviewer).post(
+        installation_act("withdraw")(installation), {**REASON, "codes": ["crm"]}, follow=True
+    )
+
+    assert messages(response) == ["Withdrawn: crm.read. With them, as they were swallowed: crm.accounts.full."]
+    assert list(installation.approved_permissions.in_force()) == []

@@ -158,3 +158,27 @@ def test_page_of_a_user_shows_their_tokens_and_installations(auditor: Any, token
     assert f"token #{token.pk}" in page
     assert "Installations they used Installation Portal Status" in page
     assert Installation.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("portals", "asks"),
+    [
+        ([], "0 installations ask for its scopes now"),
+        (["one.flowlu.com"], "1 installation asks for its scopes now"),
+        (["one.flowlu.com", "two.flowlu.com"], "2 installations ask for its scopes now"),
+    ],
+)
+def test_next_manifest_says_whom_it_concerns(
+    reviewer: Any, application: Application, portals: list[str], asks: str
+) -> None:
+    for portal in portals:
+        factories.installation(application, portal=portal)
+
+    response = signed_in(reviewer).post(
+        url("installations_application_import"), {"document": factories.manifest(version="1.1.0")}, follow=True
+    )
+
+    assert messages(response) == [
+        f"com.example.desk 1.1.0 is the current manifest. {asks}; what is approved stays as it is."
+    ]
+    assert last_event().details["installations"] == len(portals)

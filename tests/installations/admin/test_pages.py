@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.db import transaction
 
+from installations.actors import system_actor
+from installations.audit import Event, append
 from installations.models import Application, ApprovedPermission, Installation
 from installations.services import lock
 from tests import factories
@@ -173,3 +176,13 @@ def test_history_leads_to_the_audit_trail(auditor: Any, active: Installation) ->
 
     assert response.redirect_chain[0][0] == f"{url('installations_auditevent_changelist')}?installation_id={active.pk}"
     assert "scopes.approved" in text(response)
+
+
+def test_first_page_says_that_a_token_did_not_unseal(auditor: Any, token: OAuthToken) -> None:
+    with transaction.atomic():
+        append(system_actor(), Event("token.undecryptable", "token", str(token.pk)))
+
+    page = signed_in(auditor).get(url("index"))
+
+    assert "1 token did not unseal in the last 7 days A key is missing or a row was damaged." in text(page)
+    assert "?verb=token.undecryptable" in page.content.decode()
