@@ -7,7 +7,7 @@ import sys
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from flowlu_admin.env import env_bool, env_choice, env_int, env_list, env_secret, env_str
+from flowlu_admin.env import env_bool, env_choice, env_int, env_list, env_pairs, env_secret, env_str
 
 SECRET = "a-secret-of-the-service-0123456789"
 
@@ -78,6 +78,18 @@ def test_unknown_choice_is_an_error(env):
 def test_list_has_no_empty_parts(env):
     env(" a, ,b,,")
     assert env_list("NAME") == ["a", "b"]
+
+
+def test_pairs_have_both_sides(env):
+    env(" portal = domain ,language=lang,")
+    assert env_pairs("NAME", "") == {"portal": "domain", "language": "lang"}
+
+
+@pytest.mark.parametrize("text", ["portal", "portal=", "=domain", "a=b,c"])
+def test_pair_with_one_side_is_an_error(env, text):
+    env(text)
+    with pytest.raises(ImproperlyConfigured, match="NAME must be name=value pairs"):
+        env_pairs("NAME", "")
 
 
 def test_unset_list_and_text_are_their_defaults(env):

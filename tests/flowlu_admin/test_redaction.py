@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 from django.test import RequestFactory
 from django.views.debug import technical_500_response
 
-from flowlu_admin.redaction import REDACTED, SecretFreeExceptionReporter, redact
+from flowlu_admin.redaction import REDACTED, SecretFreeExceptionReporter, SecretFreeReporterFilter, redact
 
 SHORT = "s3cr3t"  # found by its name alone
 LONG = "9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b4a"  # found by its looks alone
@@ -351,3 +351,9 @@ def test_report_without_a_request_works(settings):
 
     assert "LookupError at" not in text
     assert "Bearer [redacted]" in text
+
+
+def test_error_pages_are_filtered_with_debug_too(settings):
+    settings.DEBUG = True
+
+    assert SecretFreeReporterFilter().is_active(None) is True

@@ -59,3 +59,12 @@ def test_signing_out_removes_the_row(superuser: Any) -> None:
 
     assert Session.objects.filter(expire_date__isnull=False).count() <= 1  # at most the message of the sign-out
     assert client.get("/admin/").status_code == 302
+
+
+def test_session_without_a_key_has_nothing_to_delete() -> None:
+    kept = SessionStore()
+    kept.create()
+
+    SessionStore().delete()
+
+    assert Session.objects.get().session_key == stored_key(kept.session_key or "")

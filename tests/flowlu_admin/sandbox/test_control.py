@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from flowlu_admin.sandbox.server import SandboxServer
+from flowlu_admin.sandbox.state import SandboxError
 from tests.flowlu_admin.sandbox.conftest import Client
 
 
@@ -115,6 +116,9 @@ def test_a_reset_goes_back_to_the_first_start(client: Client, sandbox: SandboxSe
         ("times zero", "faults", {"portal": "acme", "fault": "drip", "times": 0}, 400, "times"),
         ("unknown setting", "settings", {"portal": "acme", "colour": "red"}, 400, "rate_limit"),
         ("setting out of range", "settings", {"portal": "acme", "auth_failure": "x"}, 400, "error_11"),
+        ("refusal out of range", "settings", {"portal": "acme", "scope_refusal": "x"}, 400, "error_22"),
+        ("delay in words", "faults", {"portal": "acme", "fault": "drip", "delay_seconds": "x"}, 400, "0 and 600"),
+        ("delay too long", "faults", {"portal": "acme", "fault": "drip", "delay_seconds": 601}, 400, "0 and 600"),
         ("no object", "tokens", [1], 400, "object"),
         ("no such call", "nonsense", {}, 404, "POST /_sandbox/reset"),
     ],
@@ -125,6 +129,17 @@ def test_a_wrong_call_says_what_would_be_right(
     answer = client.control("POST", path, payload)
     assert answer.status == status
     assert hint in answer.json["error"]
+
+
+def test_a_body_that_is_no_json_is_refused(client: Client) -> None:
+    answer = client.request("POST", "/_sandbox/tokens", body=b"{")
+    assert (answer.status, answer.json) == (400, {"error": "The body is not JSON."})
+
+
+def test_in_python_scopes_are_no_text_either(sandbox: SandboxServer) -> None:
+    with pytest.raises(SandboxError, match="list of scopes"):
+        sandbox.state.approve("acme", "crm")
+    assert "crm.full" in sandbox.state.approved_scopes(sandbox.state.portal("acme"))
 
 
 def test_pages_of_other_sites_can_control_nothing(client: Client, sandbox: SandboxServer) -> None:

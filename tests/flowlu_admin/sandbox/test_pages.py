@@ -140,3 +140,13 @@ def test_static_files(client: Client, path: str, media_type: str) -> None:
 @pytest.mark.parametrize("path", ["/static/../server.py", "/static/%2e%2e/server.py", "/sdk/", "/static"])
 def test_nothing_else_is_served(client: Client, path: str) -> None:
     assert client.request("GET", path).status == 404
+
+
+def test_a_page_takes_no_form(client: Client) -> None:
+    answer = client.request("POST", "/open/acme.flowlu.com/2")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+
+def test_a_language_that_there_is_none_of_is_english(client: Client) -> None:
+    text = client.request("GET", "/open/globex/2?lang=xx").body.decode()
+    assert 'data-language="en"' in text

@@ -211,3 +211,42 @@ def test_nobody_becomes_an_administrator_by_an_update(client: Client, sandbox: S
         assert answer.json["response"]["role_admin"] == 0
         assert answer.json["response"]["timezone"] == "UTC"
         assert Client(other).call("core/user/update/1", own, form={"timezone": "UTC"}).error_code == 22
+
+
+def test_money_has_two_places_and_yes_is_one(client: Client, token: str) -> None:
+    lead = client.call("crm/lead/create", token, form={"name": "Deal", "budget": "12.5"}).json["response"]["id"]
+    assert client.call(f"crm/lead/get/{lead}", token).json["response"]["budget"] == "12.50"
+    account = client.call("crm/account/create", token, form={"name": "A", "type": "1", "active": ""}).json["response"]
+    assert client.call(f"crm/account/get/{account['id']}", token).json["response"]["active"] == 0
+
+
+@pytest.mark.parametrize(
+    ("_case", "path", "form", "field"),
+    [
+        ("money in words", "crm/lead/create", {"name": "Deal", "budget": "much"}, "budget"),
+        ("yes or no that is neither", "crm/account/create", {"name": "A", "type": "1", "active": "2"}, "active"),
+        ("number in words", "crm/lead/create", {"name": "Deal", "pipeline_id": "first"}, "pipeline_id"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(
+    client: Client, token: str, _case: str, path: str, form: dict[str, str], field: str
+) -> None:
+    answer = client.call(path, token, form=form)
+    assert answer.status == 200
+    assert answer.json["error"]["error_code"] == 21
+    assert list(answer.json["error"]["error_details"]) == [field]
+
+
+def test_json_values_are_taken_as_text(client: Client, sandbox: SandboxServer, token: str) -> None:
+    body = json.dumps({"name": 7, "type": 1, "active": False, "email": None, "phone": ["1", "ü"]}).encode()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    path = "/acme.flowlu.com/api/v1/module/crm/account/"
+    created = client.request("POST", f"{path}create", body=body, headers=headers).json["response"]["id"]
+    kept = client.call(f"crm/account/get/{created}", token).json["response"]
+    assert {name: kept[name] for name in ("name", "type", "active", "email", "phone")} == {
+        "name": "7",
+        "type": 1,
+        "active": 0,
+        "email": "",
+        "phone": '["1", "ü"]',
+    }

@@ -70,6 +70,15 @@ def test_a_wrong_argument_ends_in_a_sentence(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("permissions", ["crm", [7], {}])
+def test_a_manifest_whose_permissions_are_no_list_ends_in_a_sentence(tmp_path: Path, permissions: object) -> None:
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"permissions": permissions}))
+    result = run("--port", "0", "--manifest", str(manifest))
+    assert result.returncode == 1
+    assert f"The permissions in {manifest} are not a list of texts." in result.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_cleanly(number: int, tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.json"
@@ -139,6 +148,7 @@ def test_stopping_ends_open_connections_and_gives_the_port_back() -> None:
         ("length in words", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: ten\r\n\r\n", 400),
         ("length too large", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n", 413),
         ("chunked body", b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
+        ("too many headers", b"GET / HTTP/1.1\r\n" + b"X: 1\r\n" * 200, 431),
         ("no host", b"GET / HTTP/1.1\r\n\r\n", 421),
         ("host that is no host", b"GET / HTTP/1.1\r\nHost: [\r\n\r\n", 421),
     ],
@@ -167,6 +177,16 @@ def test_tokens_survive_a_restart_with_a_state_file_of_the_owners_own(tmp_path: 
         assert second.state.portal("acme").settings.access_lifetime == 120
 
 
+def test_what_is_kept_of_a_portal_that_is_gone_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.json"
+    with SandboxServer(state_file=file) as first:
+        pair = first.state.issue_tokens("acme", "2")
+    file.write_text(file.read_text().replace("globex.flowlu.com", "gone.flowlu.com"))
+    with SandboxServer(state_file=file) as second:
+        assert Client(second).call("core/user/get", pair.access_token).status == 200
+        assert "gone.flowlu.com" not in second.state.portals
+
+
 def test_without_a_state_file_nothing_survives() -> None:
     with SandboxServer() as first:
         pair = first.state.issue_tokens("acme", "2")
@@ -186,4 +206,5 @@ def test_a_state_file_that_is_none_is_left_alone(tmp_path: Path, content: str) -
 def test_addresses_for_the_settings(sandbox: SandboxServer) -> None:
     assert sandbox.url == f"http://localhost:{sandbox.port}"
     assert sandbox.portal_url_template == f"http://localhost:{sandbox.port}/{{portal}}"
+    assert sandbox.embed_url == sandbox.site.embed_url
     assert sandbox.sdk_url == f"http://localhost:{sandbox.port}/sdk/miniapp-jssdk.js"

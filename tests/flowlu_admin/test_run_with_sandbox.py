@@ -1,0 +1,54 @@
+"""What `make run` asks for before it starts anything; tests/browser starts it whole."""
+
+import stat
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from flowlu_admin.management.commands.run_with_sandbox import Command
+from tests.unchanged import nothing_changes
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("debug", "environment", "message"),
+    [
+        (False, {}, "set DEBUG=1"),
+        (True, {"PORT": "http"}, "PORT must be a port number from 1 to 65535; it is 'http'"),
+        (True, {"SANDBOX_PORT": "65536"}, "SANDBOX_PORT must be a port number"),
+        (True, {"PORT": "8001"}, "PORT and SANDBOX_PORT must differ"),
+    ],
+    ids=["production", "word", "too-large", "same"],
+)
+def test_start_that_cannot_be_is_refused_and_changes_nothing(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, debug: bool, environment: dict[str, str], message: str
+) -> None:
+    settings.DEBUG = debug
+    for name in ("PORT", "SANDBOX_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    with nothing_changes(), pytest.raises(CommandError, match=message):
+        call_command("run_with_sandbox")
+
+
+@pytest.mark.django_db
+def test_operator_is_made_once_and_gets_a_new_password_when_its_file_is_gone(
+    settings: Any, tmp_path: Any, django_user_model: Any
+) -> None:
+    settings.VAR_DIR = tmp_path
+
+    path = Command()._operator()
+    first = path.read_text()
+    assert Command()._operator() == path
+    assert path.read_text() == first
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    path.unlink()
+    Command()._operator()
+
+    name, password = (line.partition(": ")[2] for line in path.read_text().splitlines())
+    assert django_user_model.objects.get().check_password(password)
+    assert (django_user_model.objects.get().username, path.read_text() != first) == (name, True)
