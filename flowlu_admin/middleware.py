@@ -1,10 +1,12 @@
-"""Middleware: believe a proxy only when it is ours, let nothing be cached, and take no unusual method at a page."""
+"""Middleware: believe a proxy only when it is ours, let nothing be cached, take no unusual method at a page, and say of
+what is not there nothing but that."""
 
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
+from django.urls import get_resolver
 
 from flowlu_admin.network import client_address, is_trusted
 
@@ -62,3 +64,19 @@ class PageMethodsMiddleware:
         if request.method not in PAGE_METHODS and not request.path_info.startswith("/api/"):
             return HttpResponseNotAllowed(PAGE_METHODS)
         return self.get_response(request)
+
+
+class NotFoundMiddleware:
+    """Answer 404 with DEBUG as without it: Django's technical page repeats the whole address, its query included."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        if not isinstance(exception, Http404):
+            return None
+        not_found: Callable[..., HttpResponseBase] = get_resolver().resolve_error_handler(404)
+        return not_found(request, exception=exception)

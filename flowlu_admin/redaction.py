@@ -43,14 +43,17 @@ _PATTERNS = (
     re.compile(r"(?P<keep>)\beyJ[\w-]{5,}(?:\.[\w-]+)+"),
     # A long run of letters and digits: tokens and keys have no other mark (flowlu-platform §2.1).
     re.compile(r"(?P<keep>)(?<![\w/.-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{40,}={0,2}"),
+    # The same as a whole step of a path: a part of one is the digest in a file's name.
+    re.compile(r"(?P<keep>/)(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{40,}={0,2}(?!\.?\w|-)"),
 )
 _CONFIGURED = ("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
 
 
 def redact(text: str) -> str:
     """Return `text` with everything that is, or looks like, a credential replaced."""
-    for secret in _configured_secrets(tuple(str(getattr(settings, name, "")) for name in _CONFIGURED)):
-        text = text.replace(secret, REDACTED)
+    if settings.configured:  # gunicorn's own process writes to its log before they are read
+        for secret in _configured_secrets(tuple(str(getattr(settings, name, "")) for name in _CONFIGURED)):
+            text = text.replace(secret, REDACTED)
     for pattern in _PATTERNS:
         text = pattern.sub(lambda match: f"{match['keep']}{REDACTED}", text)
     return text
@@ -107,7 +110,6 @@ class SecretFreeReporterFilter(SafeExceptionReporterFilter):
     def get_safe_request_meta(self, request: HttpRequest | None) -> dict[str, Any]:
         shown = (
             "REQUEST_METHOD",
-            "PATH_INFO",
             "CONTENT_TYPE",
             "CONTENT_LENGTH",
             "SERVER_NAME",
@@ -121,13 +123,20 @@ class SecretFreeReporterFilter(SafeExceptionReporterFilter):
 
 
 class SecretFreeExceptionReporter(ExceptionReporter):
-    """Django's debug page and error mail, with the exception's own text redacted and no query string."""
+    """Django's debug page and error mail, with the exception's own text redacted and nothing that the caller sent.
+
+    Where the address would stand is the pattern that it matched.
+    """
 
     def get_traceback_data(self) -> dict[str, Any]:
         data: dict[str, Any] = super().get_traceback_data()
         for name in ("exception_value", "exception_notes", "unicode_hint"):
             if data.get(name):
                 data[name] = redact(str(data[name]))
+        if self.request is not None:
+            match = self.request.resolver_match
+            path = f"/{match.route}" if match else "[not shown]"
+            data["request"] = {"path_info": path, "META": {"REQUEST_METHOD": self.request.method}}
         data["request_GET_items"] = []
         data["request_FILES_items"] = []
         data["request_insecure_uri"] = None

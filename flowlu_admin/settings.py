@@ -112,6 +112,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "flowlu_admin.middleware.NoStoreMiddleware",
     "flowlu_admin.middleware.PageMethodsMiddleware",
+    "flowlu_admin.middleware.NotFoundMiddleware",
 ]
 
 ROOT_URLCONF = "flowlu_admin.urls"

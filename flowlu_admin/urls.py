@@ -1,8 +1,9 @@
 """Every address of the service."""
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 from django.views.defaults import page_not_found
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
@@ -10,6 +11,13 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from flowlu_admin import health
 from tokens.api.errors import not_found
 from tokens.embed import embed_page
+
+
+@csrf_exempt
+def nothing_here(request: HttpRequest) -> HttpResponse:
+    """Stand in for every address that is none, so that NotFoundMiddleware hears of it: the resolver's own goes past."""
+    raise Http404
+
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index", permanent=False), name="home"),
@@ -24,6 +32,7 @@ urlpatterns = [
     path("embed/", embed_page, name="embed"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    re_path(r"", nothing_here, name="not-found"),
 ]
 
 

@@ -1,39 +1,58 @@
 """Canaries: secrets that a test knows, and every place where they could have got out of the service."""
 
 import base64
+import html
 import io
+import json
 import logging
 import logging.config
+import os
 import pickle
+import re
+import shutil
 import sqlite3
+import subprocess
 import tempfile
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.core.cache import cache
+from django.core import mail
+from django.core.cache import cache, caches
+from django.core.cache.backends.redis import RedisCache
 from django.db import connection
 from django.test import Client
 
 _SHORTEST = 12
 
 
-def forms_of(secret: str) -> list[bytes]:
-    """Return the forms in which a secret would still be one: whole or by half, percent-encoded, base64, hex."""
+@lru_cache(maxsize=1000)
+def forms_of(secret: str) -> tuple[bytes, ...]:
+    """Return the forms in which a secret would still be one.
+
+    Whole, by half, backwards; percent-encoded, escaped for HTML and for JSON; hexadecimal, base32, base64 at each
+    place of its three; as UTF-16.
+    """
     raw = secret.encode()
     half = max(_SHORTEST, len(raw) // 2)
     padded = [base64.b64encode(b"x" * shift + raw)[(4 if shift else 0) : -4] for shift in range(3)]
-    found = {raw, urllib.parse.quote(secret, safe="").encode(), raw.hex().encode(), *padded}
-    found |= {part for end in (raw[:half], raw[-half:]) for part in (end, end.hex().encode())}
-    found |= {part.translate(bytes.maketrans(b"+/", b"-_")) for part in padded}
-    return sorted(part for part in found if len(part) >= _SHORTEST)
+    parts = {raw, raw[:half], raw[-half:]}
+    parts |= {part[::-1] for part in parts}
+    found = parts | {part.hex().encode() for part in parts} | {part.hex().upper().encode() for part in parts}
+    found |= {part.decode().encode("utf-16-le") for part in parts}
+    found |= {*padded, *(part.translate(bytes.maketrans(b"+/", b"-_")) for part in padded)}
+    found |= {base64.b32encode(raw).rstrip(b"=")[:-1], "".join(f"%{byte:02X}" for byte in raw).encode()}
+    found |= {urllib.parse.quote(secret, safe="").encode(), html.escape(secret).encode()}
+    found |= {json.dumps(secret)[1:-1].encode(), repr(raw)[2:-1].encode()}
+    return tuple(sorted(part for part in found if len(part) >= _SHORTEST))
 
 
 @dataclass
@@ -41,6 +60,7 @@ class Canaries:
     """Secrets by name, and where each was seen."""
 
     secrets: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, re.Pattern[bytes]] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
     looked_at: int = 0
 
@@ -49,6 +69,14 @@ class Canaries:
         self.secrets[name] = secret
         return secret
 
+    def add_code(self, name: str, code: str) -> str:
+        """Add a secret of a few digits: it is looked for as a word of its own, since any number may hold it."""
+        self.codes[name] = re.compile(rb"(?<![\w+/=.-])" + re.escape(code.encode()) + rb"(?![\w+/=-])")
+        return code
+
+    def names(self) -> tuple[str, ...]:
+        return (*self.secrets, *self.codes)
+
     def look(self, where: str, content: Any, *, but: tuple[str, ...] = ()) -> None:
         """Note every secret that is in `content`, apart from those that belong there."""
         raw = content if isinstance(content, bytes) else str(content).encode("utf-8", "surrogateescape")
@@ -56,6 +84,7 @@ class Canaries:
         for name, secret in self.secrets.items():
             if name not in but and any(form in raw for form in forms_of(secret)):
                 self.seen.append(f"{name} in {where}")
+        self.seen += [f"{name} in {where}" for name, code in self.codes.items() if name not in but and code.search(raw)]
 
     def look_at_log(self, where: str, written: str) -> None:
         """Look at each line by itself, so that a failure says which."""
@@ -84,8 +113,8 @@ class Canaries:
                     for column, value in zip(columns, row, strict=True):
                         raw = bytes(value) if isinstance(value, bytes | memoryview) else str(value)
                         self.look(f"the column {table}.{column}", raw)
-        if connection.vendor == "sqlite":
-            self.look("the database file", _file_of_sqlite())
+        for name, raw in dumps():
+            self.look(name, raw)
 
     def look_at_rows(self) -> None:
         """Look at what every row of every model says of itself."""
@@ -101,12 +130,46 @@ class Canaries:
             for value in dict(kept).values():
                 if isinstance(value, bytes):
                     self.look("the cache", repr(pickle.loads(value)))
+        for key, raw in _kept_in_redis():
+            self.look("Redis", key)
+            self.look("Redis", raw)
         for session in Session.objects.all():
             self.look("an operator's session", session.get_decoded())
+
+    def look_at_mail(self) -> None:
+        """Look at every message that was sent, as it goes over the wire and with its parts decoded."""
+        for message in getattr(mail, "outbox", []):
+            self.look("a mail", message.message().as_bytes())
+            self.look("a mail", f"{message.subject}\n{message.body}\n{getattr(message, 'alternatives', [])}")
 
     def report(self) -> None:
         assert self.looked_at
         assert not self.seen, "\n".join(sorted(set(self.seen)))
+
+
+def dumps() -> Iterator[tuple[str, bytes]]:
+    """Yield the bytes that somebody holds who has the database: its file, or what PostgreSQL's own tools write."""
+    if connection.vendor == "sqlite":
+        yield "the database file", _file_of_sqlite()
+        return
+    if shutil.which("pg_dump"):
+        for form in ("plain", "custom"):
+            yield f"pg_dump, {form}", _pg_dump(form)
+        return
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            for form in ("text", "binary"):
+                with cursor.cursor.copy(f'COPY "{table}" TO STDOUT (FORMAT {form})') as rows:  # type: ignore[attr-defined]
+                    yield f"COPY of {table}, {form}", b"".join(bytes(part) for part in rows)
+
+
+def _pg_dump(form: str) -> bytes:
+    values = connection.get_connection_params()
+    # Not compressed: what is looked for must be there to be seen.
+    command = ["pg_dump", f"--format={form}", "--compress=0", f"--dbname={values['dbname']}"]
+    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password"}
+    environment = os.environ | {name: str(values[key]) for name, key in names.items() if values.get(key)}
+    return subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60).stdout
 
 
 def _file_of_sqlite() -> bytes:
@@ -117,6 +180,17 @@ def _file_of_sqlite() -> bytes:
         connection.connection.backup(target)
         target.close()
         return path.read_bytes()
+
+
+def _kept_in_redis() -> list[tuple[bytes, bytes]]:
+    """Return the keys and values of this test's prefix, as they lie in Redis; nothing when the cache is another."""
+    if not isinstance(caches["default"], RedisCache):
+        return []
+    client = caches["default"]._cache.get_client()
+    keys = list(client.scan_iter(f"{caches['default'].key_prefix}:*"))
+    assert all(client.type(key) == b"string" for key in keys)
+    values = [(key, client.get(key)) for key in keys]
+    return [(key, raw) for key, raw in values if raw is not None]
 
 
 @contextmanager

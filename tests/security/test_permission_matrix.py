@@ -66,6 +66,8 @@ def address(scene: Scene, key: str) -> str:
     route = PATTERNS[key]
     if key == "api-not-found":
         return "/api/nothing"
+    if key == "not-found":
+        return "/nothing"
     if key != route:
         wanted = re.findall(r"<(?:\w+:)?(\w+)>", route)
         return reverse(key, kwargs={name: values[name] for name in wanted})

@@ -328,6 +328,11 @@ def test_refresh_token_is_kept_only_by_choice_and_after_an_approval(ana: Fronten
     assert OAuthToken.objects.get().sealed_refresh_token is None  # nothing is approved yet
 
     Installation.objects.update(status="active")
+    Application.objects.update(stores_refresh_tokens=False)
+    ana.handshake(refresh_token=ana.pair.refresh_token)
+    assert OAuthToken.objects.get().sealed_refresh_token is None  # nobody chose to keep them
+
+    Application.objects.update(stores_refresh_tokens=True)
     ana.handshake(refresh_token=ana.pair.refresh_token)
     assert OAuthToken.objects.get().sealed_refresh_token is not None
 
