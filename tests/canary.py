@@ -142,6 +142,14 @@ class Canaries:
             self.look("a mail", message.message().as_bytes())
             self.look("a mail", f"{message.subject}\n{message.body}\n{getattr(message, 'alternatives', [])}")
 
+    def look_everywhere(self) -> None:
+        """Look at everything that is kept, and report."""
+        self.look_at_database()
+        self.look_at_rows()
+        self.look_at_memory()
+        self.look_at_mail()
+        self.report()
+
     def report(self) -> None:
         assert self.looked_at
         assert not self.seen, "\n".join(sorted(set(self.seen)))
