@@ -27,6 +27,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.cache import cache, caches
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
 from django.db import connection
 from django.test import Client
@@ -125,12 +126,12 @@ class Canaries:
     def look_at_memory(self) -> None:
         """Look at cached values and at what operators' browsers keep."""
         for name in ("_cache", "_expire_info"):
-            kept = getattr(cache, name, {})
+            kept = getattr(cache, name, {}) if isinstance(caches["default"], LocMemCache) else {}
             self.look("the cache", [(key, value) for key, value in dict(kept).items()])
             for value in dict(kept).values():
                 if isinstance(value, bytes):
                     self.look("the cache", repr(pickle.loads(value)))
-        for key, raw in _kept_in_redis():
+        for key, raw in kept_in_redis():
             self.look("Redis", key)
             self.look("Redis", raw)
         for session in Session.objects.all():
@@ -190,7 +191,7 @@ def _file_of_sqlite() -> bytes:
         return path.read_bytes()
 
 
-def _kept_in_redis() -> list[tuple[bytes, bytes]]:
+def kept_in_redis() -> list[tuple[bytes, bytes]]:
     """Return the keys and values of this test's prefix, as they lie in Redis; nothing when the cache is another."""
     if not isinstance(caches["default"], RedisCache):
         return []

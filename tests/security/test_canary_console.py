@@ -3,27 +3,36 @@
 import json
 import secrets
 from collections.abc import Iterator
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from allauth.mfa.adapter import get_adapter as mfa_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.apps import apps
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.cache import caches
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.core.management import CommandError, call_command
-from django.test import Client
+from django.core.management import CommandError, call_command, get_commands
+from django.test import Client, RequestFactory
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.urls import reverse
+from redis import Redis
+from redis.exceptions import RedisError
 
-from installations.models import Installation
-from installations.services import unlock
-from tests import canary, factories
+from installations.models import AuditEvent, Installation
+from tests import canary
 from tests.canary import Canaries
+from tests.factories import manifest
 from tests.security.canary_page import Page
-from tests.security.permissions import COMMANDS, OTHER_METHODS, URLS
+from tests.security.permissions import ACTIONS, COMMANDS, OTHER_METHODS, URLS
 from tests.security.scene import Scene
-from tests.security.test_permission_matrix import PATTERNS, address
+from tests.security.test_permission_matrix import ACTS, PATTERNS, address
 from tokens.models import OAuthToken
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,7 +66,9 @@ def test_console_shows_no_secret_on_any_page(page: Page, scene: Scene, canaries:
             status = canaries.look_at_response(key, client.get(address(scene, key))).status_code
             assert status < 500, key
             searched = client.get(address(scene, key), {"q": sought})
-            assert canaries.look_at_response(key, searched, but=tuple(canaries.secrets)).status_code < 500
+            # What somebody typed stands in the field, and in the address of the page, for the one who typed it.
+            name = "token that somebody searched for"
+            assert canaries.look_at_response(key, searched, but=(name,)).status_code < 500
     for row in OAuthToken.objects.all():
         for part in ("change", "revoke"):
             where = reverse(f"admin:tokens_oauthtoken_{part}", kwargs={"object_id": row.pk})  # type: ignore[dict-item]
@@ -70,10 +81,87 @@ def test_console_shows_no_secret_on_any_page(page: Page, scene: Scene, canaries:
     canaries.look_everywhere()
 
 
-def test_second_factor_shows_its_seed_on_its_own_page_only(scene: Scene, canaries: Canaries, logged: None) -> None:
+# Every act and a form that it takes, in an order in which each of them changes something.
+FORMS: dict[str, dict[str, str]] = {
+    "admin:installations_portal_lock": {},
+    "admin:installations_portal_unlock": {},
+    "admin:installations_portaluser_lock": {},
+    "admin:installations_portaluser_unlock": {},
+    "admin:installations_application_lock": {},
+    "admin:installations_application_unlock": {},
+    "admin:installations_application_configure": {"stores_refresh_tokens": "on", "allowed_portals": "acme.flowlu.com"},
+    "admin:installations_installation_lock": {},
+    "admin:installations_installation_unlock": {},
+    "admin:installations_installation_approve": {"scope-fin": "fin.read"},
+    "admin:installations_installation_withdraw": {"codes": "fin"},
+    "admin:installations_installation_suspend": {},
+    "admin:installations_installation_resume": {},
+    "admin:tokens_oauthtoken_revoke": {},
+    "admin:installations_installation_revoke_user": {},
+    "admin:installations_installation_revoke": {},
+    "admin:installations_application_import": {"document": manifest(version="2.0.0")},
+    "admin:installations_installation_uninstall": {},
+}
+
+
+def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, logged: None) -> None:
+    """Each act is refused once, with secrets as its choices, and carried out once, over the tokens of the page."""
+    assert FORMS.keys() == set(ACTS), "Add a form to FORMS for a new act: the canaries have to go through it."
+    own = Installation.objects.get(pk=scene.installation.pk)
+    client = scene.client("superuser")
+    for key, form in FORMS.items():
+        where = address(scene, key)
+        own.refresh_from_db()
+        seen = {"reason": "A test.", "seen_manifest": own.manifest.sha256, **form}
+        before = AuditEvent.objects.count()
+        for name, secret in canaries.secrets.items():
+            # A refused form stands as it was typed, for the one who typed it. Not as the reason or the document: those
+            # are kept as they were typed, and the page asks for no token in them.
+            wrong = {"reason": "", "seen_manifest": secret, "scope-fin": secret, "keep": secret, "also_lock": secret}
+            refused = client.post(f"{where}?x={secret}", wrong, headers={"X-Session-Token": secret})
+            assert refused.status_code == 200
+            canaries.look_at_response(f"{key}, refused with {name}", refused, but=(name,))
+        assert AuditEvent.objects.count() == before
+        done = client.post(where, seen, follow=True, headers={"X-Session-Token": page.session_token})
+        assert done.redirect_chain, (key, done.content.decode()[-3000:])
+        canaries.look_at_response(key, done)
+        if key.endswith(("_revoke_user", "_installation_revoke")):
+            continue  # what the one before has cut is cut
+        assert AuditEvent.objects.count() > before, key
+    canaries.look_everywhere()
+
+
+def test_no_admin_action_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, logged: None) -> None:
+    client = scene.client("responder")
+    done = set()
+    for label, rows in ACTIONS.items():
+        for action in rows:
+            where = reverse(f"admin:{label.replace('.', '_')}_changelist")
+            model = apps.get_model(label)
+            chosen = [row.pk for row in model._default_manager.all()]
+            body = {"action": action, ACTION_CHECKBOX_NAME: chosen, "index": "0"}
+            headers = {"X-Session-Token": page.session_token}
+            for sent in (body, body | {"reason": ""}, body | {"reason": "A test.", "confirmed": "1"}):
+                response = client.post(where, sent, follow=True, headers=headers)
+                assert response.status_code == 200
+                canaries.look_at_response(f"{label} {action}", response)
+            done.add((label, action))
+    request = RequestFactory().get("/admin/")
+    request.user = scene.operators["superuser"]
+    registered = admin.site._registry.items()
+    assert done == {(model._meta.label_lower, name) for model, page in registered for name in page.get_actions(request)}
+    assert not OAuthToken.objects.live().exists()
+    canaries.look_everywhere()
+
+
+def test_second_factors_are_shown_to_their_owner_once_and_nowhere_else(
+    scene: Scene, canaries: Canaries, logged: None, mailoutbox: list[Any]
+) -> None:
+    """The seed at enrolment and the recovery codes are allauth's to show; no other page, row or line has them."""
     superuser = scene.operators["superuser_without_mfa"]
     password = canaries.add("password", f"battery-{secrets.token_hex(12)}")
     superuser.set_password(password)
+    superuser.email = "root@example.com"
     superuser.save()
     client = canary.signed_in(superuser, password)
 
@@ -83,43 +171,112 @@ def test_second_factor_shows_its_seed_on_its_own_page_only(scene: Scene, canarie
     assert shown.status_code == 200
     seed = canaries.add("TOTP seed", shown.context["form"].secret)
     canaries.look_at_response("the activation page", shown, but=("TOTP seed",))
+    canaries.look_at_database()  # it waits in the operator's session
+    wrong = client.post(reverse("mfa_activate_totp"), {"code": seed})
+    canaries.look_at_response("a wrong code", wrong, but=("TOTP seed",))
     code = format_hotp_value(hotp_value(seed, next(yield_hotp_counters_from_time())))
-    done = client.post(reverse("mfa_activate_totp"), {"code": code}, follow=True)
-    canaries.look_at_response("after the activation", done)
+    done = client.post(reverse("mfa_activate_totp"), {"code": code})
+    assert (done.status_code, done["Location"]) == (302, reverse("mfa_view_recovery_codes"))
+    canaries.look_at_response("the activation", done)
     assert Authenticator.objects.filter(user=superuser, type="totp").exists()
 
+    # Enrolment makes the codes.
+    kept = Authenticator.objects.get(user=superuser, type="recovery_codes")
+    canaries.add("seed of the recovery codes", mfa_adapter().decrypt(kept.data["seed"]))
+    codes = [canaries.add_code(f"recovery code {n}", code) for n, code in enumerate(kept.wrap().get_unused_codes())]
+    assert len(codes) == 10
+    own = tuple(canaries.codes)
     for key in PATTERNS:
         if key.startswith(("mfa_", "account_")) and key != "account_logout":
-            canaries.look_at_response(key, client.get(reverse(key), follow=True))
+            meant = own if key in {"mfa_view_recovery_codes", "mfa_download_recovery_codes"} else ()
+            response = client.get(reverse(key))
+            canaries.look_at_response(key, response, but=meant)
+            if meant:
+                assert all(code in response.content.decode() for code in codes)
+    canaries.look_at_response("the console", client.get("/admin/"))
+
+    # A code signs in once; a wrong one, or a seed in its place, is not repeated.
+    again = canary.signed_in(superuser, password)
+    for given in (seed, codes[0][::-1], codes[0], codes[0]):
+        answered = again.post(reverse("mfa_authenticate"), {"code": given})
+        # Back in the field of the one who typed it.
+        typed = {seed: "TOTP seed", codes[0]: "recovery code 0"}.get(given, "")
+        canaries.look_at_response("the second factor", answered, but=(typed,))
+    assert again.get("/admin/").status_code == 200
+    assert len(kept.__class__.objects.get(pk=kept.pk).wrap().get_unused_codes()) == 9
+    new = client.post(reverse("mfa_generate_recovery_codes"), {})
+    canaries.look_at_response("new codes", new)
+    assert new.status_code == 302
     canaries.look_everywhere()
 
 
-def test_commands_print_no_secret(scene: Scene, canaries: Canaries, logged: None, monkeypatch: Any) -> None:
+COMMANDS_WITHOUT_OPERATOR = {"create_operator", "import_manifest", "run_with_sandbox"}
+
+
+def run(canaries: Canaries, *line: str, typed: str = "", monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a command and look at everything that it says."""
+    out = StringIO()
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(typed.encode())))
+    refusal = ""
+    try:
+        call_command(*line, stdout=out, stderr=out)
+    except CommandError as error:
+        refusal = f"{error}{error!r}"
+    canaries.look(f"the refusal of {line[0]}", refusal)
+    canaries.look(f"the output of {line[0]}", out.getvalue())
+    return refusal or out.getvalue()
+
+
+def test_commands_print_no_secret(
+    page: Page, scene: Scene, canaries: Canaries, logged: None, monkeypatch: Any, tmp_path: Path
+) -> None:
+    ours = {name for name, app in get_commands().items() if app in {"installations", "tokens", "flowlu_admin"}}
+    by_operators = {command: arguments for command, (who, arguments) in COMMANDS.items() if who is not None}
+    assert ours == by_operators.keys() | COMMANDS_WITHOUT_OPERATOR, "A new command has to take part here."
+
+    for command, arguments in by_operators.items():
+        said = run(
+            canaries, command, *arguments, "--operator", "superuser", "--reason", "A test.", monkeypatch=monkeypatch
+        )
+        assert said
     password = canaries.add("password", f"battery-{secrets.token_hex(12)}")
     weak = canaries.add("weak password", "123456789012")
-    for command, (who, arguments) in COMMANDS.items():
-        if who is None:
-            continue
-        out = StringIO()
-        try:
-            line = (command, *arguments, "--operator", "superuser", "--reason", "A test.")
-            call_command(*line, stdout=out, stderr=out)
-        except CommandError as error:
-            canaries.look(f"the refusal of {command}", error)
-        canaries.look(f"the output of {command}", out.getvalue())
     for number, given in enumerate((password, weak)):
-        out = StringIO()
-        monkeypatch.setattr("sys.stdin", StringIO(f"{given}\n"))
-        try:
-            call_command("create_operator", f"new{number}", stdout=out, stderr=out)
-        except CommandError as error:
-            canaries.look("the refusal of create_operator", error)
-        canaries.look("the output of create_operator", out.getvalue())
-    out = StringIO()
-    call_command("dumpdata", stdout=out)
-    canaries.look("dumpdata", out.getvalue())
-    unlock(target=Installation.objects.get(), actor=factories.superactor(), reason="A test.")
+        assert run(canaries, "create_operator", f"new{number}", typed=f"{given}\n", monkeypatch=monkeypatch)
+    # Not a manifest but a file of secrets, by mistake; and one that a secret got into.
+    for number, secret in enumerate(canaries.secrets.values()):
+        for content in (secret, f'"{secret}"', f'{{"appId": "{secret}"', f'[{{"{secret}": 1}}]', f"TOKEN={secret}\n"):
+            path = tmp_path / f"{number}.json"
+            path.write_text(content)
+            assert run(canaries, "import_manifest", str(path), monkeypatch=monkeypatch)
+            assert run(canaries, "import_manifest", "-", typed=content, monkeypatch=monkeypatch)
+    assert run(canaries, "import_manifest", "-", typed=manifest(version="3.0.0"), monkeypatch=monkeypatch)
+    # Without DEBUG=1 it only refuses; with it, tests/browser and test_canary_process.py look at what it runs.
+    monkeypatch.setattr(settings, "DEBUG", False)
+    assert "DEBUG=1" in run(canaries, "run_with_sandbox", monkeypatch=monkeypatch)
+    for form in ("json", "jsonl", "xml"):
+        assert run(canaries, "dumpdata", f"--format={form}", monkeypatch=monkeypatch)
     canaries.look_everywhere()
+
+
+def test_nothing_is_kept_in_redis_in_clear(page: Page, scene: Scene, canaries: Canaries, settings: Any) -> None:
+    where = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:6379"}
+    try:
+        Redis(port=6379).ping()
+    except RedisError:
+        pytest.skip("needs a Redis at 127.0.0.1:6379")
+    settings.CACHES = {"default": {**where, "KEY_PREFIX": f"canary-{secrets.token_hex(4)}"}}
+    settings.HANDSHAKE_RATE, settings.CALL_RATE = "600/m", "6000/m"
+    password = canaries.add("password", f"battery-{secrets.token_hex(12)}")
+    try:
+        page.go_everywhere()
+        for secret in canaries.secrets.values():
+            Client().post("/accounts/login/", {"login": secret, "password": password})
+        assert canary.kept_in_redis(), "nothing was counted: this looked at nothing"
+        canaries.look_everywhere()
+    finally:
+        for key, _value in canary.kept_in_redis():
+            caches["default"]._cache.get_client(write=True).delete(key)
 
 
 METHODS = ("GET", "HEAD", "POST", *OTHER_METHODS)
