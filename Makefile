@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help run test lint format check-types embed-client pytest stress broken-rules mutants clean
+.PHONY: help run test lint format check-types embed-client pytest stress bench broken-rules mutants clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -45,6 +45,10 @@ stress: $(VENV)/.installed-dev ## Race real processes on PostgreSQL thousands of
 	@rm -f var/stress.txt; mkdir -p var
 	@status=0; STRESS=$(or $(STRESS),2000) STRESS_REPORT=var/stress.txt DATABASE_URL="$(or $(DATABASE_URL),postgres://root@127.0.0.1:5432/postgres)" \
 		$(BIN)/pytest -n 1 tests/security/races $(PYTEST_ARGS) || status=$$?; cat var/stress.txt; exit $$status
+
+bench: $(VENV)/.installed-dev ## Measure the long jobs on PostgreSQL: speed and peak memory (DATABASE_URL=…, BENCH='rewrap', SCALE=1)
+	@DATABASE_URL="$(or $(DATABASE_URL),postgres://root@127.0.0.1:5432/postgres)" \
+		$(BIN)/python -m tests.bench --scale $(or $(SCALE),1) $(BENCH)
 
 broken-rules: $(VENV)/.installed-dev ## Break each rule on purpose in a copy and see that a test fails (DATABASE_URL=… for the races)
 	@$(BIN)/python -m tests.broken_rules $(RULES)
