@@ -20,7 +20,14 @@ class FlowluAdminConfig(AppConfig):
     def ready(self) -> None:
         from flowlu_admin.checks import check_settings
         from flowlu_admin.roles import make_groups
+        from flowlu_admin.sealed_operators import SecondFactors, SignInSessions
+        from tokens.sealed_models import register
+        from tokens.services.keys import record_keys_after_migrate
 
         checks.register(check_settings, checks.Tags.security)
+        register(SecondFactors())
+        register(SignInSessions())
         # The signal of the uppermost app: by then the tables of both exist.
-        post_migrate.connect(make_groups, sender=apps.get_app_config("tokens"), dispatch_uid="flowlu_admin.make_groups")
+        migrated = apps.get_app_config("tokens")
+        post_migrate.connect(record_keys_after_migrate, sender=migrated, dispatch_uid="flowlu_admin.record_keys")
+        post_migrate.connect(make_groups, sender=migrated, dispatch_uid="flowlu_admin.make_groups")

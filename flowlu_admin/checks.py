@@ -18,7 +18,7 @@ from tokens.api.throttling import parse_rate
 
 _RINGS = ("TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
 MAX_TOTAL_SECONDS = 35  # graceful_timeout in gunicorn_conf.py
-_HOW = 'Make one with: python -c "import secrets, base64; print(base64.b64encode(secrets.token_bytes(32)).decode())"'
+_HOW = "Make one with: manage.py generate_key"
 
 
 def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage]:

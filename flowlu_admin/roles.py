@@ -34,6 +34,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "installations.uninstall_installation",
         "installations.lock_portal",
         "tokens.revoke_oauthtoken",
+        "tokens.find_leaked",
+        "tokens.rewrap_tokens",
     ),
 }
 

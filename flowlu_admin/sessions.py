@@ -26,6 +26,11 @@ def stored_key(session_key: str) -> str:
     return sha256(session_key.encode()).hexdigest()[:_KEY_LENGTH]
 
 
+def context_of(row_key: str) -> Context:
+    """Return where the content of the session lies that is stored under this key."""
+    return Context("sessions.Session", row_key, "session_data")
+
+
 class SessionStore(DatabaseSessionStore):
     """Django's database sessions with a hashed key and sealed content."""
 
@@ -63,4 +68,4 @@ class SessionStore(DatabaseSessionStore):
         return row
 
     def _context(self) -> Context:
-        return Context("sessions.Session", stored_key(self.session_key or ""), "session_data")
+        return context_of(stored_key(self.session_key or ""))

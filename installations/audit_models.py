@@ -44,6 +44,10 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-sequence"]
+        indexes: ClassVar = [
+            # Which keys the trail needs, for /readyz.
+            models.Index(fields=["key_id"], name="installations_audit_key_idx")
+        ]
 
     def __str__(self) -> str:
         return f"{self.sequence}: {self.verb} {self.target_kind} {self.target_id}"

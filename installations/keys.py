@@ -6,6 +6,7 @@ Pure. Used for sealing (TOKEN_KEYS), fingerprints (FINGERPRINT_KEY) and the audi
 import base64
 import binascii
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
+# How much of a key's own fingerprint people see and compare.
+FINGERPRINT_SHOWN = 8
 # A setting that holds one bare key gives it this id, so that a later `2:…,1:…` can still name the old one.
 SINGLE_KEY_ID = "1"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -34,6 +37,11 @@ class Key:
     def derive(self, info: str) -> bytes:
         """Return the 32-byte subkey for one use (HKDF-SHA256, RFC 5869), unrelated to every other use's."""
         return _derive(self.material, info)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what tells this key from another of the same id: 64 hex digits, of which no way leads to the key."""
+        return self.derive("fingerprint of the key itself").hex()
 
 
 @lru_cache(maxsize=128)
@@ -84,6 +92,19 @@ def parse_key_ring(text: str) -> KeyRing:
             raise KeyRingError(f"The id of key {place} must be 1 to 32 letters, digits, '-' or '_'.")
         keys.append(Key(key_id, _decode(encoded, place)))
     return KeyRing(keys)
+
+
+def generate(key_id: str) -> tuple[Key, str]:
+    """Return a new random key and how it is written in a setting: `id:base64`. Raises KeyRingError for a bad id."""
+    if not _ID.fullmatch(key_id):
+        raise KeyRingError("A key's id must be 1 to 32 letters, digits, '-' or '_'.")
+    while True:
+        material = secrets.token_bytes(KEY_BYTES)
+        text = f"{key_id}:{base64.b64encode(material).decode('ascii')}"
+        try:
+            return parse_key_ring(text).newest, text
+        except KeyRingError:  # pragma: no cover  (a draw that repeats a few bytes: refused like anybody's)
+            continue
 
 
 def _decode(encoded: str, place: int) -> bytes:

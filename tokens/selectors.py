@@ -171,10 +171,3 @@ def preview_revocation(tokens: QuerySet[OAuthToken], *, names: int = 20) -> Revo
     users = PortalUser.objects.filter(pk__in=tokens.values("portal_user")).select_related("portal")
     shown = list(users.order_by("pk")[:names])
     return RevocationPreview(counts["tokens"], counts["active"], sessions, shown, max(0, counts["users"] - len(shown)))
-
-
-def rows_by_seal_key() -> dict[str, int]:
-    """Return how many tokens are sealed under each key id. One statement on a partial index."""
-    sealed = Q(sealed_access_token__isnull=False) | Q(sealed_refresh_token__isnull=False)
-    rows = OAuthToken.objects.filter(sealed).values("seal_key_id").annotate(rows=Count("pk"))
-    return {row["seal_key_id"]: row["rows"] for row in rows}

@@ -1,11 +1,13 @@
 """The sealed columns of rows: which context each has, and the key rings of this service."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.conf import settings
 
 from installations.keys import KeyRing, parse_key_ring
+from tokens.errors import UnsealFailed
 from tokens.models import OAuthToken
 from tokens.sealing import Context, Fingerprint, fingerprint, fingerprints, key_id_of, seal, unseal
 
@@ -65,6 +67,43 @@ def fingerprint_of(value: str) -> Fingerprint:
 def digests_of(*values: str | None) -> list[str]:
     """Return the fingerprints of the values that are there, under every key of the ring."""
     return [found.digest for value in values if value for found in fingerprints(value, fingerprint_keys())]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSecrets:
+    """The secret columns of a token's row, as a revocation reads them."""
+
+    uuid: str
+    sealed_access_token: bytes | memoryview | None
+    sealed_refresh_token: bytes | memoryview | None
+    access_fingerprint: str
+    refresh_fingerprint: str
+    fingerprint_key_id: str
+
+
+def fingerprints_to_deny(row: StoredSecrets) -> list[Fingerprint]:
+    """Return every fingerprint that the row's secrets may be met under.
+
+    While the ring holds one key those are the ones in the row. With more, another row may hold the same token under
+    another key: what can be unsealed is denied under all of them.
+    """
+    found = {
+        digest: Fingerprint(row.fingerprint_key_id, digest)
+        for digest in (row.access_fingerprint, row.refresh_fingerprint)
+        if digest
+    }
+    ring = fingerprint_keys()
+    if len(list(ring)) == 1:
+        return list(found.values())
+    for column, sealed in ((ACCESS, row.sealed_access_token), (REFRESH, row.sealed_refresh_token)):
+        if sealed is None:
+            continue
+        try:
+            value = unseal(sealed, Context("tokens.OAuthToken", row.uuid, column), token_keys())
+        except UnsealFailed:
+            continue  # what is in the row is all that is left of it
+        found |= {other.digest: other for other in fingerprints(value, ring)}
+    return list(found.values())
 
 
 def _context(row: OAuthToken, column: str) -> Context:

@@ -16,6 +16,21 @@ LOCAL_IMPORTS = {
         "ready",
         "flowlu_admin.roles",
     ): "the permissions' models are there only once apps are ready",
+    (
+        "flowlu_admin/apps.py",
+        "ready",
+        "flowlu_admin.sealed_operators",
+    ): "the models of operators' secrets are there only once apps are ready",
+    (
+        "flowlu_admin/apps.py",
+        "ready",
+        "tokens.sealed_models",
+    ): "the models with sealed columns are there only once apps are ready",
+    (
+        "flowlu_admin/apps.py",
+        "ready",
+        "tokens.services.keys",
+    ): "the models that remember keys are there only once apps are ready",
 }
 # (file, imported module): a type that the run-time direction of imports does not give.
 TYPE_ONLY_IMPORTS = {
@@ -28,9 +43,12 @@ TYPE_ONLY_IMPORTS = {
 COMMAND_TESTS = {
     "approve_scopes": "tests/installations/commands/test_approve_scopes.py",
     "create_operator": "tests/flowlu_admin/test_create_operator.py",
+    "generate_key": "tests/tokens/commands/test_generate_key.py",
     "import_manifest": "tests/installations/commands/test_import_manifest.py",
+    "key_status": "tests/tokens/commands/test_key_status.py",
     "lock": "tests/installations/commands/test_lock_and_unlock.py",
     "resume_installation": "tests/installations/commands/test_suspend_and_resume.py",
+    "rewrap_tokens": "tests/tokens/commands/test_rewrap_tokens.py",
     "revoke_tokens": "tests/tokens/commands/test_revoke_tokens.py",
     "run_with_sandbox": "tests/browser/conftest.py",
     "suspend_installation": "tests/installations/commands/test_suspend_and_resume.py",

@@ -53,7 +53,7 @@ def test_not_ready_without_a_usable_key(client, settings, name, value):
 def test_not_ready_while_rows_need_a_missing_key(client, token, settings):
     settings.TOKEN_KEYS = K2
 
-    assert problems(client) == ["1 rows need the key 'k1', which is missing"]
+    assert problems(client) == ["rows need the key 'k1' of TOKEN_KEYS, which is missing"]
 
 
 def test_ready_while_the_old_key_is_still_there(client, token, settings):
@@ -71,7 +71,7 @@ def test_tombstones_need_no_key(client, token, settings):
 
 @pytest.mark.django_db
 def test_not_ready_while_a_migration_is_missing(client):
-    MigrationRecorder(connection).migration_qs.filter(app="tokens", name="0001_initial").delete()
+    MigrationRecorder(connection).migration_qs.filter(app="tokens").delete()
 
     assert problems(client) == ["migrations are missing: run manage.py migrate"]
 
@@ -96,4 +96,4 @@ def test_not_ready_while_a_second_factor_needs_a_missing_key(client, superuser, 
     TOTP.activate(superuser, "JBSWY3DPEHPK3PXP")
     settings.TOKEN_KEYS = "k9:" + base64.b64encode(bytes(range(100, 132))).decode()
 
-    assert problems(client) == ["1 rows need the key 'k1', which is missing"]
+    assert problems(client) == ["rows need the key 'k1' of TOKEN_KEYS, which is missing"]

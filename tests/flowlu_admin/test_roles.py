@@ -19,6 +19,8 @@ EXPECTED = {
         "installations.uninstall_installation",
         "installations.lock_portal",
         "tokens.revoke_oauthtoken",
+        "tokens.find_leaked",
+        "tokens.rewrap_tokens",
     },
 }
 pytestmark = pytest.mark.django_db

@@ -276,6 +276,8 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "create_operator": (None, ()),
     "import_manifest": (None, ()),
     "run_with_sandbox": (None, ()),
+    "generate_key": (None, ()),
+    "key_status": (None, ()),
     "approve_scopes": (REVIEWERS, (*HERE, "fin.read")),
     "withdraw_scopes": (REVIEWERS, (*HERE, "crm.accounts")),
     "suspend_installation": (RESPONDERS, HERE),
@@ -284,4 +286,5 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "lock": (RESPONDERS, HERE),
     "unlock": (RESPONDERS, HERE),
     "revoke_tokens": (RESPONDERS, HERE),
+    "rewrap_tokens": (RESPONDERS, ()),
 }

@@ -238,17 +238,6 @@ def test_preview_of_nothing_is_nothing(record):
     assert preview == selectors.RevocationPreview(0, 0, 0, [], 0)
 
 
-def test_rows_are_counted_by_the_key_that_they_need(record, token, settings, django_assert_num_queries):
-    settings.TOKEN_KEYS = f"k2:ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoM=,{settings.TOKEN_KEYS}"
-    factories.token(record.installation, record.portal_user, "second-token")
-    factories.token(record.installation, record.portal_user, "third-token")
-    wiped = factories.token(record.installation, record.portal_user, "fourth-token")
-    set_on(wiped, state="stale", sealed_access_token=None)
-
-    with django_assert_num_queries(1):
-        assert selectors.rows_by_seal_key() == {"k1": 1, "k2": 2}
-
-
 @pytest.mark.parametrize(
     "entry", [{}, [], 7, {"covers": 7}, {"covers": [{"module": 5}]}], ids=["empty", "list", "number", "no-list", "rule"]
 )

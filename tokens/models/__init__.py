@@ -5,6 +5,7 @@ A secret column holds a sealed value or nothing. No attribute of a row is ever a
 """
 
 from tokens.models.credentials import ApiKey, OAuthToken, OAuthTokenQuerySet, RefreshAttempt
+from tokens.models.keys import KeyRecord
 from tokens.models.revocation import Revocation, RevokedFingerprint
 from tokens.models.service import Purpose, ServiceCall, ServiceClient
 from tokens.models.sessions import EmbedSession, EmbedSessionQuerySet
@@ -13,6 +14,7 @@ __all__ = [
     "ApiKey",
     "EmbedSession",
     "EmbedSessionQuerySet",
+    "KeyRecord",
     "OAuthToken",
     "OAuthTokenQuerySet",
     "Purpose",

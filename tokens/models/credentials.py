@@ -97,6 +97,12 @@ class OAuthToken(models.Model):
                 name="tokens_oauthtoken_sealed_idx",
             ),
             models.Index(fields=["access_fingerprint"], name="tokens_oauthtoken_print_idx"),
+            # Looking a leaked token up.
+            models.Index(fields=["refresh_fingerprint"], name="tokens_oauthtoken_refresh_idx"),
+            # Which fingerprint keys rows need, for /readyz.
+            models.Index(
+                fields=["fingerprint_key_id"], condition=~Q(state="revoked"), name="tokens_oauthtoken_printkey_idx"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -51,6 +51,10 @@ class RevokedFingerprint(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(fingerprint__regex=HEX_DIGEST), name="tokens_revokedfingerprint_is_hex")
         ]
+        indexes: ClassVar = [
+            # Which fingerprint keys the list needs, for /readyz.
+            models.Index(fields=["fingerprint_key_id"], name="tokens_revokedprint_key_idx")
+        ]
 
     def __str__(self) -> str:
         return f"revoked fingerprint #{self.pk}"

@@ -19,7 +19,7 @@ from installations.errors import InvalidRequest, PortalNotAllowed, StateConflict
 from installations.models import Application, Installation, PortalUser
 from installations.portals import normalise_portal
 from installations.services import mark_uninstalled_locked, public_id
-from tokens import selectors
+from tokens import selectors, vault
 from tokens.access import Caller
 from tokens.models import OAuthToken, Revocation, RevokedFingerprint
 
@@ -168,7 +168,14 @@ def _revoke_locked(
     rows = list(
         cut.select_for_update()
         .order_by("pk")
-        .values_list("pk", "access_fingerprint", "refresh_fingerprint", "fingerprint_key_id")
+        .values_list(
+            "uuid",
+            "sealed_access_token",
+            "sealed_refresh_token",
+            "access_fingerprint",
+            "refresh_fingerprint",
+            "fingerprint_key_id",
+        )
     )
     if not rows:
         return RevocationResult(0, None), None
@@ -189,10 +196,13 @@ def _revoke_locked(
     )
     RevokedFingerprint.objects.bulk_create(
         (
-            RevokedFingerprint(fingerprint=digest, fingerprint_key_id=key_id, revocation=revocation, revoked_at=now)
-            for _pk, access, refresh, key_id in rows
-            for digest in (access, refresh)
-            if digest
+            RevokedFingerprint(
+                fingerprint=denied.digest, fingerprint_key_id=denied.key_id, revocation=revocation, revoked_at=now
+            )
+            for uuid, access, refresh, access_print, refresh_print, key_id in rows
+            for denied in vault.fingerprints_to_deny(
+                vault.StoredSecrets(str(uuid), access, refresh, access_print, refresh_print, key_id)
+            )
         ),
         batch_size=_BATCH,
         ignore_conflicts=True,
