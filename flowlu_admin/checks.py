@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from flowlu_admin.network import parse_networks
 from installations.keys import KeyRingError, parse_key_ring
-from tokens.api.throttling import parse_rate
+from tokens.rates import parse_rate
 
 _RINGS = ("TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
 MAX_TOTAL_SECONDS = 35  # graceful_timeout in gunicorn_conf.py
@@ -98,7 +98,7 @@ def _cookies() -> Iterator[CheckMessage]:
 
 
 def _limits() -> Iterator[CheckMessage]:
-    for name in ("HANDSHAKE_RATE", "CALL_RATE"):
+    for name in ("HANDSHAKE_RATE", "CALL_RATE", "LEAKED_RATE"):
         try:
             parse_rate(getattr(settings, name))
         except ValueError as error:

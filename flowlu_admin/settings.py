@@ -72,6 +72,7 @@ CALL_RATE = env_str("CALL_RATE", "600/m")  # per session; 0 = off
 # --- Operators ---------------------------------------------------------------------------------------------
 
 OPERATOR_MFA = env_choice("OPERATOR_MFA", "optional" if DEBUG else "required", ("required", "optional"))
+LEAKED_RATE = env_str("LEAKED_RATE", "60/h")  # look-ups of leaked tokens per operator; 0 = off
 
 # --- Django ------------------------------------------------------------------------------------------------
 
@@ -200,6 +201,8 @@ CSRF_COOKIE_NAME = "operator_csrf"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SAMESITE = "Strict"
+# No upload is ever written to a disk: it may hold leaked tokens. One above 2.5 MB is dropped; no page takes such.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 3 * 1024 * 1024  # a pasted manifest of 1 MiB may triple when form-encoded
 
 CONTENT_SECURITY_POLICY = {

@@ -43,6 +43,7 @@ TYPE_ONLY_IMPORTS = {
 COMMAND_TESTS = {
     "approve_scopes": "tests/installations/commands/test_approve_scopes.py",
     "create_operator": "tests/flowlu_admin/test_create_operator.py",
+    "find_leaked": "tests/tokens/commands/test_find_leaked.py",
     "generate_key": "tests/tokens/commands/test_generate_key.py",
     "import_manifest": "tests/installations/commands/test_import_manifest.py",
     "key_status": "tests/tokens/commands/test_key_status.py",

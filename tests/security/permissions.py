@@ -91,6 +91,7 @@ URLS: dict[str, dict[str, str]] = {
     },
     "admin:jsi18n": STAFF_READ,
     "admin:view_on_site": NOT_THERE,
+    "admin:tokens_oauthtoken_leaked": RESPONDS,
     "admin:tokens_oauthtoken_revoke": RESPONDS,
     "admin:tokens_oauthtoken_changelist": LIST,
     "admin:tokens_oauthtoken_add": NOBODY,
@@ -287,4 +288,5 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "unlock": (RESPONDERS, HERE),
     "revoke_tokens": (RESPONDERS, HERE),
     "rewrap_tokens": (RESPONDERS, ()),
+    "find_leaked": (RESPONDERS, (__file__,)),
 }

@@ -106,7 +106,10 @@ FORMS: dict[str, dict[str, str]] = {
 
 def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, logged: None) -> None:
     """Each act is refused once, with secrets as its choices, and carried out once, over the tokens of the page."""
-    assert FORMS.keys() == set(ACTS), "Add a form to FORMS for a new act: the canaries have to go through it."
+    # The desk for leaked tokens gives way to no form of this kind: test_canary_keys.py has it.
+    assert FORMS.keys() == set(ACTS) - {"admin:tokens_oauthtoken_leaked"}, (
+        "Add a form to FORMS for a new act: the canaries have to go through it."
+    )
     own = Installation.objects.get(pk=scene.installation.pk)
     client = scene.client("superuser")
     for key, form in FORMS.items():
@@ -210,7 +213,8 @@ def test_second_factors_are_shown_to_their_owner_once_and_nowhere_else(
     canaries.look_everywhere()
 
 
-COMMANDS_WITHOUT_OPERATOR = {"create_operator", "import_manifest", "run_with_sandbox"}
+# generate_key and key_status run in test_canary_keys.py.
+COMMANDS_WITHOUT_OPERATOR = {"create_operator", "import_manifest", "run_with_sandbox", "generate_key", "key_status"}
 
 
 def run(canaries: Canaries, *line: str, typed: str = "", monkeypatch: pytest.MonkeyPatch) -> str:

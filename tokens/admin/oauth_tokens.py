@@ -8,6 +8,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 
 from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Outcome, actor_of
@@ -18,6 +19,7 @@ from installations.errors import DomainError
 from installations.forms import ReasonForm
 from installations.models import PortalUser
 from tokens import selectors
+from tokens.admin.leaked import leaked_view, links
 from tokens.admin.revoking import A_RELOAD_BRINGS_ONE, STOPS, RevokeAct
 from tokens.admin.tables import expiry, fingerprint, state_badge, user_label
 from tokens.models import EmbedSession, OAuthToken
@@ -96,6 +98,13 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OAuthToken]:
         return selectors.tokens_with_sessions(super().get_queryset(request)).select_related("revocation")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(leaked_view)
+        return [path("leaked/", view, name="tokens_oauthtoken_leaked"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"list_links": list(links(request)), **(extra_context or {})})
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("tokens.revoke_oauthtoken")

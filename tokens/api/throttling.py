@@ -1,56 +1,15 @@
-"""Rate limits: how often one address may open sessions on a portal, and how often one session may call.
+"""Rate limits of the current-user API: how often one address may open sessions on a portal, and how often one session
+may call.
 
-Counted in fixed windows with the cache's atomic increment, so that parallel requests cannot share one place.
 A portal's or a session's limit never holds back anybody else.
 """
 
-import re
-import time
-from hashlib import sha256
-
 from django.conf import settings
-from django.core.cache import cache
 
-from installations.errors import RateLimited
+from tokens.rates import take
 
-_RATE = re.compile(r"([0-9]{1,9})/(?:(s)|(m)|(h)|(d))[a-z]*")
 # An office full of users shares one address; a guesser should not have more than that.
 ADDRESS_FACTOR = 10
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_rate(text: str) -> tuple[int, int] | None:
-    """Return (calls, seconds) of a rate such as `120/m`, or None for `0`, which switches it off.
-
-    Raises ValueError for anything else: a mistyped limit must not mean none.
-    """
-    if text.strip() == "0":
-        return None
-    match = _RATE.fullmatch(text.strip().lower())
-    if match is None or int(match[1]) == 0:
-        raise ValueError(f"{text!r} is not a rate.")
-    unit = next(part for part in match.groups()[1:] if part)
-    return int(match[1]), _SECONDS[unit]
-
-
-def take(rate: str, *key: str, times: int = 1) -> None:
-    """Count one use under `key`; raises RateLimited, with the seconds until the window ends, when it is spent."""
-    limit = parse_rate(rate)
-    if limit is None:
-        return
-    allowed, seconds = limit
-    now = time.time()
-    window = int(now // seconds)
-    # Hashed: parts come from outside and may be long or hold what a cache key must not.
-    name = "rate:" + sha256("\x00".join((*key, str(window), str(seconds))).encode()).hexdigest()
-    cache.add(name, 0, timeout=seconds + 5)
-    try:
-        used = cache.incr(name)
-    except ValueError:  # evicted in between: count anew rather than fail the request
-        cache.set(name, 1, timeout=seconds + 5)
-        used = 1
-    if used > allowed * times:
-        raise RateLimited(retry_after=max(1, int((window + 1) * seconds - now)))
 
 
 def limit_handshake(address: str, portal: str) -> None:

@@ -23,7 +23,7 @@ from installations.errors import DomainError  # noqa: E402
 from installations.models import Application, Installation, Portal, PortalUser  # noqa: E402
 from tests import factories  # noqa: E402
 from tokens.models import OAuthToken  # noqa: E402
-from tokens.services import revocation  # noqa: E402
+from tokens.services import keys, revocation  # noqa: E402
 
 _MODELS: dict[str, Any] = {
     "portal": Portal,
@@ -69,6 +69,15 @@ def revoke(installation: int, token: int | None = None, user: int | None = None)
         portal_user=PortalUser.objects.get(pk=user) if user else None,
         **WHY,
     ).tokens_cut
+
+
+def use_keys(token_keys: str, fingerprint_key: str) -> None:
+    settings.TOKEN_KEYS, settings.FINGERPRINT_KEY = token_keys, fingerprint_key
+
+
+def rewrap() -> dict[str, int]:
+    done = keys.rewrap_tokens(**WHY)
+    return {"rewrapped": done.rewrapped, "left_alone": done.left_alone, "remaining": done.remaining}
 
 
 def uninstall(installation: int) -> bool:
@@ -117,7 +126,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
         handshake, hand_over, call, delete, many, revoke, uninstall, suspend, resume, lock, unlock, toggle,
-        approve, withdraw, import_manifest, store_refresh_tokens,
+        approve, withdraw, import_manifest, store_refresh_tokens, use_keys, rewrap,
     )
 }  # fmt: skip
 
