@@ -147,7 +147,7 @@ def _cut(token: OAuthToken) -> Any:
     url = reverse("admin:tokens_oauthtoken_revoke", kwargs={"object_id": token.pk})
     return format_html(
         '<span class="check"><input type="checkbox" name="token" value="{0}" id="cut-{0}" checked> '
-        '<label for="cut-{0}">token #{0}</label></span><a href="{1}">this one only'
+        '<label for="cut-{0}">#{0}</label></span><br><a href="{1}">this one only'
         '<span class="visually-hidden">, #{0}</span></a>',
         token.pk,
         url,
