@@ -1,4 +1,7 @@
-"""Health for whoever starts and watches the service: /healthz and /readyz tell nothing but ids and counts."""
+"""Health for whoever starts and watches the service: /healthz and /readyz.
+
+They are open to all and tell nothing but what is wrong, with ids and fingerprints of keys.
+"""
 
 from django.conf import settings
 from django.db import DatabaseError, connection

@@ -256,7 +256,7 @@ class SealedModel(SealedRows):
         return written, refused
 
     def _write_together(self, rows: Sequence[_Row], keys: Rings) -> int:
-        with transaction.atomic():
+        with transaction.atomic(durable=True):
             # Whoever holds a row is about to change it: waiting for them while holding others could end in a circle,
             # and a revocation must never be the one that loses. Without `no_key` a new session would wait as well.
             free = set(

@@ -6,26 +6,27 @@ from typing import Any
 from django.db import transaction
 
 from installations import audit
-from installations.actors import Actor
+from installations.actors import Actor, clean_reason
 from tokens.leak_search import Found, search
 from tokens.leaks import LeakedLine
 
 _IDS_KEPT = 1_000
 
 
-def find_leaked(*, lines: Sequence[LeakedLine], actor: Actor, reason: str = "") -> Found:
+def find_leaked(*, lines: Sequence[LeakedLine], actor: Actor, reason: str | None = None) -> Found:
     """Look lines up that were found in a leak, and record that it was done: counts and the ids of hits, nothing else.
 
     Nothing of what was handed in is stored, and a miss says no more than that it is not known here.
 
-    Raises NotPermitted.
+    The page asks for no reason: somebody would paste a token into it.
+
+    Raises NotPermitted, ReasonRequired for a reason that is none.
     """
     actor.require("tokens.find_leaked")
+    why = "" if reason is None else clean_reason(reason)
     found = search(lines)
     with transaction.atomic(durable=True):
-        audit.append(
-            actor, audit.Event("leaked.looked_up", "vault", "leaked", reason=reason.strip(), details=_told(found))
-        )
+        audit.append(actor, audit.Event("leaked.looked_up", "vault", "leaked", reason=why, details=_told(found)))
     return found
 
 

@@ -23,6 +23,12 @@ COMMANDS = {
     "revoke_tokens": (HERE, "responder", "reviewer"),
     "uninstall_installation": (HERE, "responder", "reviewer"),
 }
+# Those that act on no installation: what holds for a call of any command holds for them as well.
+OF_NO_INSTALLATION = {
+    "find_leaked": ((__file__,), "responder", "reviewer"),
+    "rewrap_tokens": ((), "responder", "reviewer"),
+}
+ALL = COMMANDS | OF_NO_INSTALLATION
 VERBS = {
     "approve_scopes": "scopes.approved",
     "withdraw_scopes": "scopes.withdrawn",
@@ -68,10 +74,10 @@ def test_permitted_operator_is_served_and_the_trail_says_by_command(scene, run, 
     assert (event.actor_kind, event.actor_id, event.actor_name) == ("operator", str(user.pk), may)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ALL)
 @pytest.mark.parametrize("who", ["other-role", "auditor", "outsider"])
 def test_operator_without_the_permission_is_refused(scene, run, command, who):
-    arguments, _may, may_not = COMMANDS[command]
+    arguments, _may, may_not = ALL[command]
 
     with nothing_changes(), pytest.raises(CommandError, match="do not have the permission") as caught:
         run(command, *arguments, "--operator", may_not if who == "other-role" else who, "--reason", "An incident.")
@@ -79,28 +85,28 @@ def test_operator_without_the_permission_is_refused(scene, run, command, who):
     assert caught.value.returncode == 1
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ALL)
 def test_unknown_operator_is_refused(scene, run, command):
     with nothing_changes(), pytest.raises(CommandError, match="no active operator named 'nobody'") as caught:
-        run(command, *COMMANDS[command][0], "--operator", "nobody", "--reason", "An incident.")
+        run(command, *ALL[command][0], "--operator", "nobody", "--reason", "An incident.")
 
     assert caught.value.returncode == 1
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ALL)
 @pytest.mark.parametrize("lacks", ["is_active", "is_staff"])
 def test_inactive_or_plain_account_is_refused_whatever_it_may(scene, run, superuser, command, lacks):
     setattr(superuser, lacks, False)
     superuser.save()
 
     with nothing_changes(), pytest.raises(CommandError, match="no active operator named 'superuser'"):
-        run(command, *COMMANDS[command][0], "--operator", "superuser", "--reason", "An incident.")
+        run(command, *ALL[command][0], "--operator", "superuser", "--reason", "An incident.")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ALL)
 @pytest.mark.parametrize("missing", ["--operator", "--reason"])
 def test_operator_and_reason_must_be_given(scene, run, command, missing):
-    arguments, may, _may_not = COMMANDS[command]
+    arguments, may, _may_not = ALL[command]
     given = {"--operator": may, "--reason": "An incident."}
     del given[missing]
 
@@ -108,10 +114,10 @@ def test_operator_and_reason_must_be_given(scene, run, command, missing):
         run(command, *arguments, *(part for pair in given.items() for part in pair))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ALL)
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 1001])
 def test_reason_of_no_or_too_many_characters_is_refused(scene, run, command, reason):
-    arguments, may, _may_not = COMMANDS[command]
+    arguments, may, _may_not = ALL[command]
 
     with nothing_changes(), pytest.raises(CommandError, match="reason of 1 to 1000 characters"):
         run(command, *arguments, "--operator", may, f"--reason={reason}")
@@ -157,9 +163,9 @@ def test_portal_and_application_must_be_given(scene, run, command):
         run(command, *rest, "--operator", may, "--reason", "An incident.")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", ALL)
 def test_nothing_that_is_printed_holds_a_token(scene, run, command):
-    arguments, may, _may_not = COMMANDS[command]
+    arguments, may, _may_not = ALL[command]
 
     assert "an-access-token" not in run(command, *arguments, "--operator", may, "--reason", "An incident.")
 
@@ -171,7 +177,8 @@ def test_every_command_that_takes_an_operator_is_in_the_table():
         if app in {"installations", "tokens", "flowlu_admin"}
         and issubclass(import_module(f"{app}.management.commands.{name}").Command, OperatorCommand)
     }
-    assert ours == COMMANDS.keys() == VERBS.keys()
+    assert ours == ALL.keys()
+    assert COMMANDS.keys() == VERBS.keys()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
