@@ -103,7 +103,7 @@ def generate(key_id: str) -> tuple[Key, str]:
         text = f"{key_id}:{base64.b64encode(material).decode('ascii')}"
         try:
             return parse_key_ring(text).newest, text
-        except KeyRingError:  # pragma: no cover  (a draw that repeats a few bytes: refused like anybody's)
+        except KeyRingError:  # it repeats a few bytes: refused like anybody's
             continue
 
 

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from installations.keys import KEY_BYTES, SINGLE_KEY_ID, Key, KeyRing, KeyRingError, parse_key_ring
+from installations.keys import KEY_BYTES, SINGLE_KEY_ID, Key, KeyRing, KeyRingError, generate, parse_key_ring
 
 MATERIAL = bytes(range(200, 200 + KEY_BYTES))
 OTHER = bytes(range(100, 100 + KEY_BYTES))
@@ -164,3 +164,34 @@ def test_subkey_is_hkdf_sha256_without_salt():
     assert Key("k1", bytes(range(32))).derive("seal cipher").hex() == (
         "b5e3dfe898e0e1d23aa3340e7c01d9cac982cd4fca469e740c362b039154298c"
     )
+
+
+def test_fingerprint_of_a_key_is_a_subkey_of_its_own_label():
+    key = Key("k1", MATERIAL)
+
+    assert key.fingerprint == key.derive("fingerprint of the key itself").hex()
+    assert key.fingerprint not in {
+        key.derive(info).hex() for info in ("fingerprint", "audit", "seal mac", "seal cipher")
+    }
+    assert key.material.hex() not in key.fingerprint
+
+
+def test_made_key_is_written_as_a_ring_takes_it():
+    key, text = generate("k-2026_a")
+
+    assert (key.id, len(key.material)) == ("k-2026_a", 32)
+    assert text == f"k-2026_a:{base64.b64encode(key.material).decode()}"
+    assert parse_key_ring(text).newest.material == key.material
+
+
+def test_draw_that_no_ring_would_take_is_drawn_again(monkeypatch):
+    draws = iter([bytes(32), bytes(range(32))])
+    monkeypatch.setattr("installations.keys.secrets.token_bytes", lambda size: next(draws)[:size])
+
+    assert generate("k1")[0].material == bytes(range(32))
+
+
+@pytest.mark.parametrize("key_id", ["", "a b", "a:b", "x" * 33])
+def test_made_key_needs_an_id_that_a_ring_takes(key_id):
+    with pytest.raises(KeyRingError, match=r"^A key's id must be 1 to 32 letters, digits, '-' or '_'\.$"):
+        generate(key_id)
