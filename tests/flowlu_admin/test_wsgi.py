@@ -21,7 +21,8 @@ def start(tmp_path, project_root):
     """Import the callable in a process of its own."""
 
     def start(**environment):
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        names = ("PATH", "HOME", "COVERAGE_PROCESS_CONFIG")  # the last one so that `make coverage` sees it, too
+        kept = {name: os.environ[name] for name in names if name in os.environ}
         return subprocess.run(
             [sys.executable, "-c", "from flowlu_admin.wsgi import application; print(type(application).__name__)"],
             cwd=project_root,

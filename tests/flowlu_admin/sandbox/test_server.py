@@ -106,6 +106,13 @@ def test_a_signal_stops_it_cleanly(number: int, tmp_path: Path) -> None:
     assert errors == ""
 
 
+def test_what_never_started_gives_its_port_back_too() -> None:
+    sandbox = SandboxServer()
+    sandbox.stop()
+    with socket.create_server(("127.0.0.1", sandbox.port)) as taken:
+        assert taken.getsockname()[1] == sandbox.port
+
+
 def test_it_needs_no_django() -> None:
     code = "import sys, flowlu_admin.sandbox.__main__; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
