@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help run test lint format check-types embed-client pytest stress bench broken-rules mutants clean
+.PHONY: help run test lint format check-types embed-client pytest stress bench broken-rules mutants coverage clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,17 @@ check-types: $(VENV)/.installed-dev
 
 pytest: $(VENV)/.installed-dev
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+# Some lines run on one database only: with PostgreSQL the suite runs on both, and the map is of what ran on either.
+coverage: $(VENV)/.installed-dev ## See that what the tests do not run is what docs/coverage.md lists (DATABASE_URL=… adds PostgreSQL)
+	@rm -rf var/coverage; mkdir -p var/coverage
+	DATABASE_URL= $(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(if $(DATABASE_URL),$(BIN)/coverage run -m pytest $(PYTEST_ARGS))
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage html --quiet --directory var/coverage/html
+	@$(BIN)/coverage json --quiet -o var/coverage/report.json
+	@$(BIN)/coverage report --skip-covered --show-missing
+	@$(BIN)/python -m tests.coverage_map var/coverage/report.json $(if $(DATABASE_URL),,--sqlite-only)
 
 stress: $(VENV)/.installed-dev ## Race real processes on PostgreSQL thousands of times (DATABASE_URL=…, STRESS=2000 rounds each)
 	@rm -f var/stress.txt; mkdir -p var
