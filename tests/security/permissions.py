@@ -267,8 +267,14 @@ URLS: dict[str, dict[str, str]] = {
     "readyz": OPEN_READ,
 }
 
-# Every admin action of every model page with the permission that it needs.
-ACTIONS: dict[str, dict[str, str]] = {"tokens.oauthtoken": {"revoke_selected": "tokens.revoke_oauthtoken"}}
+# Every admin action of every model page with the permission that it needs, and what each role gets that asks for it.
+# Staff who may look but not act are shown the list, as if they had asked for nothing.
+ACTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "tokens.oauthtoken": {"revoke_selected": ("tokens.revoke_oauthtoken", "302 302 403 200 200 200 302 200")},
+}
+
+# Files that need no address of the URL configuration: open to all, reading only.
+STATIC = ("embed/flowlu-client.js", "embed/page.js", "embed/embed.css", "console/console.css", "admin/css/base.css")
 
 # Commands: which operators are served; None for those that ask no operator, since a shell may do them by itself.
 REVIEWERS, RESPONDERS = {"reviewer", "superuser"}, {"responder", "superuser"}

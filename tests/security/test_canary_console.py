@@ -111,6 +111,8 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
         "Add a form to FORMS for a new act: the canaries have to go through it."
     )
     own = Installation.objects.get(pk=scene.installation.pk)
+    acts = {f"admin:{act.url_name}" for shown in admin.site._registry.values() for act in getattr(shown, "acts", ())}
+    assert acts <= FORMS.keys()
     client = scene.client("superuser")
     for key, form in FORMS.items():
         where = address(scene, key)
@@ -152,7 +154,9 @@ def test_no_admin_action_tells_a_secret(page: Page, scene: Scene, canaries: Cana
     request = RequestFactory().get("/admin/")
     request.user = scene.operators["superuser"]
     registered = admin.site._registry.items()
-    assert done == {(model._meta.label_lower, name) for model, page in registered for name in page.get_actions(request)}
+    assert done == {
+        (model._meta.label_lower, name) for model, shown in registered for name in shown.get_actions(request)
+    }
     assert not OAuthToken.objects.live().exists()
     canaries.look_everywhere()
 
@@ -335,5 +339,11 @@ def test_no_address_repeats_what_it_is_sent(
                 response = client.generic(method, where, headers=headers, **body)
                 canaries.look_at_response(f"{method} {key} as {role}", response)
                 asked.add((key, method))
+        for text in (page.access_token, f"crm/account/get/{page.access_token}"):
+            if key != "admin:app_list" and (spelt := address(scene, key, text)) != where:
+                response = client.get(spelt, headers=headers)
+                # Whoever is sent to sign in, or one step on, comes back to the address that they asked for.
+                response.headers.pop("Location", None)
+                canaries.look_at_response(f"a step of {key} as {role}", response)
     assert {key for key, _method in asked} == {key for key in URLS if not key.endswith("logout")}
     canaries.look_everywhere()

@@ -6,6 +6,7 @@ that has no row here fails.
 
 import re
 from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
 from typing import Any
 
 import pytest
@@ -18,9 +19,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from installations.models import Application
 from tests.factories import manifest
-from tests.security.permissions import ACTIONS, COMMANDS, OTHER_METHODS, RESPONDS, REVIEWS, URLS
+from tests.security.permissions import ACTIONS, COMMANDS, OTHER_METHODS, RESPONDS, REVIEWS, STATIC, URLS
 from tests.security.scene import ROLES, Scene, set_up
-from tests.unchanged import nothing_changes
+from tests.unchanged import last_event, nothing_changes
 
 pytestmark = pytest.mark.django_db
 
@@ -51,8 +52,8 @@ def scene(application: Application, settings: Any) -> Scene:
     return set_up(application)
 
 
-def address(scene: Scene, key: str) -> str:
-    """Return the address of the pattern for an object that exists."""
+def address(scene: Scene, key: str, text: str = "") -> str:
+    """Return the address of the pattern for an object that exists, or with `text` wherever a text may stand in it."""
     objects = scene.objects()
     model = next((name for name in objects if f"{name}_" in key or f"/{name.replace('_', '/')}/" in key), None)
     values = {
@@ -64,10 +65,10 @@ def address(scene: Scene, key: str) -> str:
         "path": "crm/lead/list",
     }
     route = PATTERNS[key]
-    if key == "api-not-found":
-        return "/api/nothing"
-    if key == "not-found":
-        return "/nothing"
+    if key in ("api-not-found", "not-found"):
+        return f"{'/api' if key == 'api-not-found' else ''}/{text or 'nothing'}"
+    for name in re.findall(r"<(?:str:|path:|slug:)?(\w+)>|\(\?P<url>", route) if text else ():
+        values[name or "url"] = text
     if key != route:
         wanted = re.findall(r"<(?:\w+:)?(\w+)>", route)
         return reverse(key, kwargs={name: values[name] for name in wanted})
@@ -183,28 +184,44 @@ def test_every_admin_action_has_a_row_and_nothing_can_be_deleted(scene: Scene) -
 
 
 @pytest.mark.parametrize(
-    ("label", "action", "permission"), [(label, *row) for label, rows in ACTIONS.items() for row in rows.items()]
+    ("label", "action", "permission", "statuses"),
+    [(label, name, *row) for label, rows in ACTIONS.items() for name, row in rows.items()],
 )
 def test_action_is_offered_and_done_for_its_permission_only(
-    scene: Scene, label: str, action: str, permission: str
+    scene: Scene, label: str, action: str, permission: str, statuses: str
 ) -> None:
     where = reverse(f"admin:{label.replace('.', '_')}_changelist")
     target = scene.objects()[label.replace(".", "_")]
-    body = {"action": action, ACTION_CHECKBOX_NAME: [target.pk], "reason": "An attempt.", "confirmed": "1"}
+    asked = {"action": action, ACTION_CHECKBOX_NAME: [target.pk]}
+    done = asked | {"reason": "An attempt.", "confirmed": "1"}
     permitted = [role for role in OPERATORS if scene.operators[role].has_perm(permission)]
     assert permitted == ["responder", "superuser"]
+    found = []
     for role in ROLES:
         client = scene.client(role)
         offered = f'value="{action}"' in client.get(where).content.decode()
         assert offered is (role in permitted), role
-        if role not in permitted:
-            with nothing_changes():
-                client.post(where, body)
+        with nothing_changes():
+            found.append(str(client.post(where, asked).status_code))
+            if role not in permitted:
+                assert client.post(where, done).status_code == int(found[-1]), role
 
+    assert found == statuses.split(), f"columns: {', '.join(ROLES)}"
     before = target.state
-    scene.client("responder").post(where, body)
+    assert scene.client("responder").post(where, done).status_code == 302
     target.refresh_from_db()
     assert (before, target.state) == ("active", "revoked")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_static_files_are_read_by_all_and_nothing_else_is(scene: Scene, role: str) -> None:
+    client = scene.client(role)
+    for name in STATIC:
+        for method in ("GET", "HEAD", "POST", *OTHER_METHODS):
+            expected = 200 if method in ("GET", "HEAD") else 405
+            assert client.generic(method, f"/static/{name}").status_code == expected, (method, name)
+    for path in ("", "embed/", "../manage.py", "..%2fmanage.py", "%2e%2e/manage.py", "/etc/passwd", "embed/../../a.py"):
+        assert client.get(f"/static/{path}").status_code == 404, path
 
 
 @pytest.mark.parametrize("role", ["auditor", "superuser"])
@@ -224,13 +241,41 @@ def test_every_command_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("command", [name for name, (who, _arguments) in COMMANDS.items() if who is not None])
-@pytest.mark.parametrize("role", OPERATORS)
+@pytest.mark.parametrize("role", [*OPERATORS, "superuser_without_mfa"])
 def test_command_serves_its_operators_only(scene: Scene, capsys: Any, command: str, role: str) -> None:
     who, arguments = COMMANDS[command]
     assert who is not None
     line = (command, *arguments, "--operator", role, "--reason", "A test.")
-    if role in who:
+    if role.removesuffix("_without_mfa") in who:  # commands ask for no second factor: docs/commands.md
         call_command(*line)
         return
     with nothing_changes(), pytest.raises(CommandError, match="do not have the permission"):
         call_command(*line)
+
+
+@pytest.mark.parametrize("command", [name for name, (who, _arguments) in COMMANDS.items() if who is not None])
+def test_command_serves_no_account_that_is_none_of_ours(scene: Scene, command: str) -> None:
+    _who, arguments = COMMANDS[command]
+    user_model = type(scene.operators["superuser"])
+    user_model.objects.create_user("plain", is_superuser=True)
+    user_model.objects.create_user("gone", is_staff=True, is_superuser=True, is_active=False)
+    for name in ("plain", "gone", "nobody", "", "anonymous"):
+        with nothing_changes(), pytest.raises(CommandError, match="no active operator"):
+            call_command(command, *arguments, "--operator", name, "--reason", "A test.")
+
+
+def test_command_that_asks_no_operator_says_so_in_the_trail_or_does_nothing(scene: Scene, monkeypatch: Any) -> None:
+    """Whoever has a shell may: that is why these ask nobody."""
+    assert {name for name, (who, _) in COMMANDS.items() if who is None} == {
+        "create_operator",
+        "import_manifest",
+        "run_with_sandbox",
+    }
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"battery-horse-staple-9\n")))
+    call_command("create_operator", "new")
+    assert (last_event().verb, last_event().actor_kind) == ("operator.created", "system")
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(manifest(version="2.0.0").encode())))
+    call_command("import_manifest", "-")
+    assert last_event().actor_kind == "system"
+    with nothing_changes(), pytest.raises(CommandError, match="set DEBUG=1"):
+        call_command("run_with_sandbox")
