@@ -1,17 +1,26 @@
 """Known secrets go through every route, page, act, command and failure; none of them comes out anywhere."""
 
+import base64
+import html
+import json
+import logging
 import traceback
 from typing import Any
 
 import pytest
+from django.core import mail
+from django.core.cache import cache
 from django.db import IntegrityError, connection
 from django.test import Client, RequestFactory
+from django.urls import resolve
+from django.utils.log import AdminEmailHandler
 from django.views.debug import technical_500_response
 
+from flowlu_admin.redaction import RedactingFormatter, RedactionFilter
 from flowlu_admin.sandbox.state import FAULT_KINDS
 from installations.models import Installation
 from installations.services import lock, suspend_installation
-from tests import factories
+from tests import canary, factories
 from tests.canary import Canaries
 from tests.security.canary_page import Page
 from tokens import selectors, vault
@@ -146,6 +155,54 @@ def test_debug_page_shows_neither_variables_nor_the_request(page: Page, canaries
     canaries.report()
 
 
+@pytest.mark.parametrize("debug", [True, False])
+def test_mail_about_an_exception_holds_no_secret(
+    page: Page, canaries: Canaries, redacted_log: None, settings: Any, mailoutbox: list[Any], debug: bool
+) -> None:
+    """The settings send none. Whoever switches it on with the filter of the console gets no secret either."""
+    settings.ADMINS = [("Root", "root@example.com")]
+    token = page.pair.access_token
+
+    def break_it() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE tokens_embedsession RENAME TO gone")
+        try:
+            for path in ("session", f"flowlu/crm/account/get/{token}"):
+                assert page.see("a broken view", page.get(path, access_token=token, q=page.session_token)) == 500
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE gone RENAME TO tokens_embedsession")
+
+    break_it()
+    assert mailoutbox == []
+    handler = AdminEmailHandler(include_html=True)
+    handler.addFilter(RedactionFilter())
+    handler.setFormatter(RedactingFormatter())
+    logging.getLogger("django.request").addHandler(handler)
+    try:
+        break_it()
+    finally:
+        logging.getLogger("django.request").removeHandler(handler)
+    assert len(mailoutbox) == 2
+    assert all(message.alternatives for message in mailoutbox)
+    canaries.look_everywhere()
+
+
+def test_debug_page_of_a_path_with_a_token_shows_its_pattern(page: Page, canaries: Canaries, settings: Any) -> None:
+    settings.DEBUG = True
+    where = f"/api/v1/flowlu/crm/account/get/{page.access_token}"
+    for matched in (None, resolve(where)):
+        for accept in ("text/html", "text/plain"):
+            request = RequestFactory().get(f"{where}?x={page.session_token}", headers={"Accept": accept})
+            request.resolver_match = matched
+            error = ValueError("broken")
+            response = technical_500_response(request, type(error), error, None)
+            canaries.look_at_response(f"the debug page as {accept}", response)
+            shown = html.unescape(response.content.decode())
+            assert ("/api/v1/flowlu/(?P<path>" in shown) is (matched is not None)
+    canaries.report()
+
+
 def test_objects_say_nothing_of_what_they_hold(page: Page, canaries: Canaries) -> None:
     caller = selectors.caller_of(page.session_token)
     assert caller is not None
@@ -164,14 +221,47 @@ def test_objects_say_nothing_of_what_they_hold(page: Page, canaries: Canaries) -
 def test_canary_is_found_wherever_it_is_put(page: Page, canaries: Canaries) -> None:
     """The suite itself: what looks must also see."""
     token = page.access_token
-    for content in (token, token.encode(), f"x{token}y", token.encode().hex(), repr({"a": token})):
+    raw = token.encode()
+    for content in (
+        token,
+        raw,
+        f"x{token}y",
+        repr({"a": token}),
+        raw.hex(),
+        raw.hex().upper(),
+        token[::-1],
+        token[:22][::-1],
+        base64.b64encode(raw),
+        base64.b64encode(b"x" + raw + b"yz"),
+        base64.b64encode(b"xy" + raw + b"z"),
+        base64.urlsafe_b64encode(b'{"a": "' + raw + b'"}'),
+        base64.b32encode(raw),
+        token.encode("utf-16"),
+        "".join(f"%{byte:02X}" for byte in raw),
+        token[22:],
+        json.dumps([token]),
+    ):
         before = len(canaries.seen)
         canaries.look("here", content)
-        assert len(canaries.seen) > before
+        assert len(canaries.seen) > before, content
     canaries.seen.clear()
+    canaries.add_code("code", "12345678")
+    canaries.look("here", "x1234567890 12345678a 112345678")
+    assert canaries.seen == []
+    canaries.look("here", "<li>12345678</li>")
+    assert canaries.seen.pop() == "code in here"
+    del canaries.codes["code"]
     Installation.objects.update(reported_version=token[:50])
     canaries.secrets["cut"] = token[:50]
     canaries.look_at_database()
     assert any("installations_installation.reported_version" in place for place in canaries.seen)
-    if connection.vendor == "sqlite":
-        assert any("the database file" in place for place in canaries.seen)
+    for name, _raw in canary.dumps():
+        assert name.startswith("COPY") or f"cut in {name}" in canaries.seen, "a dump that shows nothing"
+    canaries.seen.clear()
+    cache.set("kept", token)
+    canaries.look_at_memory()
+    assert canaries.seen
+    canaries.seen.clear()
+    mail.send_mail("About", token, None, ["root@example.com"])
+    canaries.look_at_mail()
+    assert any("a mail" in place for place in canaries.seen)
