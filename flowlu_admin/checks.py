@@ -75,7 +75,7 @@ def _addresses() -> Iterator[CheckMessage]:
             hint="For example ALLOWED_HOSTS=console.example.com",
             id="flowlu_admin.E006",
         )
-    for name in ("PUBLIC_URL", "FLOWLU_PORTAL_URL", "FLOWLU_SDK_URL"):
+    for name in ("PUBLIC_URL", "FLOWLU_PORTAL_URL", "FLOWLU_SDK_URL", "AUDIT_ANCHOR_URL"):
         value = getattr(settings, name)
         if value and urlsplit(value).scheme != "https":
             yield Error(

@@ -20,7 +20,7 @@ VIEW: Final = (
     "tokens.view_revocation",
 )
 ROLES: Final[dict[str, tuple[str, ...]]] = {
-    "Auditor": VIEW,
+    "Auditor": (*VIEW, "installations.export_audit"),
     "Reviewer": (
         *VIEW,
         "installations.approve_scopes",
@@ -33,6 +33,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "installations.suspend_installation",
         "installations.uninstall_installation",
         "installations.lock_portal",
+        "installations.erase_portaluser",
         "tokens.revoke_oauthtoken",
         "tokens.find_leaked",
         "tokens.rewrap_tokens",

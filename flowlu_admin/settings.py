@@ -69,6 +69,12 @@ EMBED_SESSION_MAX = env_int("EMBED_SESSION_MAX", 8 * 60 * 60, minimum=1)  # seco
 HANDSHAKE_RATE = env_str("HANDSHAKE_RATE", "120/m")  # per address and portal; 0 = off
 CALL_RATE = env_str("CALL_RATE", "600/m")  # per session; 0 = off
 
+# --- Audit trail -------------------------------------------------------------------------------------------
+
+AUDIT_ANCHOR_FILE = env_str("AUDIT_ANCHOR_FILE")  # where anchor_audit writes the head of the chain down
+AUDIT_ANCHOR_URL = env_str("AUDIT_ANCHOR_URL")  # and where it sends it
+AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 365, minimum=1)  # no younger event is ever removed
+
 # --- Operators ---------------------------------------------------------------------------------------------
 
 OPERATOR_MFA = env_choice("OPERATOR_MFA", "optional" if DEBUG else "required", ("required", "optional"))

@@ -5,11 +5,8 @@ so that an edit, a deletion or an insertion by somebody without the key shows. T
 verb takes its own row locks before it appends, so that two verbs never wait for each other in a circle.
 """
 
-import hmac
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 from django.conf import settings
@@ -17,8 +14,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from installations.actors import Actor
+from installations.audit_chain import row_hash
 from installations.audit_models import AuditEvent, AuditHead, fields_covered
-from installations.keys import Key, parse_key_ring
+from installations.keys import Key, KeyRing, parse_key_ring
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +41,13 @@ def append(actor: Actor, *events: Event) -> None:
         return
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("An audit event belongs into the transaction of the act it records.")
-    key = parse_key_ring(settings.AUDIT_KEY).newest
-    AuditHead.objects.get_or_create(id=AuditHead.ONLY)
-    head = AuditHead.objects.select_for_update().get(id=AuditHead.ONLY)
+    key = audit_keys().newest
+    head = locked_head()
     now = timezone.now()
     rows = []
     for event in events:
         row = AuditEvent(
+            id=head.sequence + 1,
             sequence=head.sequence + 1,
             occurred_at=now,
             actor_kind=str(actor.kind),
@@ -72,15 +70,27 @@ def append(actor: Actor, *events: Event) -> None:
     head.save(update_fields=["sequence", "hash"])
 
 
+def locked_head() -> AuditHead:
+    """Return the head, locked until the transaction ends: nobody appends meanwhile. The last of all locks."""
+    AuditHead.objects.get_or_create(id=AuditHead.ONLY)
+    return AuditHead.objects.select_for_update().get(id=AuditHead.ONLY)
+
+
+def audit_keys() -> KeyRing:
+    """Return the keys of the trail: the newest for new events, all for verifying."""
+    return parse_key_ring(settings.AUDIT_KEY)
+
+
 def event_hash(event: AuditEvent, key: Key) -> str:
     """Return the hex HMAC of every column of the event, previous hash included."""
-    columns = {name: _plain(value) for name, value in fields_covered(event)}
-    text = json.dumps(columns, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hmac.new(key.derive("audit"), text.encode("ascii"), sha256).hexdigest()
+    return row_hash({name: plain(value) for name, value in fields_covered(event)}, key)
 
 
-def _plain(value: Any) -> Any:
-    # Microseconds always written out: both databases give the same text back that was hashed.
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return value
+def plain(value: Any) -> Any:
+    """Return a column's value as it is hashed and exported."""
+    return time_text(value) if isinstance(value, datetime) else value
+
+
+def time_text(moment: datetime) -> str:
+    """Return a time with its microseconds always written out: both databases give back the text that was hashed."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

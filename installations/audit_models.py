@@ -1,4 +1,7 @@
-"""Rows of the audit trail: append-only, chained, without foreign keys. Written only by `installations.audit`."""
+"""Rows of the audit trail: append-only, chained, without foreign keys.
+
+Events are written only by `installations.audit`; the only way to remove any is behind a signed checkpoint.
+"""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar, NoReturn
@@ -19,6 +22,11 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
 
     def bulk_update(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise AuditTrailIsAppendOnly
+
+    def delete_behind(self, checkpoint: "AuditCheckpoint") -> int:
+        """Delete the events that a checkpoint stands for. PostgreSQL refuses it for any other."""
+        removed: int = self.filter(sequence__lte=checkpoint.sequence)._raw_delete(self.db)
+        return removed
 
 
 class AuditEvent(models.Model):
@@ -48,6 +56,16 @@ class AuditEvent(models.Model):
             # Which keys the trail needs, for /readyz.
             models.Index(fields=["key_id"], name="installations_audit_key_idx")
         ]
+        permissions: ClassVar = [
+            ("export_audit", "Can export the audit trail"),
+            ("prune_audit", "Can remove old events of the audit trail"),
+        ]
+        constraints: ClassVar = [
+            # So that the hash, which covers the one, covers the other.
+            models.CheckConstraint(
+                condition=models.Q(id=models.F("sequence")), name="installations_auditevent_id_is_sequence"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.sequence}: {self.verb} {self.target_kind} {self.target_id}"
@@ -76,6 +94,46 @@ class AuditHead(models.Model):
 
     def __str__(self) -> str:
         return f"head at {self.sequence}"
+
+
+class AuditCheckpoint(models.Model):
+    """What a removed beginning of the trail was: the chain goes on behind it. Signed, and never changed."""
+
+    sequence = models.PositiveBigIntegerField(unique=True, help_text="The last event that was removed.")
+    hash = models.CharField(max_length=64, help_text="of that event")
+    after = models.PositiveBigIntegerField(help_text="The checkpoint before, or 0.")
+    events = models.PositiveBigIntegerField(help_text="How many events were removed with it.")
+    made_at = models.DateTimeField()
+    key_id = models.CharField(max_length=32)
+    mac = models.CharField(max_length=64)
+
+    class Meta:
+        ordering: ClassVar = ["-sequence"]
+
+    def __str__(self) -> str:
+        return f"checkpoint at {self.sequence}"
+
+
+class RefusedAttempts(models.Model):
+    """How often one actor was refused for want of one permission since a time: the bound on what is recorded of it."""
+
+    actor_kind = models.CharField(max_length=20)
+    actor_id = models.CharField(max_length=250)
+    actor_name = models.CharField(max_length=150, blank=True)
+    via = models.CharField(max_length=20)
+    permission = models.CharField(max_length=100)
+    since = models.DateTimeField()
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["actor_kind", "actor_id", "via", "permission"], name="installations_refusedattempts_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"refused attempts #{self.pk}"
 
 
 def fields_covered(event: AuditEvent) -> Iterable[tuple[str, Any]]:

@@ -276,6 +276,11 @@ class NotPermitted(DomainError):
     fault = "operator"
     public_message = "You do not have the permission to do this. Ask somebody who manages operators."
 
+    @property
+    def permission(self) -> str:
+        """The Django permission that was asked for."""
+        return str(self.context.get("permission", ""))
+
 
 class ReasonRequired(DomainError):
     """The verb is recorded with a reason, and none of 1 to 1000 characters was given."""

@@ -10,6 +10,7 @@ from installations.actors import REASON_MAX
 from installations.manifests import MAX_BYTES
 from installations.models import Application, ApprovedPermission, Installation
 from installations.selectors import ScopeReview, ScopeRow
+from installations.trail.exporting import Format
 
 
 class ReasonForm(forms.Form):
@@ -188,3 +189,17 @@ class ConfigureForm(ReasonForm):
 
     def clean_allowed_portals(self) -> list[str]:
         return [line.strip() for line in self.cleaned_data["allowed_portals"].splitlines() if line.strip()]
+
+
+class ExportForm(ReasonForm):
+    """The format of an export of the audit trail."""
+
+    format = forms.ChoiceField(
+        label="Format",
+        widget=forms.RadioSelect,
+        initial=Format.JSON_LINES.value,
+        choices=[
+            (Format.JSON_LINES.value, "JSON Lines, which verify_audit --file can verify"),
+            (Format.CSV.value, "CSV, for a spreadsheet; it cannot be verified"),
+        ],
+    )

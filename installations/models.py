@@ -11,12 +11,13 @@ from django.db.models import Q
 from django.utils import timezone
 
 from installations import scopes
-from installations.audit_models import AuditEvent, AuditHead
+from installations.audit_models import AuditCheckpoint, AuditEvent, AuditHead, RefusedAttempts
 from installations.scopes import Approval, Level
 
 __all__ = [
     "Application",
     "ApprovedPermission",
+    "AuditCheckpoint",
     "AuditEvent",
     "AuditHead",
     "Evidence",
@@ -24,6 +25,7 @@ __all__ = [
     "Manifest",
     "Portal",
     "PortalUser",
+    "RefusedAttempts",
     "ScopeUsage",
 ]
 
@@ -134,14 +136,21 @@ class PortalUser(models.Model):
     locked_at = models.DateTimeField(
         null=True, blank=True, help_text="While set, nothing can be done in this user's name."
     )
+    erased_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the name was removed. A later visit names the person anew and clears it."
+    )
 
     class Meta:
+        permissions: ClassVar = [("erase_portaluser", "Can remove the names of portal users")]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["portal", "flowlu_user_id"], name="installations_portaluser_once_per_portal"
             ),
             models.CheckConstraint(
                 condition=Q(flowlu_user_id__regex=r"\A[0-9]+\Z"), name="installations_portaluser_id_is_digits"
+            ),
+            models.CheckConstraint(
+                condition=Q(erased_at__isnull=True) | Q(name=""), name="installations_portaluser_erased_has_no_name"
             ),
         ]
 

@@ -349,7 +349,8 @@ def record_launch_locked(
     user, _ = PortalUser.objects.get_or_create(portal=portal_row, flowlu_user_id=flowlu_user_id)
     user = PortalUser.objects.select_for_update().get(pk=user.pk)
     user.name, user.is_portal_admin, user.last_seen_at = user_name, is_portal_admin, now
-    user.save(update_fields=["name", "is_portal_admin", "last_seen_at"])
+    user.erased_at = None  # a new visit is new data (docs/adr/0015)
+    user.save(update_fields=["name", "is_portal_admin", "last_seen_at", "erased_at"])
     Evidence.objects.create(installation=installation, kind=Evidence.Kind.LAUNCH, integration_point=integration_point)
     return LaunchRecord(installation, user, events)
 

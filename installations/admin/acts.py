@@ -16,6 +16,9 @@ from installations.admin.display import change_url
 from installations.admin.text import visible_text
 from installations.errors import DomainError, NotPermitted
 from installations.forms import ReasonForm
+from installations.models import Installation
+from installations.services import Lockable, public_id
+from installations.trail.refusals import note_refused
 
 if TYPE_CHECKING:
     from installations.admin.base import ReadOnlyAdmin
@@ -38,6 +41,24 @@ def actor_of(request: HttpRequest) -> Actor:
     if not request.user.is_authenticated:
         raise PermissionDenied
     return operator_actor(request.user, Via.ADMIN)
+
+
+def note_refusal(
+    request: HttpRequest,
+    permission: str,
+    attempted: str,
+    target: tuple[str, str] = ("console", ""),
+    installation_id: int | None = None,
+) -> None:
+    """Record that the operator tried what they may not do. To look at the page of an act is no attempt."""
+    if request.method == "POST":
+        note_refused(
+            actor=actor_of(request),
+            permission=permission,
+            attempted=attempted,
+            target=target,
+            installation_id=installation_id,
+        )
 
 
 def posted(request: HttpRequest) -> QueryDict | None:
@@ -126,10 +147,24 @@ class Act(ABC):
     def permitted(self, request: HttpRequest) -> bool:
         return request.user.has_perm(self.permission) and self.model_admin.has_view_permission(request)
 
+    def audited_as(self, target: Any) -> tuple[str, str, int | None]:
+        """Return kind, id and installation under which the audit trail has what the act is about."""
+        installation = target.pk if isinstance(target, Installation) else getattr(target, "installation_id", None)
+        if isinstance(target, Lockable):
+            return target._meta.model_name or "", public_id(target), installation
+        query = self.model_admin.audit_query(target) or {"target_kind": self.model_admin.opts.model_name}
+        return query["target_kind"], query.get("target_id", str(target.pk)), installation
+
+    def refuse(self, request: HttpRequest, target: Any) -> PermissionDenied:
+        """Record the attempt and return the refusal to raise."""
+        kind, name, installation_id = self.audited_as(target) if target is not None else ("console", "", None)
+        note_refusal(request, self.permission, self.url_name, (kind, name), installation_id)
+        return PermissionDenied()
+
     def view(self, request: HttpRequest, **values: int) -> HttpResponse:
-        if not self.permitted(request):
-            raise PermissionDenied
         target = self.find(request, **values)
+        if not self.permitted(request):
+            raise self.refuse(request, target)
         if target is None:
             raise Http404
         form = self.form(request, target)
@@ -137,7 +172,7 @@ class Act(ABC):
             try:
                 outcome = self.perform(target, form, actor_of(request))
             except NotPermitted:
-                raise PermissionDenied from None
+                raise self.refuse(request, target) from None
             except DomainError as error:
                 form.add_error(None, visible_text(error.public_message))
             else:

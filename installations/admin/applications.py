@@ -15,7 +15,7 @@ from django.utils.html import format_html
 
 from installations import manifests, selectors
 from installations.actors import Actor
-from installations.admin.acts import Act, Outcome, actor_of, posted
+from installations.admin.acts import Act, Outcome, actor_of, note_refusal, posted
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
     Table,
@@ -177,6 +177,7 @@ class ApplicationAdmin(ReadOnlyAdmin):
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Register an application or import its next manifest, pasted or uploaded."""
         if not (request.user.has_perm("installations.import_manifest") and self.has_view_permission(request)):
+            note_refusal(request, "installations.import_manifest", "installations_application_import")
             raise PermissionDenied
         form = ImportForm(posted(request), request.FILES if request.method == "POST" else None)
         errors: list[ManifestError] = []

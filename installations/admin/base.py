@@ -5,11 +5,12 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 
-from installations.admin.acts import Act, offered
+from installations.admin.acts import Act, note_refusal, offered
 from installations.admin.display import Column, Table, list_url
 from installations.admin.text import visible_text
 from installations.models import AuditEvent
@@ -80,8 +81,20 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return [*(act.url_pattern() for act in self.acts), *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        self._note_refused_action(request)
         context = {"intro": self.intro, "empty_text": self.empty_text, **(extra_context or {})}
         return super().changelist_view(request, context)
+
+    def _note_refused_action(self, request: HttpRequest) -> None:
+        """Record an action that was posted by an operator to whom it is not offered; Django drops it without a word."""
+        name = request.POST.get("action", "")
+        if request.method != "POST" or name not in (self.actions or ()) or name in self.get_actions(request):
+            return
+        wanted = getattr(getattr(self, name), "allowed_permissions", ["view"])[0]
+        permission = f"{self.opts.app_label}.{wanted}_{self.opts.model_name}"
+        chosen = [key for key in request.POST.getlist(ACTION_CHECKBOX_NAME) if key.isdecimal() and len(key) < 20]
+        target = (str(self.opts.model_name), ", ".join(chosen[:10]))
+        note_refusal(request, permission, f"{self.opts.app_label}_{self.opts.model_name}: {name}", target)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -12,7 +12,13 @@ from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, 
 from installations.admin.display import change_url, installation_name, plural
 from installations.forms import ApproveForm, ReasonForm, WithdrawForm
 from installations.models import Installation, PortalUser
-from installations.services import approve_scopes, resume_installation, suspend_installation, withdraw_scopes
+from installations.services import (
+    approve_scopes,
+    public_id,
+    resume_installation,
+    suspend_installation,
+    withdraw_scopes,
+)
 from tokens.admin.revoking import RevokeAct
 from tokens.selectors import RevocationPreview, preview_revocation, tokens_to_revoke
 from tokens.services.revocation import revoke_tokens, uninstall_installation
@@ -228,6 +234,9 @@ class RevokeUser(RevokeAct):
 
     def back_to(self, target: UserHere) -> str:
         return change_url(target.installation)
+
+    def audited_as(self, target: UserHere) -> tuple[str, str, int | None]:
+        return "portaluser", public_id(target.user), target.installation.pk
 
     def heading(self, target: UserHere) -> str:
         name = f"{target.user.name} ({target.user.flowlu_user_id})" if target.user.name else str(target.user)

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from installations import selectors
+from installations.admin.audit_trail import actor_words
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
     Table,
@@ -35,7 +36,6 @@ from installations.admin.installation_acts import (
 )
 from installations.admin.lists import InstallationLockedFilter, NamedFilter
 from installations.admin.locks import Lock, Unlock
-from installations.admin.records import actor_words
 from installations.admin.text import visible
 from installations.models import AuditEvent, Installation
 from installations.scopes import ScopeSyntaxError, parse

@@ -22,6 +22,7 @@ from installations.admin.display import (
     to,
     utc,
 )
+from installations.admin.erasing import Erase
 from installations.admin.lists import LockedFilter
 from installations.admin.locks import Lock, Unlock
 from installations.admin.text import visible, visible_text
@@ -113,8 +114,9 @@ class PortalUserAdmin(ReadOnlyAdmin):
         at("first_seen_at", "first seen"),
         at("last_seen_at", "last seen"),
         at("locked_at", "locked since", empty="not locked"),
+        at("erased_at", "erased", empty="not erased"),
     )
-    act_classes = (Lock, Unlock)
+    act_classes = (Lock, Unlock, Erase)
     intro = "People who opened an application, as Flowlu named them to their own token. They are no operators."
     empty_text = "Nobody was seen yet. People appear when they open a registered application in their portal."
 
@@ -123,7 +125,8 @@ class PortalUserAdmin(ReadOnlyAdmin):
 
     def badges(self, row: PortalUser) -> Sequence[Any]:
         locked = (("user locked", row.locked_at), ("portal locked", row.portal.locked_at))
-        return [lock_badge(word) for word, since in locked if since]
+        erased = [badge("erased", "gone")] if row.erased_at else []
+        return [*erased, *(lock_badge(word) for word, since in locked if since)]
 
     def audit_query(self, row: PortalUser) -> dict[str, Any]:
         return {"target_kind": "portaluser", "target_id": f"{row.portal.domain}/{row.flowlu_user_id}"}

@@ -7,9 +7,11 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError, CommandParser
 
 from installations.actors import Actor, Via, operator_actor
-from installations.errors import DomainError
+from installations.errors import DomainError, NotPermitted
 from installations.management.output import VisibleCommand
 from installations.models import Application, Installation, Portal, PortalUser
+from installations.services import public_id
+from installations.trail.refusals import note_refused
 
 
 class OperatorCommand(VisibleCommand, ABC):
@@ -25,8 +27,20 @@ class OperatorCommand(VisibleCommand, ABC):
         parser.add_argument("--reason", required=True, metavar="TEXT", help="1 to 1000 characters, for the audit trail")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        actor = operator(options["operator"])
         try:
-            summary = self.act(operator(options["operator"]), options)
+            summary = self.act(actor, options)
+        except NotPermitted as error:
+            kind, name, installation_id = _named(options)
+            command = type(self).__module__.rpartition(".")[2]
+            note_refused(
+                actor=actor,
+                permission=error.permission,
+                attempted=command,
+                target=(kind, name),
+                installation_id=installation_id,
+            )
+            raise CommandError(error.public_message) from None
         except DomainError as error:
             raise CommandError(error.public_message) from None
         self.say(summary)
@@ -77,6 +91,24 @@ def find_portal_user(portal: str, flowlu_user_id: str) -> PortalUser:
     if user is None:
         raise CommandError(f"No user {flowlu_user_id!r} of {portal!r} was ever seen here.")
     return user
+
+
+def _named(options: dict[str, Any]) -> tuple[str, str, int | None]:
+    """Return what the options of a refused command name, as the audit trail names it."""
+    portal, app, user = options.get("portal"), options.get("app"), options.get("user")
+    try:
+        if portal and user:
+            return "portaluser", public_id(find_portal_user(portal, user)), None
+        if portal and app:
+            installation = find_installation(portal, app)
+            return "installation", str(installation.pk), installation.pk
+        if portal:
+            return "portal", public_id(find_portal(portal)), None
+        if app:
+            return "application", public_id(find_application(app)), None
+    except CommandError:
+        pass
+    return "command", "", None
 
 
 def plural(count: int, one: str, many: str) -> str:

@@ -41,13 +41,17 @@ TYPE_ONLY_IMPORTS = {
 }
 # Every management command, and the file that tests it.
 COMMAND_TESTS = {
+    "anchor_audit": "tests/installations/commands/test_anchor_audit.py",
     "approve_scopes": "tests/installations/commands/test_approve_scopes.py",
     "create_operator": "tests/flowlu_admin/test_create_operator.py",
     "find_leaked": "tests/tokens/commands/test_find_leaked.py",
     "generate_key": "tests/tokens/commands/test_generate_key.py",
+    "erase_portal_user": "tests/tokens/commands/test_erase_portal_user.py",
+    "export_audit": "tests/installations/commands/test_export_audit.py",
     "import_manifest": "tests/installations/commands/test_import_manifest.py",
     "key_status": "tests/tokens/commands/test_key_status.py",
     "lock": "tests/installations/commands/test_lock_and_unlock.py",
+    "prune_audit": "tests/installations/commands/test_prune_audit.py",
     "resume_installation": "tests/installations/commands/test_suspend_and_resume.py",
     "rewrap_tokens": "tests/tokens/commands/test_rewrap_tokens.py",
     "revoke_tokens": "tests/tokens/commands/test_revoke_tokens.py",
@@ -55,6 +59,7 @@ COMMAND_TESTS = {
     "suspend_installation": "tests/installations/commands/test_suspend_and_resume.py",
     "uninstall_installation": "tests/tokens/commands/test_uninstall_installation.py",
     "unlock": "tests/installations/commands/test_lock_and_unlock.py",
+    "verify_audit": "tests/installations/commands/test_verify_audit.py",
     "withdraw_scopes": "tests/installations/commands/test_withdraw_scopes.py",
 }
 

@@ -576,8 +576,8 @@ RACES = (
     race(
         "race: the audit head is not locked",
         "installations/audit.py",
-        "    head = AuditHead.objects.select_for_update().get(id=AuditHead.ONLY)",
-        "    head = AuditHead.objects.get(id=AuditHead.ONLY)",
+        "    return AuditHead.objects.select_for_update().get(id=AuditHead.ONLY)",
+        "    return AuditHead.objects.get(id=AuditHead.ONLY)",
         OPERATORS,
     ),
     race(

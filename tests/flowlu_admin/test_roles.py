@@ -7,7 +7,7 @@ from django.core.management import call_command
 from flowlu_admin.roles import ROLES, VIEW, make_groups
 
 EXPECTED = {
-    "Auditor": set(),
+    "Auditor": {"installations.export_audit"},
     "Reviewer": {
         "installations.approve_scopes",
         "installations.withdraw_scopes",
@@ -18,6 +18,7 @@ EXPECTED = {
         "installations.suspend_installation",
         "installations.uninstall_installation",
         "installations.lock_portal",
+        "installations.erase_portaluser",
         "tokens.revoke_oauthtoken",
         "tokens.find_leaked",
         "tokens.rewrap_tokens",

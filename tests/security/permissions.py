@@ -58,6 +58,11 @@ REVIEWS = {
     "GET": "302 302 403 403 200 403 302 200",
     "POST": "302 302 403 403 200 403 302 200",
 }
+# acts of auditors
+AUDITS = {
+    "GET": "302 302 403 200 403 403 302 200",
+    "POST": "302 302 403 200 403 403 302 200",
+}
 # open to all, reading only
 OPEN_READ = {
     "GET": "200 200 200 200 200 200 200 200",
@@ -121,6 +126,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin/installations/portal/<path:object_id>/": LEADS_ON,
     "admin:installations_portaluser_lock": RESPONDS,
     "admin:installations_portaluser_unlock": RESPONDS,
+    "admin:installations_portaluser_erase": RESPONDS,
     "admin:installations_portaluser_changelist": LIST,
     "admin:installations_portaluser_add": NOBODY,
     "admin:installations_portaluser_history": HISTORY,
@@ -155,6 +161,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_evidence_delete": NOBODY,
     "admin:installations_evidence_change": OBJECT,
     "admin/installations/evidence/<path:object_id>/": LEADS_ON,
+    "admin:installations_auditevent_export": AUDITS,
     "admin:installations_auditevent_changelist": LIST,
     "admin:installations_auditevent_add": NOBODY,
     "admin:installations_auditevent_history": NOT_THERE,
@@ -295,4 +302,9 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "revoke_tokens": (RESPONDERS, HERE),
     "rewrap_tokens": (RESPONDERS, ()),
     "find_leaked": (RESPONDERS, (__file__,)),
+    "erase_portal_user": (RESPONDERS, ("--portal", "acme.flowlu.com", "--user", "7")),
+    "prune_audit": ({"superuser"}, ("--before", "2020-01-01", "--archive", "/nowhere/audit.jsonl")),
+    "verify_audit": (None, ()),
+    "anchor_audit": (None, ()),
+    "export_audit": (None, ()),
 }

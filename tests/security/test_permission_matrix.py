@@ -19,7 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from installations.models import Application
 from tests.factories import manifest
-from tests.security.permissions import ACTIONS, COMMANDS, OTHER_METHODS, RESPONDS, REVIEWS, STATIC, URLS
+from tests.security.permissions import ACTIONS, AUDITS, COMMANDS, OTHER_METHODS, RESPONDS, REVIEWS, STATIC, URLS
 from tests.security.scene import ROLES, Scene, set_up
 from tests.unchanged import last_event, nothing_changes
 
@@ -41,7 +41,7 @@ PATTERNS = dict(_walk(get_resolver()))
 
 
 # Acts that a form carries out: who is refused changes nothing even with a body that would do it.
-ACTS = [key for key, rows in URLS.items() if rows in (RESPONDS, REVIEWS)]
+ACTS = [key for key, rows in URLS.items() if rows in (RESPONDS, REVIEWS, AUDITS)]
 
 OPERATORS = [role for role in ROLES if role not in {"anonymous", "portal_session", "superuser_without_mfa"}]
 
@@ -128,6 +128,7 @@ def test_refused_role_changes_nothing_by_posting_the_whole_form(scene: Scene, ke
         "also_lock": "on",
         "stores_refresh_tokens": "on",
         "document": manifest(version="2.0.0"),
+        "format": "jsonl",
         "_confirmed": "1",
     }
     where = address(scene, key)

@@ -149,6 +149,25 @@ def configure_application(
     return True
 
 
+# --- Steps of verbs in other modules, inside their transaction --------------------------------------------------
+
+
+def revoke_of_user_locked(
+    installations: Sequence[Installation], portal_user: PortalUser, actor: Actor, reason: str
+) -> tuple[int, list[audit.Event]]:
+    """Revoke every live token of a user on installations that the caller has locked.
+
+    Returns how many were cut and the events, for the caller to append last of all.
+    """
+    cut, events = 0, []
+    for installation in installations:
+        result, event = _revoke_locked(installation, actor, reason, portal_user=portal_user)
+        cut += result.tokens_cut
+        if event:
+            events.append(event)
+    return cut, events
+
+
 def _locked(installation_id: int) -> Installation:
     installation = Installation.objects.select_for_update().filter(pk=installation_id).first()
     if installation is None:

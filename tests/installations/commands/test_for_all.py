@@ -29,6 +29,8 @@ OF_NO_INSTALLATION = {
     "rewrap_tokens": ((), "responder", "reviewer"),
 }
 ALL = COMMANDS | OF_NO_INSTALLATION
+# Not about one installation: tested in files of their own.
+ELSEWHERE = {"erase_portal_user", "prune_audit"}
 VERBS = {
     "approve_scopes": "scopes.approved",
     "withdraw_scopes": "scopes.withdrawn",
@@ -177,7 +179,7 @@ def test_every_command_that_takes_an_operator_is_in_the_table():
         if app in {"installations", "tokens", "flowlu_admin"}
         and issubclass(import_module(f"{app}.management.commands.{name}").Command, OperatorCommand)
     }
-    assert ours == ALL.keys()
+    assert ours - ELSEWHERE == ALL.keys()
     assert COMMANDS.keys() == VERBS.keys()
 
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("installations", "0002_audit_trail_append_only"),
+        ("installations", "0005_audit_prefix_may_go"),
     ]
 
     operations = [

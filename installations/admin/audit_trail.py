@@ -1,0 +1,173 @@
+"""The audit trail: its events, the state of its chain, and its export."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+
+from installations.admin.acts import actor_of, note_refusal, posted
+from installations.admin.base import ReadOnlyAdmin
+from installations.admin.display import Table, at, column, link, list_url, plural, utc
+from installations.admin.text import visible, visible_text
+from installations.errors import DomainError, NotPermitted
+from installations.forms import ExportForm
+from installations.models import AuditEvent, Installation
+from installations.trail.exporting import PERMISSION, Format, export_audit
+from installations.trail.state import TrailState, trail_state
+
+_URL_NAME = "installations_auditevent_export"
+_CONTENT_TYPES = {Format.JSON_LINES: "application/jsonl", Format.CSV: "text/csv; charset=utf-8"}
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    list_display = (
+        column("number", "no.", lambda row: row.sequence, order="sequence"),
+        at("occurred_at", "when"),
+        column("verb", "what", lambda row: row.verb, order="verb"),
+        column("target", "target", lambda row: target_words(row)),
+        column("actor", "who", lambda row: actor_words(row), order="actor_id"),
+        column("reason", "why", lambda row: visible(row.reason or "–")),
+    )
+    list_filter = ("verb", "actor_kind", "via")
+    allowed_lookups = frozenset(
+        {"verb", "actor_kind", "via", "target_kind", "target_id", "installation_id", "actor_id"}
+    )
+    search_fields = ("target_id", "actor_id", "actor_name")
+    search_help_text = "Search by target or by who"
+    ordering = ("-sequence",)
+    sortable_by = ("number",)
+    facts = (
+        "sequence",
+        at("occurred_at", "when"),
+        "verb",
+        column("target", "target", lambda row: target_words(row)),
+        column("installation", "installation", lambda row: _installation(row)),
+        column("actor", "who", lambda row: actor_words(row)),
+        column("via", "through", lambda row: row.via),
+        column("reason", "why", lambda row: visible(row.reason or "–")),
+        column("details", "details", lambda row: _details(row)),
+        column("chain", "chain", lambda row: f"number {row.sequence}, under audit key {row.key_id}"),
+    )
+    intro = "What was done, by whom, to what and why. No row is ever changed or removed; each is chained to the last."
+    empty_text = "Nothing was recorded yet. Every act of an operator and every stored token leaves a row here."
+
+    change_list_template = "admin/installations/auditevent/change_list.html"
+
+    def tables(self, request: HttpRequest, row: AuditEvent) -> Sequence[Table]:
+        return ()
+
+    def may_export(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(PERMISSION) and self.has_view_permission(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.export_view)
+        return [path("export/", view, name=_URL_NAME), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        links = [(reverse(f"admin:{_URL_NAME}"), "Export the trail")] if self.may_export(request) else []
+        context = {"list_links": links, "trail_facts": _trail_facts(trail_state()), **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """Say what an export holds, ask why, and stream it."""
+        if not self.may_export(request):
+            note_refusal(request, PERMISSION, _URL_NAME, ("audit trail", ""))
+            raise PermissionDenied
+        form = ExportForm(posted(request))
+        if request.method == "POST" and form.is_valid():
+            try:
+                return self._stream(request, form)
+            except NotPermitted:
+                note_refusal(request, PERMISSION, _URL_NAME, ("audit trail", ""))
+                raise PermissionDenied from None
+            except DomainError as error:
+                form.add_error(None, visible_text(error.public_message))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Export the audit trail",
+            "back_url": list_url(AuditEvent),
+            "form": form,
+            "stops": (
+                f"You get a file with every event: {plural(trail_state().events, 'event')} and the one of this export.",
+                "It holds names of operators, their reasons, and ids of portals, users and tokens. No secret is in it.",
+                "That you took it, in which format and why, is recorded in the trail first.",
+            ),
+            "stays": (
+                "Nothing is removed or changed.",
+                "It holds no portal user's name. Reasons are free text: what an operator wrote is in them.",
+            ),
+        }
+        return TemplateResponse(request, "admin/installations/auditevent/export.html", context)
+
+    def _stream(self, request: HttpRequest, form: ExportForm) -> StreamingHttpResponse:
+        chosen = Format(form.cleaned_data["format"])
+        export = export_audit(format=chosen, actor=actor_of(request), reason=form.cleaned_data["reason"])
+        return StreamingHttpResponse(
+            export.lines(),
+            content_type=_CONTENT_TYPES[chosen],
+            headers={"Content-Disposition": f'attachment; filename="{export.file_name}"'},
+        )
+
+
+def _trail_facts(state: TrailState) -> list[tuple[str, Any]]:
+    """Return what the list says about the chain as a whole."""
+    begins = f", from number {state.first:,} on: what was before is archived" if state.first > 1 else ""
+    facts: list[tuple[str, Any]] = [("Chain", f"{plural(state.events, 'event')}{begins}")]
+    if state.verified is None:
+        facts.append(("Verified", "never. Run manage.py verify_audit"))
+    else:
+        result = f"{plural(state.found, 'finding')}: the trail is broken" if state.found else "intact"
+        facts.append(
+            ("Verified", format_html("{}, {} up to number {}", utc(state.verified.occurred_at), result, _up_to(state)))
+        )
+    if state.anchored is None:
+        words = "never. Without an anchor a cut-off end would not show: run manage.py anchor_audit"
+        facts.append(("Anchored", words))
+    else:
+        when, where = utc(state.anchored.occurred_at), visible(state.anchored.details.get("where", ""), ascii_only=True)
+        facts.append(("Anchored", format_html("{}, number {} in {}", when, _number(state.anchored.target_id), where)))
+    return facts
+
+
+def _up_to(state: TrailState) -> str:
+    return _number(state.verified.target_id) if state.verified else ""
+
+
+def _number(text: str) -> str:
+    return f"{int(text):,}"
+
+
+def target_words(event: AuditEvent) -> Any:
+    kind = {"portaluser": "portal user", "portal_user": "portal user"}.get(event.target_kind, event.target_kind)
+    number = "#" if event.target_id.isdigit() else ""
+    return format_html("{} {}{}", kind, number, visible(event.target_id, ascii_only=True))
+
+
+def actor_words(event: AuditEvent) -> Any:
+    kind = event.actor_kind.replace("_", " ")
+    return format_html("{} {}", kind, visible(event.actor_name or event.actor_id, ascii_only=True))
+
+
+def _installation(event: AuditEvent) -> Any:
+    if event.installation_id is None:
+        return "–"
+    found = Installation.objects.select_related("portal", "application").filter(pk=event.installation_id).first()
+    return link(found) if found else f"#{event.installation_id}"
+
+
+def _details(event: AuditEvent) -> Any:
+    if not event.details:
+        return "–"
+    text = json.dumps(event.details, indent=2, ensure_ascii=False, sort_keys=True)
+    return format_html('<pre class="document" tabindex="0">{}</pre>', visible(text))

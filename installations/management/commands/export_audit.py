@@ -1,0 +1,64 @@
+"""Export the audit trail."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from installations.actors import Actor, command_actor
+from installations.errors import DomainError
+from installations.management.audit_command import audit_keys, bar
+from installations.management.operator_command import operator, plural
+from installations.management.output import VisibleCommand
+from installations.trail.exporting import Export, Format, export_audit
+
+
+class Command(VisibleCommand):
+    help = (
+        "Export the audit trail. JSON Lines can be verified with verify_audit --file; CSV is for spreadsheets. The "
+        "export is itself an event of the trail."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--format", choices=[each.value for each in Format], default=Format.JSON_LINES.value)
+        parser.add_argument("--output", metavar="FILE", default="-", help="a new file; - writes to standard output")
+        parser.add_argument("--operator", metavar="NAME", help="who exports; needs the permission")
+        parser.add_argument("--reason", default="Exported by command.", metavar="TEXT", help="for the audit trail")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        audit_keys()
+        actor = operator(options["operator"]) if options["operator"] is not None else command_actor()
+        with self._output(options["output"]) as write:
+            export = self._start(Format(options["format"]), actor, options["reason"])
+            with bar(export.events, "events") as progress:
+                for line in export.lines():
+                    write(line)
+                    progress.update(1)
+        # Standard output is the export's own.
+        tell = self.note if options["output"] == "-" else self.say
+        tell(
+            f"{plural(export.events, 'event', 'events')} exported, {export.after.sequence + 1} to {export.to.sequence}"
+        )
+
+    def _start(self, format: Format, actor: Actor, reason: str) -> Export:
+        try:
+            return export_audit(format=format, actor=actor, reason=reason)
+        except DomainError as error:
+            raise CommandError(error.public_message) from None
+
+    @contextmanager
+    def _output(self, name: str) -> Iterator[Callable[[str], object]]:
+        if name == "-":
+            yield lambda text: self.stdout.write(text, ending="")
+            return
+        try:
+            descriptor = os.open(Path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise CommandError(f"{name!r} exists already. Name a new file.") from None
+        except OSError as error:
+            raise CommandError(f"{name!r} cannot be written: {error.strerror}.") from None
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            yield stream.write

@@ -1,0 +1,141 @@
+"""Write the head of the chain down where whoever holds the database cannot reach it.
+
+The chain alone cannot show that its newest events were cut off, or that it was made anew with its key. An anchor that
+is kept elsewhere can: a file that is only appended to, or a receiver behind an https address.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from installations import audit
+from installations.actors import Actor, system_actor
+from installations.audit_chain import START, Anchor, Link, row_hash
+from installations.audit_files import AnchorFileError, anchor_line, read_anchors
+from installations.errors import StateConflict
+from installations.trail import reading
+from installations.trail.receiver import send_anchor
+
+ANCHORED = "audit.anchored"
+# What the service notes about the trail itself: nothing that would need an anchor of its own.
+_ABOUT_THE_TRAIL = (ANCHORED, "audit.verified")
+
+
+@dataclass(frozen=True, slots=True)
+class Anchoring:
+    head: Link
+    changed: bool  # False: this head was the last line of the file already
+
+
+def anchor_to_file(*, path: Path, actor: Actor) -> Anchoring:
+    """Append the signed head to a file of anchors, after a look at what it says already.
+
+    Raises StateConflict when the file cannot be relied on, or when the chain is shorter than its last anchor or
+    another one: then somebody cut it off or rewrote it, and an anchor would bury that.
+    """
+    try:
+        with _locked_for_appending(path) as stream:
+            known = read_anchors(stream, audit.audit_keys())
+            head = _head()
+            if known:
+                _check_goes_on(known[-1], head)
+                if known[-1].link == head:
+                    return Anchoring(head, False)
+            stream.write(anchor_line(head, _now(), audit.audit_keys().newest).encode("ascii"))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except AnchorFileError as error:
+        raise StateConflict(f"The file of anchors cannot be relied on: {error}.") from None
+    except OSError as error:
+        raise StateConflict(f"The file of anchors cannot be written: {error.strerror}.") from None
+    _record(head, "file", path.name, actor)
+    return Anchoring(head, True)
+
+
+def anchor_to_url(*, url: str, actor: Actor) -> Anchoring:
+    """POST the signed head to a receiver, which has to keep what it gets.
+
+    Raises StateConflict when the address is not one or the receiver does not take it.
+    """
+    head = _head()
+    send_anchor(url, anchor_line(head, _now(), audit.audit_keys().newest), allow_http=settings.DEBUG)
+    _record(head, "url", urlsplit(url).hostname or "", actor)
+    return Anchoring(head, True)
+
+
+def anchor_if_due(*, every: timedelta) -> bool:
+    """Anchor to where the settings say, when the last one is older than `every` and something happened since.
+
+    For whatever runs periodically. Returns whether it anchored; raises StateConflict as the two above.
+    """
+    path, url = settings.AUDIT_ANCHOR_FILE, settings.AUDIT_ANCHOR_URL
+    if not (path or url):
+        return False
+    last = reading.newest_genuine((ANCHORED,), audit.audit_keys())
+    if last is not None:
+        recent = timezone.now() - last.occurred_at < every
+        if recent or not reading.anything_but(_ABOUT_THE_TRAIL, after=int(last.target_id)):
+            return False
+    elif _head().sequence == 0:
+        return False
+    if path:
+        anchor_to_file(path=Path(path), actor=system_actor())
+    if url:
+        anchor_to_url(url=url, actor=system_actor())
+    return True
+
+
+def _head() -> Link:
+    """Return the head, which has to be a true one: what is signed here is believed elsewhere."""
+    head = reading.head() or START
+    if head == reading.start():
+        return head
+    row = next(reading.rows(after=head.sequence - 1, to=head.sequence), None)
+    key = audit.audit_keys().get(row["key_id"]) if row else None
+    if row is None or key is None or row["hash"] != head.hash or row_hash(row, key) != head.hash:
+        raise StateConflict("The end of the chain does not verify. Nothing was anchored; run verify_audit.")
+    return head
+
+
+def _check_goes_on(last: Anchor, head: Link) -> None:
+    if head.sequence < last.link.sequence:
+        raise StateConflict(
+            f"The chain ends at {head.sequence}, and at {last.at} it had {last.link.sequence} events: its end was cut "
+            "off. Nothing was anchored; run verify_audit with this file."
+        )
+    if last.link.sequence <= reading.start().sequence and reading.hash_at(last.link.sequence) is None:
+        return  # removed with a beginning that a later checkpoint stands for
+    if last.link.sequence and reading.hash_at(last.link.sequence) != last.link.hash:
+        raise StateConflict(
+            f"Event {last.link.sequence} is another one than at {last.at}: the chain was rewritten. Nothing was "
+            "anchored; run verify_audit with this file."
+        )
+
+
+def _now() -> str:
+    return audit.time_text(timezone.now())
+
+
+def _record(head: Link, kind: str, where: str, actor: Actor) -> None:
+    # Only the file's name or the receiver's host: a path or query may hold what is nobody's business.
+    with transaction.atomic(durable=True):
+        event = audit.Event(ANCHORED, "audit trail", str(head.sequence), details={"to": kind, "where": where[:200]})
+        audit.append(actor, event)
+
+
+@contextmanager
+def _locked_for_appending(path: Path) -> Iterator[BinaryIO]:
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "rb+", buffering=0) as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)  # two at once would each append behind the same line
+        yield stream

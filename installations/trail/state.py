@@ -1,0 +1,33 @@
+"""What a page says about the trail without reading it: how long it is, and when it was last verified and anchored."""
+
+from dataclasses import dataclass
+
+from installations import audit
+from installations.audit_models import AuditEvent
+from installations.trail import reading
+
+
+@dataclass(frozen=True, slots=True)
+class TrailState:
+    events: int
+    first: int
+    verified: AuditEvent | None
+    anchored: AuditEvent | None
+
+    @property
+    def found(self) -> int:
+        """How many findings the last verification had."""
+        return int(self.verified.details["findings"]) if self.verified else 0
+
+
+def trail_state() -> TrailState:
+    """Return the state, from a handful of statements. A note that was written in without the key is not believed."""
+    ring = audit.audit_keys()
+    head, start = reading.head(), reading.start()
+    last = head.sequence if head else 0
+    return TrailState(
+        max(0, last - start.sequence),
+        start.sequence + 1,
+        reading.newest_genuine(("audit.verified",), ring),
+        reading.newest_genuine(("audit.anchored",), ring),
+    )
