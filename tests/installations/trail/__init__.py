@@ -1,0 +1,1 @@
+"""The trail as a whole: verified, anchored, exported, pruned."""
