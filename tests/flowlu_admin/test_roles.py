@@ -86,7 +86,7 @@ def test_group_that_was_removed_is_made_again():
 
     make_groups()
 
-    assert held()["Auditor"] == set(VIEW)
+    assert held()["Auditor"] == set(ROLES["Auditor"])
 
 
 def test_members_and_groups_of_others_are_left_alone(auditor):

@@ -13,12 +13,14 @@ from django.utils import timezone
 from installations.models import (
     Application,
     ApprovedPermission,
+    AuditEvent,
     AuditHead,
     Evidence,
     Installation,
     Manifest,
     Portal,
     PortalUser,
+    RefusedAttempts,
     ScopeUsage,
 )
 from installations.scopes import Approval, Level
@@ -215,6 +217,24 @@ def test_use_of_a_scope_without_a_user_is_one_row_a_day(installation):
 def test_chain_has_one_head(db):
     with refused("installations_audithead_only_one"):
         AuditHead.objects.create(id=2)
+
+
+def test_audit_event_has_its_number_as_its_id(db):
+    with refused("installations_auditevent_id_is_sequence"):
+        AuditEvent.objects.create(id=5, sequence=6, occurred_at=timezone.now())
+
+
+def test_refused_attempts_are_counted_in_one_row(db):
+    key = {"actor_kind": "operator", "actor_id": "5", "via": "admin", "permission": "x"}
+    RefusedAttempts.objects.create(**key, since=timezone.now())
+
+    with refused("installations_refusedattempts_once", "installations_refusedattempts.permission"):
+        RefusedAttempts.objects.create(**key, since=timezone.now())
+
+
+def test_erased_portal_user_has_no_name(record):
+    with refused("installations_portaluser_erased_has_no_name"):
+        PortalUser.objects.update(erased_at=timezone.now())
 
 
 def test_history_cannot_be_deleted_with_what_it_is_about(installation):

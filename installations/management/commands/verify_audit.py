@@ -14,7 +14,7 @@ from installations.audit_files import ExportReader
 from installations.keys import KeyRing
 from installations.management.audit_command import anchors_in, audit_keys, bar, opened
 from installations.management.operator_command import plural
-from installations.management.output import Refusal, VisibleCommand
+from installations.management.output import VisibleCommand
 from installations.trail.verifying import DatabaseVerification, record_verification
 
 SHOWN = 50
@@ -81,7 +81,7 @@ class Command(VisibleCommand):
     def _conclude(self, what: str, anchors: list[Anchor], found: Counter[str]) -> None:
         if found:
             kinds = ", ".join(f"{kind}: {count}" for kind, count in found.most_common())
-            raise Refusal(f"BROKEN: {what}, {plural(found.total(), 'finding', 'findings')} ({kinds})")
+            raise CommandError(f"BROKEN: {what}, {plural(found.total(), 'finding', 'findings')} ({kinds})")
         held = f", and {plural(len(anchors), 'anchor', 'anchors')}" if anchors else ""
         missing = "" if anchors else "; without an anchor a cut-off end would not show"
         self.say(f"intact: {what}{held}{missing}")
