@@ -1,0 +1,171 @@
+"""What each way into the service records in the audit trail, as tables. test_audit_coverage.py runs every row.
+
+A row names the events that it leaves, or says in a sentence why it leaves none. What has no row fails there.
+"""
+
+from typing import TypeAlias
+
+# The events, or the reason why there is none.
+Covered: TypeAlias = tuple[str, ...] | str
+
+CUT = ("tokens.revoked",)
+CUT_AND_LOCKED = ("tokens.revoked", "portaluser.locked")
+
+# Acts of the console: by the name of their address, done as a superuser with a form that is filled in.
+ACTS: dict[str, Covered] = {
+    "installations_application_configure": ("application.configured",),
+    "installations_application_import": ("manifest.imported",),
+    "installations_application_lock": ("application.locked",),
+    "installations_application_unlock": ("application.unlocked",),
+    "installations_auditevent_export": ("audit.exported",),
+    "installations_installation_approve": ("scopes.approved",),
+    "installations_installation_lock": ("installation.locked",),
+    "installations_installation_resume": ("installation.resumed",),
+    "installations_installation_revoke": CUT,
+    "installations_installation_revoke_user": CUT_AND_LOCKED,
+    "installations_installation_suspend": ("installation.suspended",),
+    "installations_installation_uninstall": ("tokens.revoked", "installation.uninstalled"),
+    "installations_installation_unlock": ("installation.unlocked",),
+    "installations_installation_withdraw": ("scopes.withdrawn",),
+    "installations_portal_lock": ("portal.locked",),
+    "installations_portal_unlock": ("portal.unlocked",),
+    "installations_portaluser_erase": ("tokens.revoked", "portaluser.erased"),
+    "installations_portaluser_lock": ("portaluser.locked",),
+    "installations_portaluser_unlock": ("portaluser.unlocked",),
+    "tokens_oauthtoken_revoke": CUT_AND_LOCKED,
+}
+
+ACTIONS: dict[str, Covered] = {"tokens.oauthtoken: revoke_selected": CUT}
+
+COMMANDS: dict[str, Covered] = {
+    "anchor_audit": ("audit.anchored",),
+    "approve_scopes": ("scopes.approved",),
+    "create_operator": ("operator.created",),
+    "erase_portal_user": ("tokens.revoked", "portaluser.erased"),
+    "export_audit": ("audit.exported",),
+    "import_manifest": ("manifest.imported",),
+    "lock": ("installation.locked",),
+    "prune_audit": ("audit.pruned",),
+    "resume_installation": ("installation.resumed",),
+    "revoke_tokens": CUT,
+    "run_with_sandbox": "Starts two processes on a development machine (DEBUG only); the import it makes is recorded.",
+    "suspend_installation": ("installation.suspended",),
+    "uninstall_installation": ("tokens.revoked", "installation.uninstalled"),
+    "unlock": ("installation.unlocked",),
+    "verify_audit": ("audit.verified",),
+    "withdraw_scopes": ("scopes.withdrawn",),
+}
+
+# Routes of the API by name and method, called by a page.
+ROUTES: dict[tuple[str, str], Covered] = {
+    ("api:session", "POST"): ("installation.first_seen", "token.stored"),
+    ("api:session", "GET"): "Reads only.",
+    ("api:session", "DELETE"): "A page puts its own session away; the session's row says when, and no right changes.",
+    ("api:session-token", "PUT"): ("token.handed_over",),
+    ("api:session-token", "DELETE"): CUT,
+    ("api:permissions", "GET"): "Reads only.",
+    (
+        "api:forward",
+        "GET",
+    ): "What a user does at Flowlu under their own rights is Flowlu's to record; here nothing changes.",
+    (
+        "api:forward",
+        "POST",
+    ): "What a user does at Flowlu under their own rights is Flowlu's to record; here nothing changes.",
+}
+
+# Addresses beside those: by how the name ends, then one by one.
+PAGES_BY_ENDING: dict[str, str] = {
+    "_changelist": "A list is only read; its actions are in ACTIONS.",
+    "_change": "The page of an object is only read; its acts are in ACTS.",
+    "_add": "Nothing is added by hand: 403 for everybody.",
+    "_delete": "Nothing is deleted by hand: 403 for everybody.",
+    "_history": "Leads to the trail.",
+    "<path:object_id>/": "Leads on to the page of an object.",
+}
+_OWN_ACCOUNT = "An operator's own sign-in: it gives no right over what is stored, and the access log has it."
+PAGES: dict[str, str] = {
+    "home": "Leads on.",
+    "admin:index": "Reads only.",
+    "admin:login": "Leads to the sign-in.",
+    "admin:logout": _OWN_ACCOUNT,
+    "admin:password_change": "Leads on.",
+    "admin:password_change_done": "Reads only.",
+    "admin:autocomplete": "Reads only.",
+    "admin:jsi18n": "Reads only.",
+    "admin:view_on_site": "There is nothing.",
+    "admin:app_list": "Reads only.",
+    "admin/(?P<url>.*)$": "There is nothing.",
+    "account_home": "Leads on.",
+    "account_login": _OWN_ACCOUNT,
+    "account_logout": _OWN_ACCOUNT,
+    "account_inactive": "Reads only.",
+    "account_reauthenticate": _OWN_ACCOUNT,
+    "account_change_password": _OWN_ACCOUNT,
+    "mfa_index": "Reads only.",
+    "mfa_authenticate": _OWN_ACCOUNT,
+    "mfa_reauthenticate": _OWN_ACCOUNT,
+    "mfa_activate_totp": _OWN_ACCOUNT,
+    "mfa_deactivate_totp": _OWN_ACCOUNT,
+    "mfa_view_recovery_codes": "Reads only.",
+    "mfa_generate_recovery_codes": _OWN_ACCOUNT,
+    "mfa_download_recovery_codes": "Reads only.",
+    "schema": "Reads only.",
+    "docs": "Reads only.",
+    "api-not-found": "There is nothing.",
+    "embed": "Serves the page; what it does then goes through the API.",
+    "healthz": "Reads only.",
+    "readyz": "Reads only.",
+}
+
+_STEP = "A step inside the transaction of a verb, which records it."
+_READS = "Reads only."
+# Every public function of the modules that hold verbs.
+VERBS: dict[str, Covered] = {
+    "installations.services.approve_scopes": ("scopes.approved",),
+    "installations.services.import_manifest": ("manifest.imported",),
+    "installations.services.lock": ("portal.locked",),
+    "installations.services.mark_uninstalled_locked": _STEP,
+    "installations.services.public_id": _READS,
+    "installations.services.record_launch_locked": _STEP,
+    "installations.services.resume_installation": ("installation.resumed",),
+    "installations.services.suspend_installation": ("installation.suspended",),
+    "installations.services.unlock": ("portal.unlocked",),
+    "installations.services.withdraw_scopes": ("scopes.withdrawn",),
+    "installations.trail.anchoring.anchor_if_due": ("audit.anchored",),
+    "installations.trail.anchoring.anchor_to_file": ("audit.anchored",),
+    "installations.trail.anchoring.anchor_to_url": "As anchor_to_file, shown in test_anchoring.py over HTTP.",
+    "installations.trail.exporting.export_audit": ("audit.exported",),
+    "installations.trail.pruning.prune_audit": ("audit.pruned",),
+    "installations.trail.reading.anything_but": _READS,
+    "installations.trail.reading.checkpoint_fields": _READS,
+    "installations.trail.reading.checkpoint_signature": _READS,
+    "installations.trail.reading.hash_at": _READS,
+    "installations.trail.reading.head": _READS,
+    "installations.trail.reading.newest_genuine": _READS,
+    "installations.trail.reading.rows": _READS,
+    "installations.trail.reading.start": _READS,
+    "installations.trail.receiver.send_anchor": "A step of anchor_to_url, which records it.",
+    "installations.trail.refusals.note_refused": ("attempt.refused",),
+    "installations.trail.refusals.tell_what_was_counted": ("attempt.more_refused",),
+    "installations.trail.state.trail_state": _READS,
+    "installations.trail.verifying.record_verification": ("audit.verified",),
+    "tokens.services.erasing.erase_portal_user": ("tokens.revoked", "portaluser.erased"),
+    "tokens.services.revocation.configure_application": ("application.configured",),
+    "tokens.services.revocation.revoke_of_user_locked": _STEP,
+    "tokens.services.revocation.revoke_own_token": CUT,
+    "tokens.services.revocation.revoke_tokens": CUT,
+    "tokens.services.revocation.uninstall_installation": ("tokens.revoked", "installation.uninstalled"),
+    "tokens.services.sessions.end_session": "The session's row says when; no right changes.",
+    "tokens.services.sessions.hand_over_token": ("token.handed_over",),
+    "tokens.services.sessions.note_stale_token": "Flowlu refused the pair: its row says since when; no right changes.",
+    "tokens.services.sessions.note_undecryptable_token": ("token.undecryptable",),
+    "tokens.services.sessions.open_session": ("installation.first_seen", "token.stored"),
+    "tokens.services.storing.store_pair_locked": _STEP,
+}
+# Verbs that only a page reaches: shown by the route that calls them.
+BY_ROUTE: dict[str, tuple[str, str]] = {
+    "tokens.services.revocation.revoke_own_token": ("api:session-token", "DELETE"),
+    "tokens.services.sessions.hand_over_token": ("api:session-token", "PUT"),
+    "tokens.services.sessions.open_session": ("api:session", "POST"),
+}
