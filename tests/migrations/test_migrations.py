@@ -12,13 +12,15 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
 from flowlu_admin.roles import ROLES
-from installations.audit import Event, append
+from installations.audit import Event, append, audit_keys
 from installations.models import AuditEvent
+from installations.trail.verifying import DatabaseVerification
 from tests import factories
 
 OURS = ("installations", "tokens")
 BEFORE = [("installations", "0001_initial")]
 AFTER = [("installations", "0002_audit_trail_append_only")]
+NEWEST = [("installations", "0005_audit_prefix_may_go")]
 TRIGGER = "installations_auditevent_append_only"
 FUNCTION = "installations_auditevent_refuse"
 
@@ -77,6 +79,26 @@ def test_step_of_the_trigger_leaves_rows_alone_on_either_database(event):
     migrate_to(AFTER)
 
     assert list(AuditEvent.objects.values()) == before
+
+
+@pytest.mark.usefixtures("_migrated_again")
+def test_events_get_their_numbers_as_ids_and_keep_their_hashes(transactional_db):
+    with transaction.atomic():
+        append(factories.superactor(), *(Event("test.done", "thing", str(number)) for number in range(5)))
+    before = {row["sequence"]: row["hash"] for row in AuditEvent.objects.values()}
+    migrate_to(AFTER)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(f"ALTER TABLE installations_auditevent DISABLE TRIGGER {TRIGGER}")
+        # As rows that were rolled back left gaps: an id may be the number of a later row.
+        cursor.execute("UPDATE installations_auditevent SET id = -(sequence + 2)")
+        cursor.execute("UPDATE installations_auditevent SET id = -id")
+
+    migrate_to(NEWEST)
+
+    assert {row["sequence"]: row["hash"] for row in AuditEvent.objects.values()} == before
+    assert [(row.pk, row.sequence) for row in AuditEvent.objects.order_by("pk")] == [(n, n) for n in range(1, 6)]
+    assert list(DatabaseVerification(audit_keys())) == []
 
 
 @pytest.mark.usefixtures("_migrated_again")

@@ -42,6 +42,8 @@ SEEN = re.compile(r"zq(\d+)<zqx")
 OURS = {
     "installations.AuditEvent": "actor_kind via verb target_kind previous_hash hash key_id",
     "installations.AuditHead": "hash",
+    "installations.AuditCheckpoint": "hash key_id mac",
+    "installations.RefusedAttempts": "actor_kind actor_id actor_name via permission",  # no page shows one
     "installations.Portal": "domain",  # the database takes letters, digits, dots and dashes only
     "installations.Application": "kind approval_policy refreshed_by allowed_portals",
     "installations.Manifest": "sha256",
