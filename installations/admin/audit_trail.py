@@ -14,7 +14,7 @@ from django.utils.html import format_html
 
 from installations.admin.acts import actor_of, note_refusal, posted
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import Table, at, column, link, list_url, plural, utc
+from installations.admin.display import Table, at, badge, column, link, list_url, plural, utc
 from installations.admin.text import visible, visible_text
 from installations.errors import DomainError, NotPermitted
 from installations.forms import ExportForm
@@ -56,7 +56,10 @@ class AuditEventAdmin(ReadOnlyAdmin):
         column("details", "details", lambda row: _details(row)),
         column("chain", "chain", lambda row: f"number {row.sequence}, under audit key {row.key_id}"),
     )
-    intro = "What was done, by whom, to what and why. No row is ever changed or removed; each is chained to the last."
+    intro = (
+        "What was done, by whom, to what and why. No row is ever changed; each is chained to the last. Only a beginning "
+        "that is old and archived is ever removed."
+    )
     empty_text = "Nothing was recorded yet. Every act of an operator and every stored token leaves a row here."
 
     change_list_template = "admin/installations/auditevent/change_list.html"
@@ -127,9 +130,9 @@ def _trail_facts(state: TrailState) -> list[tuple[str, Any]]:
     if state.verified is None:
         facts.append(("Verified", "never. Run manage.py verify_audit"))
     else:
-        result = f"{plural(state.found, 'finding')}: the trail is broken" if state.found else "intact"
+        result = badge(f"broken: {plural(state.found, 'finding')}", "bad") if state.found else badge("intact", "good")
         facts.append(
-            ("Verified", format_html("{}, {} up to number {}", utc(state.verified.occurred_at), result, _up_to(state)))
+            ("Verified", format_html("{} {} up to number {}", result, utc(state.verified.occurred_at), _up_to(state)))
         )
     if state.anchored is None:
         words = "never. Without an anchor a cut-off end would not show: run manage.py anchor_audit"

@@ -35,7 +35,8 @@ def test_list_says_when_it_was_verified_and_anchored(active: Installation, audit
     call_command("verify_audit", stdout=io.StringIO())
     call_command("anchor_audit", "--file", str(tmp_path / "anchors.jsonl"), stdout=io.StringIO())
     page = text(signed_in(auditor).get(url(LIST)))
-    assert "UTC , intact up to number 2" in page
+    assert "Verified intact 20" in page
+    assert "UTC up to number 2" in page
     assert "UTC , number 3 in anchors.jsonl" in page
 
 
@@ -44,7 +45,7 @@ def test_list_says_that_it_is_broken(active: Installation, auditor: Any) -> None
         cursor.execute(f"UPDATE {TABLE} SET reason = 'Edited.' WHERE sequence = 1")
         with pytest.raises(Exception, match="BROKEN"):
             call_command("verify_audit", stdout=io.StringIO(), stderr=io.StringIO())
-        assert "1 finding: the trail is broken up to number 2" in text(signed_in(auditor).get(url(LIST)))
+        assert "Verified broken: 1 finding 20" in text(signed_in(auditor).get(url(LIST)))
 
 
 def test_cost_of_the_state_does_not_grow(
