@@ -57,8 +57,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
         column("chain", "chain", lambda row: f"number {row.sequence}, under audit key {row.key_id}"),
     )
     intro = (
-        "What was done, by whom, to what and why. No row is ever changed; each is chained to the last. Only a beginning "
-        "that is old and archived is ever removed."
+        "What was done, by whom, to what and why. No row is ever changed; each is chained to the last. Only what "
+        "is old and archived is removed, from the beginning."
     )
     empty_text = "Nothing was recorded yet. Every act of an operator and every stored token leaves a row here."
 
