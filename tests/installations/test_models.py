@@ -221,7 +221,7 @@ def test_chain_has_one_head(db):
 
 def test_audit_event_has_its_number_as_its_id(db):
     with refused("installations_auditevent_id_is_sequence"):
-        AuditEvent.objects.create(id=5, sequence=6, occurred_at=timezone.now())
+        AuditEvent.objects.bulk_create([AuditEvent(id=5, sequence=6, occurred_at=timezone.now())])
 
 
 def test_refused_attempts_are_counted_in_one_row(db):

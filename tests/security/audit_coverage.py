@@ -113,6 +113,7 @@ PAGES: dict[str, str] = {
     "schema": "Reads only.",
     "docs": "Reads only.",
     "api-not-found": "There is nothing.",
+    "not-found": "There is nothing.",
     "embed": "Serves the page; what it does then goes through the API.",
     "healthz": "Reads only.",
     "readyz": "Reads only.",
