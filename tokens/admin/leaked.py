@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from installations.actors import Actor
-from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, actor_of, posted
+from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, actor_of, note_refusal, posted
 from installations.admin.display import badge, join, link, list_url, mono, plural, utc
 from installations.errors import DomainError, NotPermitted
 from tokens.admin.revoking import A_RELOAD_BRINGS_ONE, STOPS
@@ -36,6 +36,7 @@ def leaked_view(request: HttpRequest) -> HttpResponse:
     """Look leaked tokens up, or cut those of the last look that were ticked."""
     may = request.user.has_perm
     if not (may("tokens.find_leaked") and may("tokens.view_oauthtoken")):
+        note_refusal(request, "tokens.find_leaked", "tokens_oauthtoken_leaked", ("vault", "leaked"))
         raise PermissionDenied
     if request.method == "POST" and "cut" in request.POST:
         return _cut_ticked(request)
