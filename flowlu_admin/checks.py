@@ -23,7 +23,7 @@ _HOW = "Make one with: manage.py generate_key"
 
 def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage]:
     """Return every finding at once, so that one start tells all there is to mend."""
-    return [*_secrets(), *_addresses(), *_cookies(), *_limits()]
+    return [*_secrets(), *_addresses(), *_cookies(), *_limits(), *_oauth_client()]
 
 
 def _secret_key() -> str:
@@ -75,7 +75,14 @@ def _addresses() -> Iterator[CheckMessage]:
             hint="For example ALLOWED_HOSTS=console.example.com",
             id="flowlu_admin.E006",
         )
-    for name in ("PUBLIC_URL", "FLOWLU_PORTAL_URL", "FLOWLU_SDK_URL", "AUDIT_ANCHOR_URL"):
+    for name in (
+        "PUBLIC_URL",
+        "FLOWLU_PORTAL_URL",
+        "FLOWLU_SDK_URL",
+        "AUDIT_ANCHOR_URL",
+        "FLOWLU_TOKEN_URL",
+        "FLOWLU_REVOCATION_URL",
+    ):
         value = getattr(settings, name)
         if value and urlsplit(value).scheme != "https":
             yield Error(
@@ -121,6 +128,32 @@ def _limits() -> Iterator[CheckMessage]:
         )
     if settings.EMBED_SESSION_IDLE > settings.EMBED_SESSION_MAX:
         yield Error("EMBED_SESSION_IDLE is longer than EMBED_SESSION_MAX.", id="flowlu_admin.E012")
+
+
+def _oauth_client() -> Iterator[CheckMessage]:
+    """Look at the client of the token and revocation endpoints: whole or not at all, and with a secret of its own."""
+    client = (settings.FLOWLU_CLIENT_ID, settings.FLOWLU_CLIENT_SECRET)
+    urls = (settings.FLOWLU_TOKEN_URL, settings.FLOWLU_REVOCATION_URL)
+    if any((*client, *urls)) and not (all(client) and any(urls)):
+        yield Error(
+            "FLOWLU_TOKEN_URL or FLOWLU_REVOCATION_URL, FLOWLU_CLIENT_ID and FLOWLU_CLIENT_SECRET belong together.",
+            hint="Set all of them to refresh or revoke at Flowlu, or none.",
+            id="flowlu_admin.E014",
+        )
+    for name in ("FLOWLU_TOKEN_URL", "FLOWLU_REVOCATION_URL"):
+        address = urlsplit(getattr(settings, name).replace("{portal}", "portal"))
+        if address.username or address.password or address.fragment or (getattr(settings, name) and not address.netloc):
+            yield Error(f"{name} must be an address without user information or fragment.", id="flowlu_admin.E015")
+    secret = settings.FLOWLU_CLIENT_SECRET
+    others = [_secret_key(), *(getattr(settings, name) for name in _RINGS)]
+    if secret and any(secret in other or other in secret for other in others if other):
+        yield Error(
+            "FLOWLU_CLIENT_SECRET is also one of the service's own secrets.",
+            hint="It is Flowlu's to know, so it must be used for nothing else.",
+            id="flowlu_admin.E016",
+        )
+    if not settings.OAUTH_TOTAL_SECONDS <= MAX_TOTAL_SECONDS:
+        yield Error(f"OAUTH_TOTAL_SECONDS must be at most {MAX_TOTAL_SECONDS}.", id="flowlu_admin.E013")
 
 
 def _is_local(host: str) -> bool:

@@ -46,7 +46,7 @@ _PATTERNS = (
     # The same as a whole step of a path: a part of one is the digest in a file's name.
     re.compile(r"(?P<keep>/)(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{40,}={0,2}(?!\.?\w|-)"),
 )
-_CONFIGURED = ("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
+_CONFIGURED = ("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY", "FLOWLU_CLIENT_SECRET")
 
 
 def redact(text: str) -> str:

@@ -62,6 +62,38 @@ FLOWLU_LAUNCH_NAMES = env_pairs(
     "portal=domain,language=language,app_id=app_id,app_version=app_version,integration_point=integration_id",
 )
 
+# Server-side refresh (RFC 6749 §6) and upstream revocation (RFC 7009): off unless set, since Flowlu documents neither.
+FLOWLU_TOKEN_URL = env_str("FLOWLU_TOKEN_URL")
+FLOWLU_REVOCATION_URL = env_str("FLOWLU_REVOCATION_URL")
+FLOWLU_CLIENT_ID = env_str("FLOWLU_CLIENT_ID")
+FLOWLU_CLIENT_SECRET = env_secret("FLOWLU_CLIENT_SECRET")
+FLOWLU_CLIENT_AUTH = env_choice("FLOWLU_CLIENT_AUTH", "basic", ("basic", "post"))
+OAUTH_TOTAL_SECONDS = env_int("OAUTH_TOTAL_SECONDS", 10, minimum=1)  # one request to either endpoint
+REFRESH_MARGIN_SECONDS = env_int("REFRESH_MARGIN_SECONDS", 60)  # so long before its expiry a pair is refreshed
+REFRESH_TRIES = env_int("REFRESH_TRIES", 10, minimum=1)
+REFRESH_BACKOFF_SECONDS = env_int("REFRESH_BACKOFF_SECONDS", 10, minimum=1)  # doubled each time, half as much jitter
+UPSTREAM_TRIES = env_int("UPSTREAM_TRIES", 6, minimum=1)
+UPSTREAM_BACKOFF_SECONDS = env_int("UPSTREAM_BACKOFF_SECONDS", 10, minimum=1)
+WIPE_EXPIRED_HOURS = env_int(
+    "WIPE_EXPIRED_HOURS", 24
+)  # expires_at has no zone, so an expired pair is wiped a day later
+
+# --- Background work ---------------------------------------------------------------------------------------
+
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True  # every task is safe to run twice
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_BROKER_URL = env_secret("CELERY_BROKER_URL") or env_secret("REDIS_URL")
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A broker that is away must not hold up whoever asks: the sweep does what was not queued.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 5, "max_retries": 1}
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_ALWAYS_EAGER = not CELERY_BROKER_URL  # without a broker a task runs in the process that asks
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+
 # --- Embed sessions and rates ------------------------------------------------------------------------------
 
 EMBED_SESSION_IDLE = env_int("EMBED_SESSION_IDLE", 30 * 60, minimum=1)  # seconds

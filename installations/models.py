@@ -63,6 +63,7 @@ class Application(models.Model):
 
     class RefreshedBy(models.TextChoices):
         FRONTEND = "frontend", "the frontend, through the JS SDK"
+        SERVER = "server", "this service, at the token endpoint"
 
     app_id = models.CharField("appId", max_length=200, unique=True)
     name = models.CharField(max_length=200)

@@ -19,5 +19,7 @@ refresh tokens, with the old access token dead at the refresh; each opening of t
 the names of the launch fields and that a launch is a POST; that GET for `create` or POST for `list` is refused with
 code 30; that an unknown filter or order field is refused with code 12; which model answers with which of the two
 validation shapes; the scopes `st`, `agile` and others that no list names; the SDK's wire format between the windows,
-which is nobody's but ours.
+which is nobody's but ours; the token endpoint (`/oauth/token`, RFC 6749 §6) and the revocation endpoint
+(`/oauth/revoke`, RFC 7009), neither of which Flowlu documents; and that a second use of a refresh token kills its
+family.
 """

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from flowlu_admin.sandbox.book import SandboxError
 from flowlu_admin.sandbox.server import NotLoopbackError, SandboxServer
-from flowlu_admin.sandbox.state import SandboxError
 
 _SAMPLE_MANIFEST = Path(__file__).parent / "sample-manifest.json"
 _TRUE = frozenset({"1", "true", "yes", "on"})
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             app_version=options.app_version,
             requested_scopes=_scopes_of(options.manifest),
             state_file=options.state,
+            # Not an argument: everybody on the machine could read it there.
+            client_secret=os.environ.get("FLOWLU_CLIENT_SECRET", "").strip(),
         )
     except NotLoopbackError as exc:
         return _refuse(str(exc), 2)

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from flowlu_admin.sandbox.book import SandboxError
 from flowlu_admin.sandbox.http_types import Request, Response, json_response
-from flowlu_admin.sandbox.state import FAULT_KINDS, SandboxError, SandboxState
+from flowlu_admin.sandbox.state import FAULT_KINDS, SandboxState
 
 _FAULT_OPTIONS = frozenset({"times", "path", "delay_seconds", "error_code", "size", "retry_after", "location"})
 _SETTINGS = frozenset({"access_lifetime", "auth_failure", "scope_refusal", "rate_limit"})
@@ -166,6 +167,23 @@ def _reset(state: SandboxState, values: Mapping[str, Any]) -> Response:
     return json_response({"ok": True})
 
 
+def _oauth(state: SandboxState, values: Mapping[str, Any]) -> Response:
+    with state.lock:
+        return json_response(state.oauth.summary())
+
+
+def _oauth_fault(state: SandboxState, values: Mapping[str, Any]) -> Response:
+    options = _options(values, frozenset({"endpoint", "times", "delay_seconds", "retry_after"}), ("fault",))
+    with state.lock:
+        return json_response(asdict(state.oauth.add_fault(text(values, "fault"), **options)), 201)
+
+
+def _clear_oauth_faults(state: SandboxState, values: Mapping[str, Any]) -> Response:
+    with state.lock:
+        state.oauth.clear_faults()
+    return json_response({"ok": True})
+
+
 def _redirected(state: SandboxState, values: Mapping[str, Any]) -> Response:
     """Stand at the end of the redirect fault: whoever comes here followed it."""
     state.count("redirect_followed")
@@ -190,6 +208,9 @@ _VERBS: dict[tuple[str, str], Callable[[SandboxState, Mapping[str, Any]], Respon
     ("POST", "api-keys"): _create_key,
     ("POST", "api-keys/delete"): _delete_key,
     ("POST", "reset"): _reset,
+    ("GET", "oauth"): _oauth,
+    ("POST", "oauth/faults"): _oauth_fault,
+    ("DELETE", "oauth/faults"): _clear_oauth_faults,
     ("GET", "redirected"): _redirected,
     ("POST", "redirected"): _redirected,
 }

@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from flowlu_admin.sandbox import control
+from flowlu_admin.sandbox.book import SandboxError
 from flowlu_admin.sandbox.data import User
 from flowlu_admin.sandbox.http_types import Request, Response, json_response
-from flowlu_admin.sandbox.state import Portal, SandboxError, SandboxState
+from flowlu_admin.sandbox.state import Portal, SandboxState
 
 LANGUAGES = {"en": "English", "es": "Español", "pt": "Português", "ru": "Русский"}
 INTEGRATION_POINT = "app.homepage"

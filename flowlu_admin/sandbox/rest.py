@@ -10,10 +10,11 @@ from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
+from flowlu_admin.sandbox.book import SandboxError
 from flowlu_admin.sandbox.data import MODELS, MODULES, Model, Record
 from flowlu_admin.sandbox.http_types import Request, Response, json_response
 from flowlu_admin.sandbox.rights import READ_ACTIONS, covers
-from flowlu_admin.sandbox.state import Caller, LoggedRequest, Portal, SandboxError, SandboxState
+from flowlu_admin.sandbox.state import Caller, LoggedRequest, Portal, SandboxState
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100

@@ -22,7 +22,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote
 
-from flowlu_admin.sandbox import control, faults, pages, rest
+from flowlu_admin.sandbox import control, faults, oauth, pages, rest
+from flowlu_admin.sandbox.book import OAuthFault
 from flowlu_admin.sandbox.data import DEFAULT_SCOPES
 from flowlu_admin.sandbox.http_types import Request, Response, json_response
 from flowlu_admin.sandbox.state import Fault, SandboxState
@@ -164,6 +165,8 @@ class _Handler(StreamRequestHandler):
             self.send(refusal)
         elif (match := _REST.fullmatch(request.path)) is not None:
             self._respond_rest(request, match["portal"], match["call"])
+        elif request.path in oauth.PATHS:
+            oauth.respond(sandbox.state, self, request)
         elif request.path.startswith("/_sandbox/"):
             self.send(control.respond(sandbox.state, request))
         else:
@@ -217,7 +220,7 @@ class _Handler(StreamRequestHandler):
     def send_bytes(self, data: bytes) -> None:
         self.connection.sendall(data)
 
-    def wait(self, seconds: float, fault: Fault) -> None:
+    def wait(self, seconds: float, fault: Fault | OAuthFault) -> None:
         until = time.monotonic() + seconds
         while not fault.over and (left := until - time.monotonic()) > 0:
             if self.server.stopping.wait(min(left, _LOOK_UP)):
@@ -251,12 +254,15 @@ class SandboxServer:
         app_version: str = "1.0.0",
         requested_scopes: Iterable[str] = DEFAULT_SCOPES,
         state_file: Path | None = None,
+        client_secret: str = "",
     ) -> None:
         if not _is_loopback(host):
             raise NotLoopbackError(f"The sandbox answers on a loopback address only, and {host} is none.")
         self.state = SandboxState(
             app_id=app_id, app_version=app_version, requested_scopes=requested_scopes, state_file=state_file
         )
+        if client_secret:
+            self.state.oauth.client_secret = client_secret
         self.site = pages.Site(self.state, embed_url)
         self._server = _Server((host, port), self)
         self._thread: threading.Thread | None = None
@@ -275,6 +281,16 @@ class SandboxServer:
     def portal_url_template(self) -> str:
         """Give what FLOWLU_PORTAL_URL is set to."""
         return self.url + "/{portal}"
+
+    @property
+    def token_url(self) -> str:
+        """Give what FLOWLU_TOKEN_URL is set to."""
+        return f"{self.url}/oauth/token"
+
+    @property
+    def revocation_url(self) -> str:
+        """Give what FLOWLU_REVOCATION_URL is set to."""
+        return f"{self.url}/oauth/revoke"
 
     @property
     def sdk_url(self) -> str:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from flowlu_admin.sandbox.book import OAuthBook, SandboxError
 from flowlu_admin.sandbox.data import DEFAULT_SCOPES, SEEDS, PortalSeed, Record, User, records_of
 
 FaultKind: TypeAlias = Literal[
@@ -51,15 +52,6 @@ _KEY_ALPHABET = string.ascii_letters + string.digits
 _KEY_LENGTH = 51
 
 
-class SandboxError(Exception):
-    """A control call that cannot be carried out; the text is for the person at the other end."""
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.message = message
-        self.status = status
-
-
 @dataclass(frozen=True, slots=True)
 class Pair:
     """An access and a refresh token, bound to one user of one portal and one application."""
@@ -70,6 +62,7 @@ class Pair:
     expires_at: int
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
+    family: str = ""  # the pairs that came from one another by refreshing
 
     @property
     def expires_at_text(self) -> str:
@@ -170,6 +163,7 @@ class SandboxState:
         self.app_version = app_version
         self.requested_scopes = tuple(requested_scopes)
         self.lock = threading.RLock()
+        self.oauth = OAuthBook()
         self._state_file = state_file
         self._start_anew()
         if state_file is not None and state_file.exists():
@@ -179,6 +173,7 @@ class SandboxState:
         self.portals = {seed.domain: Portal(seed) for seed in SEEDS}
         self._by_access: dict[str, Pair] = {}
         self._by_refresh: dict[str, Pair] = {}
+        self.oauth.start_anew()
         self._log: deque[LoggedRequest] = deque(maxlen=_LOG_LENGTH)
         self._counters: Counter[str] = Counter()
 
@@ -242,17 +237,66 @@ class SandboxState:
             return pair
 
     def refresh(self, refresh_token: str) -> Pair:
-        """Replace a pair: the refresh token is used up and the old access token dies at once."""
+        """Replace a pair: the refresh token is used up and the old access token dies at once.
+
+        A refresh token that comes a second time takes its whole family with it (RFC 9700 §4.14.2).
+        """
         with self.lock:
             old = self._by_refresh.get(refresh_token)
             if old is None:
+                self._punish(refresh_token)
                 raise SandboxError("This refresh token is unknown, used up or withdrawn.", 400)
             self._drop(old)
-            lifetime = self.portals[old.portal].settings.access_lifetime
-            pair = _new_pair(old.portal, old.user_id, old.app_id, self._now() + lifetime)
-            self._keep(pair)
+            self.oauth.note_redeemed(refresh_token, old.family)
+            return self._successor(old)
+
+    def renew_access(self, refresh_token: str) -> Pair:
+        """Give a new access token and keep the refresh token as it is, which RFC 6749 §6 allows."""
+        with self.lock:
+            old = self._by_refresh.get(refresh_token)
+            if old is None:
+                self._punish(refresh_token)
+                raise SandboxError("This refresh token is unknown, used up or withdrawn.", 400)
+            self._drop(old)
+            self.oauth.note_renewed(old.family)
+            return self._successor(old, refresh_token=refresh_token)
+
+    def withdraw(self, token: str) -> bool:
+        """Revoke as RFC 7009 has it: a refresh token with all of its family, an access token alone."""
+        with self.lock:
+            pair = self._by_refresh.get(token)
+            if pair is not None:
+                self._drop_family(pair.family)
+            else:
+                pair = self._by_access.pop(token, None)
             self._save()
-            return pair
+            return pair is not None
+
+    def is_live(self, token: str) -> bool:
+        """Say whether the sandbox still takes the access or refresh token."""
+        with self.lock:
+            found = self._by_access.get(token)
+            return token in self._by_refresh or (found is not None and found.expires_at > self._now())
+
+    def _successor(self, old: Pair, *, refresh_token: str | None = None) -> Pair:
+        lifetime = self.portals[old.portal].settings.access_lifetime
+        pair = _new_pair(old.portal, old.user_id, old.app_id, self._now() + lifetime, old.family)
+        if refresh_token is not None:
+            pair = replace(pair, refresh_token=refresh_token)
+        self._keep(pair)
+        self._save()
+        return pair
+
+    def _punish(self, refresh_token: str) -> None:
+        family = self.oauth.family_of_spent(refresh_token)
+        if family is not None:
+            self.oauth.note_redeemed_twice(family)
+            self._drop_family(family)
+            self._save()
+
+    def _drop_family(self, family: str) -> None:
+        for pair in [pair for pair in self._by_refresh.values() if pair.family == family]:
+            self._drop(pair)
 
     def expire_token(self, access_token: str) -> None:
         """Let the access token be expired from now on; its refresh token keeps working."""
@@ -375,6 +419,8 @@ class SandboxState:
                 for fault in found.faults:
                     fault.over = True
                 found.faults.clear()
+            if portal is None:
+                self.oauth.clear_faults()
 
     def take_fault(self, portal: Portal, path: str) -> Fault | None:
         """Return the fault for this call, and count it down."""
@@ -505,8 +551,9 @@ class SandboxState:
                 self._keep(pair)
 
 
-def _new_pair(portal: str, user_id: str, app_id: str, expires_at: int) -> Pair:
+def _new_pair(portal: str, user_id: str, app_id: str, expires_at: int, family: str = "") -> Pair:
     return Pair(
+        family=family or secrets.token_hex(8),
         portal=portal,
         user_id=user_id,
         app_id=app_id,

@@ -239,7 +239,7 @@ def _result_of(answer: _Answer) -> JSONValue:
     """
     status = answer.status
     if status == 429:
-        raise RateLimited(retry_after=_retry_after(answer.retry_after))
+        raise RateLimited(retry_after=read_retry_after(answer.retry_after))
     if status < 200 or 300 <= status < 400 or status >= 500:
         raise FlowluError(reason="status", upstream_status=status)
     if status == 401:
@@ -328,7 +328,7 @@ def _shallow(value: JSONValue) -> bool:
     return False
 
 
-def _retry_after(text: str | None) -> int | None:
+def read_retry_after(text: str | None) -> int | None:
     """Read seconds or an HTTP date (RFC 9110 §10.2.3), kept between a second and an hour."""
     if not text:
         return None

@@ -5,6 +5,7 @@ from functools import lru_cache
 from django.conf import settings
 
 from installations.flowlu.client import FlowluClient, Limits
+from installations.flowlu.oauth_endpoint import ClientCredentials, EndpointLimits, OAuthEndpoint
 from installations.portals import portal_base_url
 
 
@@ -24,4 +25,44 @@ def _client(template: str, is_set: bool, debug: bool, limits: Limits) -> FlowluC
     # Only an address that was set by hand may be private; only a development machine may speak plain http.
     return FlowluClient(
         lambda portal: portal_base_url(portal, template), allow_private=is_set, allow_http=debug, limits=limits
+    )
+
+
+def can_refresh() -> bool:
+    """Return whether this deployment knows a token endpoint and who it is there."""
+    return bool(settings.FLOWLU_TOKEN_URL and settings.FLOWLU_CLIENT_ID and settings.FLOWLU_CLIENT_SECRET)
+
+
+def can_revoke_upstream() -> bool:
+    """Return whether this deployment knows a revocation endpoint and who it is there."""
+    return bool(settings.FLOWLU_REVOCATION_URL and settings.FLOWLU_CLIENT_ID and settings.FLOWLU_CLIENT_SECRET)
+
+
+def oauth_endpoint() -> OAuthEndpoint:
+    """Return the process's client of the token and the revocation endpoint."""
+    credentials = ClientCredentials(
+        settings.FLOWLU_CLIENT_ID,
+        settings.FLOWLU_CLIENT_SECRET,
+        "post" if settings.FLOWLU_CLIENT_AUTH == "post" else "basic",
+    )
+    limits = EndpointLimits(
+        connect=min(settings.FLOWLU_CONNECT_SECONDS, settings.OAUTH_TOTAL_SECONDS),
+        read=settings.OAUTH_TOTAL_SECONDS,
+        total=settings.OAUTH_TOTAL_SECONDS,
+    )
+    return _endpoint(credentials, settings.FLOWLU_TOKEN_URL, settings.FLOWLU_REVOCATION_URL, settings.DEBUG, limits)
+
+
+@lru_cache(maxsize=8)
+def _endpoint(
+    credentials: ClientCredentials, token_url: str, revocation_url: str, debug: bool, limits: EndpointLimits
+) -> OAuthEndpoint:
+    # Both addresses are set by hand, so they may be private, unless a portal's name becomes part of one.
+    return OAuthEndpoint(
+        credentials,
+        token_url=token_url,
+        revocation_url=revocation_url,
+        allow_http=debug,
+        allow_private=debug or "{portal}" not in token_url + revocation_url,
+        limits=limits,
     )

@@ -20,12 +20,16 @@ from urllib3.util.ssl_ import create_urllib3_context
 from installations.flowlu.addresses import Resolver, is_public
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallClock:
-    """How long this thread's call may still take: until a point on time.monotonic(), and for one step."""
+    """How long this thread's call may still take: until a point on time.monotonic(), and for one step.
+
+    `sent` tells afterwards whether any byte of the request went out: until then nobody can have acted on it.
+    """
 
     deadline: float
     step: float
+    sent: bool = False
 
     def left(self) -> float:
         """Return the seconds that the next step may take; raises TimeoutError when there are none."""
@@ -33,6 +37,12 @@ class CallClock:
         if left <= 0:
             raise TimeoutError("deadline passed")
         return min(self.step, left)
+
+    def left_to_send(self) -> float:
+        """Return the same for a step that sends, and remember that it was begun."""
+        left = self.left()
+        self.sent = True
+        return left
 
 
 # Sockets outlive calls, so they look the clock up instead of keeping it.
@@ -62,7 +72,7 @@ class _Socket(socket.socket):
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(call_clock.get().left())
+        self.settimeout(call_clock.get().left_to_send())
         super().sendall(*args, **kwargs)
 
 
@@ -74,7 +84,7 @@ class _TLSSocket(ssl.SSLSocket):
         return super().recv_into(*args, **kwargs)
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(call_clock.get().left())
+        self.settimeout(call_clock.get().left_to_send())
         return super().send(*args, **kwargs)
 
 

@@ -31,6 +31,8 @@ def production(settings):
     settings.FLOWLU_PORTAL_SUFFIXES = [".flowlu.com"]
     settings.FLOWLU_CONNECT_SECONDS, settings.FLOWLU_TOTAL_SECONDS = 3, 30
     settings.EMBED_SESSION_IDLE, settings.EMBED_SESSION_MAX = 1800, 28800
+    settings.FLOWLU_TOKEN_URL = settings.FLOWLU_REVOCATION_URL = ""
+    settings.FLOWLU_CLIENT_ID = settings.FLOWLU_CLIENT_SECRET = ""
     return settings
 
 
@@ -55,6 +57,11 @@ def test_development_on_this_machine_has_no_finding(development):
     assert findings() == []
 
 
+CLIENT = {
+    "FLOWLU_TOKEN_URL": "https://{portal}/oauth/token",
+    "FLOWLU_CLIENT_ID": "us",
+    "FLOWLU_CLIENT_SECRET": "a-client-secret",
+}
 CASES = {
     "no-secret-key": ({"SECRET_KEY": ""}, ["E001"]),
     "no-token-keys": ({"TOKEN_KEYS": ""}, ["E001"]),
@@ -93,6 +100,21 @@ CASES = {
     "connect-longer-than-all": ({"FLOWLU_CONNECT_SECONDS": 31}, ["E013"]),
     "longer-than-a-stop-waits": ({"FLOWLU_TOTAL_SECONDS": 36}, ["E013"]),
     "idle-longer-than-life": ({"EMBED_SESSION_IDLE": 28801}, ["E012"]),
+    "token-address-without-client": ({"FLOWLU_TOKEN_URL": "https://id.example.com/token"}, ["E014"]),
+    "client-without-an-address": (
+        {"FLOWLU_CLIENT_ID": "us", "FLOWLU_CLIENT_SECRET": "a-client-secret"},
+        ["E014"],
+    ),
+    "client-without-its-secret": (
+        {"FLOWLU_TOKEN_URL": "https://id.example.com/token", "FLOWLU_CLIENT_ID": "us"},
+        ["E014"],
+    ),
+    "token-address-in-clear": (CLIENT | {"FLOWLU_TOKEN_URL": "http://id.example.com/token"}, ["E007"]),
+    "revocation-address-in-clear": (CLIENT | {"FLOWLU_REVOCATION_URL": "http://id.example.com/revoke"}, ["E007"]),
+    "token-address-with-a-password": (CLIENT | {"FLOWLU_TOKEN_URL": "https://us:pw@id.example.com/token"}, ["E015"]),
+    "client-secret-is-the-audit-key": (CLIENT | {"FLOWLU_CLIENT_SECRET": key(96)}, ["E016"]),
+    "client-secret-is-the-secret-key": (CLIENT | {"FLOWLU_CLIENT_SECRET": "abcdefghij" * 6}, ["E016"]),
+    "endpoint-longer-than-a-stop-waits": ({"OAUTH_TOTAL_SECONDS": 36}, ["E013"]),
 }
 
 
@@ -111,10 +133,17 @@ def test_debug_on_a_reachable_name_is_a_finding(development, host):
     assert findings() == ["E005"]
 
 
+def test_client_that_is_whole_has_no_finding(production):
+    for name, value in (CLIENT | {"FLOWLU_REVOCATION_URL": "https://id.example.com/revoke"}).items():
+        setattr(production, name, value)
+
+    assert findings() == []
+
+
 def test_every_id_is_in_the_table():
     covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005"}
 
-    assert covered == {f"E{number:03}" for number in range(1, 14)}
+    assert covered == {f"E{number:03}" for number in range(1, 17)}
 
 
 @pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES.keys())

@@ -6,9 +6,10 @@ A secret column holds a sealed value or nothing. No attribute of a row is ever a
 
 from tokens.models.credentials import ApiKey, OAuthToken, OAuthTokenQuerySet, RefreshAttempt
 from tokens.models.keys import KeyRecord
-from tokens.models.revocation import Revocation, RevokedFingerprint
+from tokens.models.revocation import Revocation, RevokedFingerprint, UpstreamRevocation
 from tokens.models.service import Purpose, ServiceCall, ServiceClient
 from tokens.models.sessions import EmbedSession, EmbedSessionQuerySet
+from tokens.models.sweeps import SweepRun
 
 __all__ = [
     "ApiKey",
@@ -23,4 +24,6 @@ __all__ = [
     "RevokedFingerprint",
     "ServiceCall",
     "ServiceClient",
+    "SweepRun",
+    "UpstreamRevocation",
 ]

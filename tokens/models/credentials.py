@@ -44,6 +44,9 @@ class OAuthToken(models.Model):
     )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="As the frontend said; may be unknown.")
     generation = models.PositiveIntegerField(default=1)
+    needs_proof = models.BooleanField(
+        default=False, help_text="Refreshed here, and Flowlu has yet to say whose it is: not used until then."
+    )
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
     created_at = models.DateTimeField(default=timezone.now)
     stored_at = models.DateTimeField(default=timezone.now, help_text="When the present pair was sealed.")
@@ -88,6 +91,9 @@ class OAuthToken(models.Model):
             models.CheckConstraint(
                 condition=Q(access_fingerprint__regex=HEX_DIGEST), name="tokens_oauthtoken_fingerprint_is_hex"
             ),
+            models.CheckConstraint(
+                condition=Q(needs_proof=False) | ~Q(state="active"), name="tokens_oauthtoken_unproven_unused"
+            ),
         ]
         indexes: ClassVar = [
             # Counting rows by sealing key, for /readyz and key rotation.
@@ -110,18 +116,35 @@ class OAuthToken(models.Model):
 
 
 class RefreshAttempt(models.Model):
-    """Written before a refresh token is redeemed, so that a worker's death in between leaves a trace."""
+    """Written before a refresh token is redeemed, so that a worker's death in between leaves a trace.
+
+    `refresh_fingerprint` is what was redeemed. A refresh token that may be spent is never sent a second time, from
+    whichever row: the database holds one attempt for it at most, failures that certainly did not redeem it aside.
+    """
 
     class Outcome(models.TextChoices):
-        STARTED = "started", "started"
+        STARTED = "started", "under way"
         FRESH = "fresh", "fresh pair"
-        PERMANENT = "permanent", "refused for good"
+        PERMANENT = "permanent", "no further try"
         TRANSIENT = "transient", "failed for now"
         UNKNOWN = "unknown", "outcome unknown"
+        DISCARDED = "discarded", "came too late, not stored"
+
+    class Trigger(models.TextChoices):
+        CALL = "call", "a call, shortly before the expiry"
+        REFUSED = "refused", "Flowlu refused the access token"
+        SWEEP = "sweep", "the sweep"
 
     oauth_token = models.ForeignKey(OAuthToken, on_delete=models.PROTECT, related_name="refresh_attempts")
     generation = models.PositiveIntegerField(help_text="The generation of the pair that is redeemed.")
+    refresh_fingerprint = models.CharField(
+        max_length=64, blank=True, help_text="Keyed hash of the refresh token; empty when it stays good."
+    )
+    trigger = models.CharField(max_length=10, choices=Trigger.choices, default=Trigger.CALL)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.STARTED)
+    error = models.CharField(max_length=40, blank=True, help_text="A fixed code of ours; never Flowlu's text.")
+    tries = models.PositiveSmallIntegerField(default=1, help_text="Tries of this pair so far, this one included.")
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="Not tried again before.")
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -132,11 +155,24 @@ class RefreshAttempt(models.Model):
                 condition=Q(outcome="started"),
                 name="tokens_refreshattempt_one_at_a_time",
             ),
+            models.UniqueConstraint(
+                fields=["refresh_fingerprint"],
+                condition=~Q(outcome="transient") & ~Q(refresh_fingerprint=""),
+                name="tokens_refreshattempt_sent_once",
+            ),
             models.CheckConstraint(
                 condition=Q(outcome="started", finished_at__isnull=True)
                 | (~Q(outcome="started") & Q(finished_at__isnull=False)),
                 name="tokens_refreshattempt_finished_has_time",
             ),
+            models.CheckConstraint(
+                condition=Q(retry_at__isnull=True) | Q(outcome="transient"),
+                name="tokens_refreshattempt_only_transient_retries",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["started_at"], condition=Q(outcome="started"), name="tokens_refreshattempt_open_idx"),
+            models.Index(fields=["-started_at"], name="tokens_refreshattempt_at_idx"),
         ]
 
     def __str__(self) -> str:

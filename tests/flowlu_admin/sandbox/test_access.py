@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from flowlu_admin.sandbox.book import SandboxError
 from flowlu_admin.sandbox.rights import covers
 from flowlu_admin.sandbox.server import SandboxServer
-from flowlu_admin.sandbox.state import SandboxError
 from tests.flowlu_admin.sandbox.conftest import Client
 
 

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from flowlu_admin.sandbox.book import SandboxError
 from flowlu_admin.sandbox.faults import UPSTREAM_TEXT
 from flowlu_admin.sandbox.server import SandboxServer
-from flowlu_admin.sandbox.state import FAULT_KINDS, SandboxError
+from flowlu_admin.sandbox.state import FAULT_KINDS
 from tests.flowlu_admin.sandbox.conftest import Client
 
 PATH = "crm/account/list"

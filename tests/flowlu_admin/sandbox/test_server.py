@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from flowlu_admin.sandbox.book import SandboxError
 from flowlu_admin.sandbox.server import NotLoopbackError, SandboxServer
-from flowlu_admin.sandbox.state import SandboxError
 from tests.flowlu_admin.sandbox.conftest import Client
 
 ROOT = Path(__file__).resolve().parents[3]
