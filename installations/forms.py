@@ -176,6 +176,16 @@ class ConfigureForm(ReasonForm):
             "switching it on does not bring any back."
         ),
     )
+    refreshed_by = forms.ChoiceField(
+        label="Refreshed by",
+        required=False,
+        choices=Application.RefreshedBy.choices,
+        widget=forms.RadioSelect,
+        help_text=(
+            "By this service only where its settings name Flowlu's token endpoint and its client there. Then the page "
+            "must not refresh through the SDK: a refresh token that is used twice ends the whole sign-in."
+        ),
+    )
     allowed_portals = forms.CharField(
         label="Allowed portals",
         required=False,

@@ -76,6 +76,11 @@ def installation(app: Application, *, approved: list[str] | None = None, **launc
     return found
 
 
+def approve(installation: Installation, *scopes: str) -> None:
+    approve_scopes(installation_id=installation.pk, requested=list(scopes), actor=superactor(), reason="For a test.")
+    installation.refresh_from_db()
+
+
 def token(
     installation: Installation, portal_user: PortalUser, access_token: str = "an-access-token", **pair: Any
 ) -> OAuthToken:

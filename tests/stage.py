@@ -30,6 +30,23 @@ def sandbox(sandbox_server: SandboxServer, settings: Any) -> SandboxServer:
 
 
 @pytest.fixture
+def refreshing(sandbox: SandboxServer, settings: Any) -> SandboxServer:
+    """The sandbox portal with the service as a client of its token endpoint."""
+    settings.FLOWLU_TOKEN_URL = sandbox.token_url
+    settings.FLOWLU_CLIENT_ID = sandbox.state.oauth.client_id
+    settings.FLOWLU_CLIENT_SECRET = sandbox.state.oauth.client_secret
+    settings.OAUTH_TOTAL_SECONDS = 2
+    return sandbox
+
+
+@pytest.fixture
+def revoking(refreshing: SandboxServer, settings: Any) -> SandboxServer:
+    """The same, with its revocation endpoint."""
+    settings.FLOWLU_REVOCATION_URL = refreshing.revocation_url
+    return refreshing
+
+
+@pytest.fixture
 def ana(sandbox: SandboxServer, application: Application, api: APIClient) -> Frontend:
     """A frontend that a sales person of acme opened; no session yet."""
     return Frontend(api, sandbox, "acme.flowlu.com")

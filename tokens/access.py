@@ -5,6 +5,8 @@ Order (the first that fails answers): revoked, user locked, installation locked,
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
 
 from installations.errors import (
     InstallationLocked,
@@ -46,11 +48,40 @@ class Caller:
     flowlu_user_id: str
     user_locked: bool
     approvals: Sequence[Approval]
+    refreshed_by: str = "frontend"
+    token_expires_at: datetime | None = None
+    has_refresh_token: bool = False
+    token_needs_proof: bool = False
 
     def approved_scopes(self) -> list[str]:
         """Return what the approvals add up to, as `code.level`."""
         effective = normalise(approval.scope for approval in self.approvals)
         return [str(Scope(code, level)) for code, level in effective.items()]
+
+
+class Need(Enum):
+    """Whether the caller's pair is to be refreshed here before it is used."""
+
+    NONE = "none"
+    SOON = "soon"  # the access token may still do: try, and use it if that fails
+    MUST = "must"  # there is no access token that may be used
+
+
+def refresh_need(caller: Caller, *, now: datetime, margin: timedelta) -> Need:
+    """Return what the caller's pair needs. The frontend's pairs need nothing from here, whatever state they are in.
+
+    An expiry that has passed is no more than a hint: it came without its zone, and Flowlu's answer counts.
+    """
+    if caller.refreshed_by != "server" or caller.token_state == "revoked":
+        return Need.NONE
+    if caller.token_needs_proof:
+        return Need.MUST
+    if not caller.has_refresh_token:
+        return Need.NONE
+    if caller.token_state != "active" or caller.sealed_access_token is None:
+        return Need.MUST
+    expires = caller.token_expires_at
+    return Need.SOON if expires is not None and expires - now <= margin else Need.NONE
 
 
 def check_usable(caller: Caller) -> None:
@@ -81,10 +112,21 @@ def check_scope(caller: Caller, call: Call, catalogue: CoverageSource) -> Scope:
 
 def check_call(caller: Caller, call: Call, catalogue: CoverageSource, *, http_method: str) -> Scope:
     """Return the scope under which the call may start now. Raises the first refusal in the documented order."""
+    granted = check_allowed(caller, call, catalogue, http_method=http_method)
+    check_fresh(caller)
+    return granted
+
+
+def check_allowed(caller: Caller, call: Call, catalogue: CoverageSource, *, http_method: str) -> Scope:
+    """Return the scope under which the call may start once there is a fresh token; raises as `check_call` does."""
     check_usable(caller)
     granted = check_scope(caller, call, catalogue)
     if call.level is Level.FULL and http_method != "POST":
         raise MethodNotAllowed
+    return granted
+
+
+def check_fresh(caller: Caller) -> None:
+    """Return when there is an access token to use; raises TokenStale."""
     if caller.token_state != "active" or caller.sealed_access_token is None:
         raise TokenStale
-    return granted

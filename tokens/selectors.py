@@ -29,6 +29,7 @@ SELECT s.id, s.last_used_at, t.id, t.uuid,
        i.id, i.status,
        i.locked_at IS NOT NULL OR p.locked_at IS NOT NULL OR a.locked_at IS NOT NULL,
        p.domain, u.id, u.flowlu_user_id, u.locked_at IS NOT NULL,
+       a.refreshed_by, t.expires_at, t.sealed_refresh_token IS NOT NULL, t.needs_proof,
        ap.code, ap.level, ap.catalogue_entry
   FROM tokens_embedsession s
   JOIN tokens_oauthtoken t ON t.id = s.oauth_token_id
@@ -38,8 +39,10 @@ SELECT s.id, s.last_used_at, t.id, t.uuid,
   JOIN installations_portaluser u ON u.id = t.portal_user_id
   LEFT JOIN installations_approvedpermission ap
          ON ap.installation_id = i.id AND ap.withdrawn_at IS NULL
- WHERE s.token_hash = %s AND s.ended_at IS NULL AND s.expires_at > %s AND s.last_used_at > %s
+ WHERE s.ended_at IS NULL AND s.expires_at > %s AND s.last_used_at > %s AND s.{key} = %s
 """
+_BY_HASH: Final = _CALLER.format(key="token_hash")
+_BY_ID: Final = _CALLER.format(key="id")
 
 
 def hash_session_token(session_token: str) -> str:
@@ -52,10 +55,19 @@ def caller_of(session_token: str) -> Caller | None:
 
     One statement: one row for each approved permission, or a single one when nothing is approved.
     """
+    return _caller(_BY_HASH, hash_session_token(session_token))
+
+
+def caller_again(caller: Caller) -> Caller | None:
+    """Return the same caller as the database knows them now; None when the session is no longer open. One statement."""
+    return _caller(_BY_ID, caller.session_id)
+
+
+def _caller(sql: str, key: str | int) -> Caller | None:
     now = timezone.now()
     idle_since = now - timedelta(seconds=settings.EMBED_SESSION_IDLE)
     with connection.cursor() as cursor:
-        cursor.execute(_CALLER, [hash_session_token(session_token), now, idle_since])
+        cursor.execute(sql, [now, idle_since, key])
         rows = cursor.fetchall()
     if not rows:
         return None
@@ -75,7 +87,11 @@ def caller_of(session_token: str) -> Caller | None:
         portal_user_id=first[11],
         flowlu_user_id=first[12],
         user_locked=bool(first[13]),
-        approvals=[_approval(*row[14:]) for row in rows if row[14] is not None],
+        refreshed_by=first[14],
+        token_expires_at=None if first[15] is None else _time(first[15]),
+        has_refresh_token=bool(first[16]),
+        token_needs_proof=bool(first[17]),
+        approvals=[_approval(*row[18:]) for row in rows if row[18] is not None],
     )
 
 

@@ -60,6 +60,11 @@ def unseal_access_token(row_uuid: str, sealed: bytes | memoryview) -> str:
     return unseal(sealed, Context("tokens.OAuthToken", row_uuid, ACCESS), token_keys())
 
 
+def unseal_refresh_token(row_uuid: str, sealed: bytes | memoryview) -> str:
+    """Return the refresh token of the row with this uuid; raises UnsealFailed."""
+    return unseal(sealed, Context("tokens.OAuthToken", row_uuid, REFRESH), token_keys())
+
+
 def fingerprint_of(value: str) -> Fingerprint:
     return fingerprint(value, fingerprint_keys())
 

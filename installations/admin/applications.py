@@ -47,13 +47,14 @@ from tokens.services.revocation import configure_application
 class Configure(Act):
     slug = "configure"
     label = "Change settings"
-    summary = "Whether refresh tokens are kept, and on which portals it may be used."
+    summary = "Whether refresh tokens are kept, who refreshes, and on which portals it may be used."
     permission = "installations.configure_application"
     form_class = ConfigureForm
 
     def form(self, request: HttpRequest, target: Application) -> ReasonForm:
         initial = {
             "stores_refresh_tokens": target.stores_refresh_tokens,
+            "refreshed_by": target.refreshed_by,
             "allowed_portals": "\n".join(target.allowed_portals),
         }
         return ConfigureForm(posted(request), initial=initial)
@@ -62,7 +63,8 @@ class Configure(Act):
         return (
             "A portal that is left out opens no new session. The sessions that are open there end by themselves or by "
             "a revocation.",
-            "Switching refresh tokens off wipes every one that is stored for this application.",
+            "Switching refresh tokens off wipes every one that is stored for this application, and so does another "
+            "refresher: a pair must never be refreshed from two sides.",
         )
 
     def stays(self, target: Application) -> Sequence[str]:
@@ -75,11 +77,15 @@ class Configure(Act):
                 application_id=target.pk,
                 stores_refresh_tokens=values["stores_refresh_tokens"],
                 allowed_portals=values["allowed_portals"],
+                refreshed_by=values["refreshed_by"] or None,
                 actor=actor,
                 reason=values["reason"],
             )
         except InvalidRequest as error:
             for portal, message in error.fields.items():
+                if portal in form.fields:
+                    form.add_error(portal, message)
+                    continue
                 form.add_error("allowed_portals", f"{visible_text(portal, ascii_only=True)}: {message}")
             raise
         if not changed:

@@ -69,7 +69,12 @@ OPEN_SESSION: list[Any] = [
             "user": {"id": "7", "name": "Ana Ruiz", "is_portal_admin": False},
             "portal": "acme.flowlu.com",
             "installation": {"id": "12", "status": "active"},
-            "application": {"id": "com.example.desk", "name": "Desk", "stores_refresh_tokens": False},
+            "application": {
+                "id": "com.example.desk",
+                "name": "Desk",
+                "stores_refresh_tokens": False,
+                "refreshed_by": "frontend",
+            },
             "permissions": {
                 "approved": ["crm.accounts.read"],
                 "described": [

@@ -22,6 +22,7 @@ def present_session(session: EmbedSession, caller: Caller) -> dict[str, Any]:
             "id": installation.application.app_id,
             "name": installation.application.name,
             "stores_refresh_tokens": installation.application.stores_refresh_tokens,
+            "refreshed_by": installation.application.refreshed_by,
         },
         "permissions": present_permissions(caller),
         "token": {"state": "revoked" if uninstalled else token.state, "expires_at": token.expires_at},

@@ -96,6 +96,7 @@ class OutputApplication(serializers.Serializer[Any]):
     id = serializers.CharField(help_text="The manifest's appId")
     name = serializers.CharField()
     stores_refresh_tokens = serializers.BooleanField()
+    refreshed_by = serializers.ChoiceField(choices=["frontend", "server"])
 
 
 class OutputScope(serializers.Serializer[Any]):

@@ -21,7 +21,7 @@ from installations.flowlu.calls import FlowluCall, build_call, encode_json_body
 from installations.flowlu.configured import flowlu_client
 from installations.portals import normalise_portal
 from tokens import selectors, vault
-from tokens.access import Caller, check_call, check_scope, check_usable
+from tokens.access import Caller, check_allowed, check_fresh, check_scope, check_usable
 from tokens.api import examples
 from tokens.api.authentication import SessionTokenAuthentication
 from tokens.api.parsers import CALL_BYTES, HANDSHAKE_BYTES
@@ -38,6 +38,7 @@ from tokens.api.serializers import (
 from tokens.api.throttling import limit_calls, limit_handshake
 from tokens.errors import UnsealFailed
 from tokens.services import revocation, sessions
+from tokens.services.freshness import caller_after_refusal, fresh_caller
 from tokens.services.sessions import Launch
 from tokens.services.storing import Pair
 
@@ -209,7 +210,25 @@ class ForwardView(SessionAPIView):
             raise InvalidRequest(fields={"Authorization": "is not taken: the session says who is calling"})
         query = [(name, value) for name, values in request.query_params.lists() for value in values]
         call = _call(path, [*query, *body])
-        check_call(caller, call.scope_call, catalogue.load(), http_method=request.method or "")
+        check_allowed(caller, call.scope_call, catalogue.load(), http_method=request.method or "")
+        caller = self._may_go(fresh_caller(caller), call, caller)
+        try:
+            return self._send(caller, call)
+        except TokenStale:
+            again = caller_after_refusal(caller)
+            if again is None:
+                raise
+        # Refused for its token, so it was not carried out: once more with the fresh one, and no third time.
+        return self._send(self._may_go(again, call, caller), call)
+
+    def _may_go(self, caller: Caller, call: FlowluCall, asked_before: Caller) -> Caller:
+        """Return the caller when the call may start; what was read anew while a refresh took its time is asked anew."""
+        if caller is not asked_before:
+            check_allowed(caller, call.scope_call, catalogue.load(), http_method=self.request.method or "")
+        check_fresh(caller)
+        return caller
+
+    def _send(self, caller: Caller, call: FlowluCall) -> Response:
         access_token = self._unseal(caller)
         try:
             return Response(flowlu_client().call(caller.portal, call, access_token).response)

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("installations", "0003_refreshed_by_server"),
+        ("installations", "0007_refreshed_by_server"),
         ("tokens", "0003_key_records"),
     ]
 

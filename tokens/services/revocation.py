@@ -14,8 +14,9 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from installations import audit
-from installations.actors import Actor, clean_reason, portal_user_actor
+from installations.actors import Actor, clean_reason, portal_user_actor, system_actor
 from installations.errors import InvalidRequest, PortalNotAllowed, StateConflict
+from installations.flowlu.configured import can_refresh
 from installations.models import Application, Installation, PortalUser
 from installations.portals import normalise_portal
 from installations.services import mark_uninstalled_locked, public_id
@@ -105,13 +106,15 @@ def configure_application(
     allowed_portals: Sequence[str],
     actor: Actor,
     reason: str,
+    refreshed_by: str | None = None,
 ) -> bool:
-    """Change what an application keeps and where it may be used. Returns whether anything changed.
+    """Change what an application keeps, who refreshes it and where it may be used. Returns whether anything changed.
 
-    Switching refresh tokens off wipes those that are stored. A portal that is left out opens no new sessions;
-    those that are open end by themselves or by a revocation.
+    Switching refresh tokens off wipes those that are stored, and so does another refresher: no pair has two. A portal
+    that is left out opens no new sessions; those that are open end by themselves or by a revocation.
 
-    Raises NotPermitted, ReasonRequired, InvalidRequest naming each portal that is not one.
+    Raises NotPermitted, ReasonRequired, InvalidRequest naming each portal that is not one, and `refreshed_by` where
+    this service cannot refresh. `refreshed_by` None leaves it as it is.
     """
     actor.require("installations.configure_application")
     why = clean_reason(reason)
@@ -121,15 +124,24 @@ def configure_application(
         before = {
             "stores_refresh_tokens": application.stores_refresh_tokens,
             "allowed_portals": application.allowed_portals,
+            "refreshed_by": application.refreshed_by,
         }
-        after = {"stores_refresh_tokens": stores_refresh_tokens, "allowed_portals": portals}
+        after = {
+            "stores_refresh_tokens": stores_refresh_tokens,
+            "allowed_portals": portals,
+            "refreshed_by": refreshed_by or application.refreshed_by,
+        }
         if before == after:
             return False
+        check_refresher(str(after["refreshed_by"]), stores_refresh_tokens=stores_refresh_tokens)
         application.stores_refresh_tokens = stores_refresh_tokens
         application.allowed_portals = portals
-        application.save(update_fields=["stores_refresh_tokens", "allowed_portals"])
+        application.refreshed_by = str(after["refreshed_by"])
+        application.save(update_fields=["stores_refresh_tokens", "allowed_portals", "refreshed_by"])
         wiped = 0
-        if before["stores_refresh_tokens"] and not stores_refresh_tokens:
+        if before["stores_refresh_tokens"] and (
+            not stores_refresh_tokens or before["refreshed_by"] != after["refreshed_by"]
+        ):
             # A hand-over that read the old setting holds its installation: wait for it, then wipe what it kept.
             live = Installation.objects.filter(application=application).select_for_update().order_by("pk")
             list(live.values_list("pk", flat=True))
@@ -166,6 +178,13 @@ def revoke_of_user_locked(
         if event:
             events.append(event)
     return cut, events
+
+
+def revoke_foreign_locked(installation: Installation, token: OAuthToken) -> list[audit.Event]:
+    """Revoke a pair that turned out to be another user's; returns what to record. Holds the installation's lock."""
+    reason = "A refresh brought a token of another user."
+    _cut, event = _revoke_locked(installation, system_actor(), reason, token=token)
+    return [event] if event else []
 
 
 def _locked(installation_id: int) -> Installation:
@@ -251,6 +270,20 @@ def _latest_expiry(cut: QuerySet[OAuthToken]) -> datetime | None:
         return None
     latest: datetime | None = cut.aggregate(latest=Max("expires_at"))["latest"]
     return latest
+
+
+def check_refresher(refreshed_by: str, *, stores_refresh_tokens: bool) -> None:
+    """Return when an application can be refreshed that way; raises InvalidRequest saying what is missing."""
+    if refreshed_by not in Application.RefreshedBy.values:
+        raise InvalidRequest("Choose who refreshes.", fields={"refreshed_by": "is neither frontend nor server"})
+    if refreshed_by != Application.RefreshedBy.SERVER:
+        return
+    if not can_refresh():
+        text = "Set FLOWLU_TOKEN_URL, FLOWLU_CLIENT_ID and FLOWLU_CLIENT_SECRET first: without them it cannot refresh."
+        raise InvalidRequest("This service cannot refresh.", fields={"refreshed_by": text})
+    if not stores_refresh_tokens:
+        text = "Keep refresh tokens as well: the service can refresh only what it keeps."
+        raise InvalidRequest("This service cannot refresh.", fields={"refreshed_by": text})
 
 
 def _normalised(portals: Sequence[str]) -> list[str]:

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from installations.models import Installation, PortalUser
+from installations.models import Application, Installation, PortalUser
 from tokens import vault
-from tokens.models import EmbedSession, OAuthToken
+from tokens.errors import UnsealFailed
+from tokens.models import EmbedSession, OAuthToken, RefreshAttempt
 
 MAX_LIVE_TOKENS = 10  # per user and installation: ten open tabs or devices, each with a pair of its own
 
@@ -38,24 +39,34 @@ def store_pair_locked(
     A row that already holds this access token is taken; else the session's own lineage is replaced in place, when no
     other open session lives on it (another session must not gain a token that it never presented); else a new row
     is made. Beyond ten active ones, also by one that comes back, the oldest becomes stale and is wiped.
+
+    Where this service refreshes, a pair has one refresher: what a launch brought is ours with its refresh token; what
+    the SDK refreshed and handed over stays the frontend's, so its refresh token is not kept (docs/adr/0016).
     """
     digests = vault.digests_of(pair.access_token)
     mine = OAuthToken.objects.live().filter(installation=installation, portal_user=portal_user)
     row = mine.filter(access_fingerprint__in=digests).select_for_update().first()
     is_new = False
+    refresh_token = _refresh_token_to_keep(installation, pair)
+    under_way = False
+    if installation.application.refreshed_by == Application.RefreshedBy.SERVER:
+        refresh_token = _refresh_token_of_ours(row, refresh_token, by_hand_over=own is not None)
+        under_way = row is not None and row.refresh_attempts.filter(outcome=RefreshAttempt.Outcome.STARTED).exists()
     if row is None and own is not None and not _others_live_on(own):
         row = own.oauth_token
     if row is None or row.state != OAuthToken.State.ACTIVE:
-        _make_room(installation, portal_user)
+        make_room_locked(installation, portal_user)
     if row is None:
         row = OAuthToken(installation=installation, portal_user=portal_user, generation=0)
         is_new = True
-    row.generation += 1
+    if not under_way:  # else the refresh that is under way would take its own result for outdated
+        row.generation += 1
     row.state = OAuthToken.State.ACTIVE
     row.stale_at = None
+    row.needs_proof = False
     row.stored_at = timezone.now()
     row.expires_at = pair.expires_at
-    vault.seal_into(row, pair.access_token, _refresh_token_to_keep(installation, pair))
+    vault.seal_into(row, pair.access_token, refresh_token)
     row.save()
     if own is not None and own.oauth_token_id != row.pk:
         left = own.oauth_token
@@ -71,11 +82,35 @@ def _refresh_token_to_keep(installation: Installation, pair: Pair) -> str | None
     return pair.refresh_token if approved and installation.application.stores_refresh_tokens else None
 
 
+def _refresh_token_of_ours(row: OAuthToken | None, offered: str | None, *, by_hand_over: bool) -> str | None:
+    """Return the refresh token that this service may redeem later: never one that may be spent.
+
+    A page that is loaded again hands in the same access token, often alone: what is kept with it stays.
+    """
+    if by_hand_over and row is None:
+        return None
+    if offered is not None and not is_spent(offered):
+        return offered
+    if row is None or row.sealed_refresh_token is None:
+        return None
+    try:
+        return vault.unseal_refresh_token(str(row.uuid), row.sealed_refresh_token)
+    except UnsealFailed:
+        return None
+
+
+def is_spent(refresh_token: str) -> bool:
+    """Return whether the refresh token was sent to the token endpoint, so that it may be spent. One statement."""
+    sent = RefreshAttempt.objects.exclude(outcome=RefreshAttempt.Outcome.TRANSIENT)
+    return sent.filter(refresh_fingerprint__in=vault.digests_of(refresh_token)).exists()
+
+
 def _others_live_on(session: EmbedSession) -> bool:
     return EmbedSession.objects.open().filter(oauth_token=session.oauth_token_id).exclude(pk=session.pk).exists()
 
 
-def _make_room(installation: Installation, portal_user: PortalUser) -> None:
+def make_room_locked(installation: Installation, portal_user: PortalUser) -> None:
+    """Leave room for one more active pair of the user."""
     active = OAuthToken.objects.active().filter(installation=installation, portal_user=portal_user)
     for row in list(active.order_by("-stored_at", "-pk")[MAX_LIVE_TOKENS - 1 :]):
         _retire(row)
@@ -86,5 +121,15 @@ def _retire(row: OAuthToken) -> None:
     row.state = OAuthToken.State.STALE
     row.stale_at = timezone.now()
     row.sealed_access_token = row.sealed_refresh_token = None
+    row.needs_proof = False
     row.generation += 1
-    row.save(update_fields=["state", "stale_at", "sealed_access_token", "sealed_refresh_token", "generation"])
+    row.save(
+        update_fields=[
+            "state",
+            "stale_at",
+            "sealed_access_token",
+            "sealed_refresh_token",
+            "needs_proof",
+            "generation",
+        ]
+    )

@@ -41,8 +41,12 @@ def test_both_settings_are_changed_and_recorded(application, reviewer, reviewing
     assert (event.verb, event.target_kind) == ("application.configured", "application")
     assert (event.target_id, event.reason, event.actor_id) == ("com.example.desk", "Agreed.", str(reviewer.pk))
     assert event.details == {
-        "before": {"stores_refresh_tokens": False, "allowed_portals": []},
-        "after": {"stores_refresh_tokens": True, "allowed_portals": ["acme.flowlu.com"]},
+        "before": {"stores_refresh_tokens": False, "allowed_portals": [], "refreshed_by": "frontend"},
+        "after": {
+            "stores_refresh_tokens": True,
+            "allowed_portals": ["acme.flowlu.com"],
+            "refreshed_by": "frontend",
+        },
         "refresh_tokens_wiped": 0,
     }
 
@@ -107,3 +111,53 @@ def test_actor_without_the_permission_is_refused(application, unpermitted):
 def test_responder_may_not_configure(application, responding):
     with nothing_changes(), pytest.raises(NotPermitted):
         configure(application, True, actor=responding)
+
+
+@pytest.fixture
+def client_of_the_token_endpoint(settings):
+    settings.FLOWLU_TOKEN_URL = "https://id.example.com/token"
+    settings.FLOWLU_CLIENT_ID, settings.FLOWLU_CLIENT_SECRET = "us", "a-client-secret"
+
+
+def refreshed_by(application, who, stores=True):
+    return configure_application(
+        application_id=application.pk,
+        stores_refresh_tokens=stores,
+        allowed_portals=[],
+        refreshed_by=who,
+        actor=ACTOR,
+        reason="For a test.",
+    )
+
+
+@pytest.mark.parametrize("missing", ["FLOWLU_TOKEN_URL", "FLOWLU_CLIENT_ID", "FLOWLU_CLIENT_SECRET"])
+def test_this_service_refreshes_only_where_it_is_a_client(application, settings, client_of_the_token_endpoint, missing):
+    setattr(settings, missing, "")
+
+    with nothing_changes(), pytest.raises(InvalidRequest) as refused:
+        refreshed_by(application, "server")
+    assert refused.value.fields == {
+        "refreshed_by": "Set FLOWLU_TOKEN_URL, FLOWLU_CLIENT_ID and FLOWLU_CLIENT_SECRET first: without them it cannot "
+        "refresh."
+    }
+
+
+def test_this_service_refreshes_only_what_it_keeps(application, client_of_the_token_endpoint):
+    with nothing_changes(), pytest.raises(InvalidRequest):
+        refreshed_by(application, "server", stores=False)
+    with nothing_changes(), pytest.raises(InvalidRequest):
+        refreshed_by(application, "nobody")
+
+
+@pytest.mark.parametrize("before", ["frontend", "server"])
+def test_another_refresher_wipes_what_the_first_one_kept(application, kept, client_of_the_token_endpoint, before):
+    Application.objects.update(refreshed_by=before)
+    after = "server" if before == "frontend" else "frontend"
+
+    assert refreshed_by(application, after) is True
+    assert refreshed_by(application, after) is False
+
+    application.refresh_from_db()
+    kept.refresh_from_db()
+    assert (application.refreshed_by, kept.sealed_refresh_token, kept.state) == (after, None, "active")
+    assert last_event().details["refresh_tokens_wiped"] == 1

@@ -1,0 +1,302 @@
+"""Verbs that refresh a stored pair at the token endpoint (RFC 6749 §6), once per refresh token whatever happens.
+
+Three steps, each of which a dead worker may have been the last to do: an attempt is committed; the endpoint is called
+with no transaction open; what came is written only if the pair is still the one that was redeemed. A fresh pair is
+sealed at once, and used only after Flowlu said whose it is (`proving`). docs/adr/0016 has the reasons.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from installations import audit
+from installations.actors import system_actor
+from installations.flowlu.configured import can_refresh, oauth_endpoint
+from installations.flowlu.oauth_endpoint import FailedForNow, GrantRefused, OutcomeUnknown, Redeemed
+from installations.models import Application, Installation
+from tokens import backoff, selectors, vault
+from tokens.errors import UnsealFailed
+from tokens.models import OAuthToken, RefreshAttempt, RevokedFingerprint
+from tokens.services.proving import is_open
+from tokens.services.storing import is_spent
+
+LATE_SECONDS = 30  # beyond the deadline of a request, after which nobody can be at it any more
+
+logger = logging.getLogger(__name__)
+_Outcome = RefreshAttempt.Outcome
+# A pair with one of these behind it is not tried again.
+_FINAL = (_Outcome.PERMANENT, _Outcome.UNKNOWN, _Outcome.DISCARDED)
+
+
+class Ending(Enum):
+    """How an attempt to refresh ended, for whoever asked. Read the row again before concluding anything."""
+
+    FRESH = "fresh"  # a new pair is stored; it has to be proven before it is used
+    BUSY = "busy"  # somebody else is at it
+    MOVED = "moved"  # it is another pair by now
+    LATER = "later"  # failed for now; there is a time before which it is not tried again
+    OVER = "over"  # this pair cannot be refreshed here
+
+
+@dataclass(frozen=True, slots=True)
+class _Redemption:
+    attempt_id: int
+    token_id: int
+    installation_id: int
+    portal: str
+    tries: int
+    started_at: datetime
+    refresh_token: str = field(repr=False)
+
+
+def refresh_pair(*, token_id: int, generation: int, trigger: RefreshAttempt.Trigger) -> Ending:
+    """Refresh the pair that the row holds in this generation, unless somebody is at it or it must not be.
+
+    Any number of workers may ask at once: one of them redeems the refresh token, and it is sent once.
+    """
+    started = _start(token_id, generation, trigger)
+    if isinstance(started, Ending):
+        return started
+    try:
+        redeemed = oauth_endpoint().redeem(started.portal, started.refresh_token)
+    except GrantRefused as error:
+        return _end_for_good(started, error.code)
+    except FailedForNow as error:
+        if error.is_ours:
+            logger.error("The token endpoint does not serve this service as its client: %s", error.code)
+        return _put_off(started, error)
+    except OutcomeUnknown as error:
+        label_unknown(attempt_id=started.attempt_id, code=error.code)
+        return Ending.OVER
+    return _store(started, redeemed)
+
+
+def label_unknown(*, attempt_id: int, code: str) -> bool:
+    """Label an attempt as of unknown outcome and wipe what may be spent; returns whether it was under way.
+
+    The access token stays until Flowlu refuses it. The refresh token is never sent again: a second redemption would
+    end the whole family (RFC 9700 §4.14.2).
+    """
+    with transaction.atomic(durable=True):
+        attempt = RefreshAttempt.objects.get(pk=attempt_id)
+        OAuthToken.objects.select_for_update().get(pk=attempt.oauth_token_id)
+        if not _end(attempt_id, _Outcome.UNKNOWN, code):
+            return False
+        OAuthToken.objects.live().filter(pk=attempt.oauth_token_id, generation=attempt.generation).update(
+            sealed_refresh_token=None
+        )
+        _record("token.refresh_unknown", attempt.oauth_token_id, attempt.oauth_token.installation_id, attempt, code)
+    return True
+
+
+def overdue(now: datetime) -> datetime:
+    """Return when an attempt must have begun to be one that nobody can be at any more."""
+    return now - timedelta(seconds=settings.OAUTH_TOTAL_SECONDS + LATE_SECONDS)
+
+
+def _start(token_id: int, generation: int, trigger: RefreshAttempt.Trigger) -> _Redemption | Ending:
+    """Commit an attempt before anything is sent, or say why there is none."""
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        token = (
+            OAuthToken.objects.select_for_update(of=("self",))
+            .select_related("installation__portal", "installation__application", "portal_user")
+            .get(pk=token_id)
+        )
+        if token.generation != generation or token.state == OAuthToken.State.REVOKED:
+            return Ending.MOVED
+        if token.sealed_refresh_token is None or not _may_refresh(token):
+            return Ending.OVER
+        earlier = token.refresh_attempts.filter(generation=generation).order_by("-pk").first()
+        if earlier is not None and earlier.outcome == _Outcome.STARTED:
+            if earlier.started_at > overdue(now):
+                return Ending.BUSY
+        elif earlier is not None and earlier.outcome in _FINAL:
+            return Ending.OVER
+        elif earlier is not None and earlier.retry_at is not None and earlier.retry_at > now:
+            return Ending.LATER
+        else:
+            tries = 1 + (earlier.tries if earlier is not None and earlier.outcome == _Outcome.TRANSIENT else 0)
+            return _commit_attempt(token, trigger, tries, now)
+    label_unknown(attempt_id=earlier.pk, code="worker_lost")
+    return Ending.OVER
+
+
+def _commit_attempt(
+    token: OAuthToken, trigger: RefreshAttempt.Trigger, tries: int, now: datetime
+) -> _Redemption | Ending:
+    attempt = RefreshAttempt(
+        oauth_token=token, generation=token.generation, trigger=trigger, tries=tries, started_at=now
+    )
+    try:
+        refresh_token = vault.unseal_refresh_token(str(token.uuid), token.sealed_refresh_token or b"")
+    except UnsealFailed as error:
+        # The ciphertext is kept for whoever mends the keys; the attempt keeps this from being told again and again.
+        attempt.outcome, attempt.error, attempt.finished_at = _Outcome.PERMANENT, "undecryptable", now
+        attempt.save()
+        logger.error("The refresh token of token #%d does not unseal: %s", token.pk, error.reason)
+        _record("token.refresh_refused", token.pk, token.installation_id, attempt, "undecryptable")
+        return Ending.OVER
+    attempt.refresh_fingerprint = vault.fingerprint_of(refresh_token).digest
+    if not is_spent(refresh_token):
+        try:
+            with transaction.atomic():
+                attempt.save()
+        except IntegrityError:
+            pass  # another row holds the same refresh token and was first
+        else:
+            return _Redemption(
+                attempt.pk,
+                token.pk,
+                token.installation_id,
+                token.installation.portal.domain,
+                tries,
+                now,
+                refresh_token,
+            )
+    OAuthToken.objects.filter(pk=token.pk, generation=token.generation).update(sealed_refresh_token=None)
+    return Ending.OVER
+
+
+def _may_refresh(token: OAuthToken) -> bool:
+    application = token.installation.application
+    return (
+        can_refresh()
+        and application.refreshed_by == Application.RefreshedBy.SERVER
+        and application.stores_refresh_tokens
+        and is_open(token)
+    )
+
+
+def _store(started: _Redemption, redeemed: Redeemed) -> Ending:
+    """Seal what came, if the pair is still the one that was redeemed; a revocation in between wins."""
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        installation = Installation.objects.select_for_update().get(pk=started.installation_id)
+        token = OAuthToken.objects.select_for_update().get(pk=started.token_id)
+        attempt = RefreshAttempt.objects.select_for_update().get(pk=started.attempt_id)
+        if token.state == OAuthToken.State.REVOKED:
+            _refuse_locked(token, redeemed, now)
+            _end(attempt.pk, _Outcome.DISCARDED, "revoked")
+            _record("token.refresh_discarded", token.pk, token.installation_id, attempt, "revoked")
+            return Ending.MOVED
+        if token.generation != attempt.generation or _held_elsewhere(token, redeemed):
+            _end(attempt.pk, _Outcome.DISCARDED, "superseded")
+            return Ending.MOVED
+        if selectors.is_revoked(redeemed.access_token, redeemed.refresh_token):
+            _wipe_locked(token, now)
+            _end(attempt.pk, _Outcome.PERMANENT, "revoked_pair")
+            _record("token.refresh_refused", token.pk, token.installation_id, attempt, "revoked_pair")
+            return Ending.OVER
+        application = Application.objects.get(pk=installation.application_id)
+        keeps = application.stores_refresh_tokens and application.refreshed_by == Application.RefreshedBy.SERVER
+        new_or_same = redeemed.refresh_token or started.refresh_token
+        vault.seal_into(token, redeemed.access_token, new_or_same if keeps else None)
+        token.generation += 1
+        token.needs_proof, token.state, token.stale_at = True, OAuthToken.State.STALE, now
+        token.stored_at = now
+        # Counted from before the request: the answer may have taken its time.
+        lifetime = redeemed.expires_in
+        token.expires_at = started.started_at + timedelta(seconds=lifetime) if lifetime is not None else None
+        token.save()
+        if redeemed.refresh_token is None:
+            # Not rotated: the same one may be redeemed again (RFC 6749 §6).
+            RefreshAttempt.objects.filter(pk=attempt.pk).update(refresh_fingerprint="")
+        _end(attempt.pk, _Outcome.FRESH, "")
+        _record("token.refreshed", token.pk, token.installation_id, attempt, "")
+    return Ending.FRESH
+
+
+def _held_elsewhere(token: OAuthToken, redeemed: Redeemed) -> bool:
+    same = OAuthToken.objects.live().filter(
+        installation_id=token.installation_id,
+        portal_user_id=token.portal_user_id,
+        access_fingerprint__in=vault.digests_of(redeemed.access_token),
+    )
+    return same.exclude(pk=token.pk).exists()
+
+
+def _refuse_locked(token: OAuthToken, redeemed: Redeemed, now: datetime) -> None:
+    """Put a pair that came back after the revocation on the deny list."""
+    revocation = token.revocation
+    assert revocation is not None  # noqa: S101  (a constraint: whatever is revoked has one)
+    prints = [vault.fingerprint_of(value) for value in (redeemed.access_token, redeemed.refresh_token) if value]
+    RevokedFingerprint.objects.bulk_create(
+        (
+            RevokedFingerprint(
+                fingerprint=found.digest,
+                fingerprint_key_id=found.key_id,
+                revocation=revocation,
+                revoked_at=now,
+            )
+            for found in prints
+        ),
+        ignore_conflicts=True,
+    )
+
+
+def _end_for_good(started: _Redemption, code: str) -> Ending:
+    """Make the pair stale: Flowlu takes its refresh token no longer, and the user is asked to come back."""
+    now = timezone.now()
+    with transaction.atomic(durable=True):
+        token = OAuthToken.objects.select_for_update().get(pk=started.token_id)
+        attempt = RefreshAttempt.objects.get(pk=started.attempt_id)
+        if not _end(attempt.pk, _Outcome.PERMANENT, code):
+            return Ending.OVER
+        if token.state == OAuthToken.State.REVOKED or token.generation != attempt.generation:
+            return Ending.MOVED  # the refusal was about a pair that is no longer the one here
+        _wipe_locked(token, now)
+        _record("token.refresh_refused", token.pk, token.installation_id, attempt, code)
+    return Ending.OVER
+
+
+def _put_off(started: _Redemption, error: FailedForNow) -> Ending:
+    """Note when to try again; after the last try only the refresh token is given up."""
+    if started.tries < settings.REFRESH_TRIES:
+        wait = backoff.wait_seconds(started.tries, settings.REFRESH_BACKOFF_SECONDS, retry_after=error.retry_after)
+        _end(started.attempt_id, _Outcome.TRANSIENT, error.code, retry_at=timezone.now() + timedelta(seconds=wait))
+        return Ending.LATER
+    with transaction.atomic(durable=True):
+        token = OAuthToken.objects.select_for_update().get(pk=started.token_id)
+        attempt = RefreshAttempt.objects.get(pk=started.attempt_id)
+        if _end(attempt.pk, _Outcome.PERMANENT, "tries_exhausted"):
+            OAuthToken.objects.live().filter(pk=token.pk, generation=attempt.generation).update(
+                sealed_refresh_token=None
+            )
+            _record("token.refresh_refused", token.pk, token.installation_id, attempt, "tries_exhausted")
+    return Ending.OVER
+
+
+def _wipe_locked(token: OAuthToken, now: datetime) -> None:
+    token.state, token.stale_at, token.needs_proof = OAuthToken.State.STALE, now, False
+    token.sealed_access_token = token.sealed_refresh_token = None
+    token.save(update_fields=["state", "stale_at", "needs_proof", "sealed_access_token", "sealed_refresh_token"])
+
+
+def _end(attempt_id: int, outcome: str, code: str, *, retry_at: datetime | None = None) -> bool:
+    """Write how the attempt ended, if it has no other end. An answer that comes late corrects `unknown`."""
+    open_ones = (
+        [_Outcome.STARTED]
+        if outcome in (_Outcome.UNKNOWN, _Outcome.TRANSIENT)
+        else [
+            _Outcome.STARTED,
+            _Outcome.UNKNOWN,
+        ]
+    )
+    return bool(
+        RefreshAttempt.objects.filter(pk=attempt_id, outcome__in=open_ones).update(
+            outcome=outcome, error=code, retry_at=retry_at, finished_at=timezone.now()
+        )
+    )
+
+
+def _record(verb: str, token_id: int, installation_id: int, attempt: RefreshAttempt, code: str) -> None:
+    details = {"attempt": attempt.pk, "generation": attempt.generation, "trigger": attempt.trigger}
+    if code:
+        details["error"] = code
+    audit.append(system_actor(), audit.Event(verb, "token", str(token_id), installation_id, details=details))
