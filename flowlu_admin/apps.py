@@ -1,5 +1,7 @@
 """The composition root's configuration: system checks and the operator groups."""
 
+from importlib import import_module
+
 from django.apps import AppConfig, apps
 from django.contrib.admin.apps import AdminConfig
 from django.core import checks
@@ -18,12 +20,15 @@ class FlowluAdminConfig(AppConfig):
     verbose_name = "Flowlu console"
 
     def ready(self) -> None:
+        from flowlu_admin import celery
         from flowlu_admin.checks import check_settings
         from flowlu_admin.roles import make_groups
         from flowlu_admin.sealed_operators import SecondFactors, SignInSessions
         from tokens.sealed_models import register
         from tokens.services.keys import record_keys_after_migrate
 
+        celery.app.set_default()
+        import_module("tokens.tasks")
         checks.register(check_settings, checks.Tags.security)
         register(SecondFactors())
         register(SignInSessions())

@@ -55,6 +55,17 @@ def seal_into(row: OAuthToken, access_token: str, refresh_token: str | None) -> 
     row.seal_key_id = key_id_of(row.sealed_access_token)
 
 
+def sealed_for(row: OAuthToken, access_token: str, refresh_token: str | None) -> tuple[bytes, bytes | None]:
+    """Return a pair sealed for this row, and leave the row alone."""
+    sealed = seal(access_token, _context(row, ACCESS), token_keys())
+    return sealed, seal(refresh_token, _context(row, REFRESH), token_keys()) if refresh_token else None
+
+
+def newest_key_id() -> str:
+    """Return the id of the key that seals now."""
+    return token_keys().newest.id
+
+
 def unseal_access_token(row_uuid: str, sealed: bytes | memoryview) -> str:
     """Return the access token of the row with this uuid; raises UnsealFailed."""
     return unseal(sealed, Context("tokens.OAuthToken", row_uuid, ACCESS), token_keys())

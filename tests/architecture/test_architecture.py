@@ -10,6 +10,7 @@ PACKAGES = ("installations", "tokens", "flowlu_admin")
 ROOT = Path(__file__).resolve().parents[2]
 # (file, function, imported module): why it cannot be at the top.
 LOCAL_IMPORTS = {
+    ("flowlu_admin/apps.py", "ready", "flowlu_admin"): "its settings are there only once Django is set up",
     ("flowlu_admin/apps.py", "ready", "flowlu_admin.checks"): "settings and models are there only once apps are ready",
     (
         "flowlu_admin/apps.py",
@@ -56,6 +57,7 @@ COMMAND_TESTS = {
     "rewrap_tokens": "tests/tokens/commands/test_rewrap_tokens.py",
     "revoke_tokens": "tests/tokens/commands/test_revoke_tokens.py",
     "run_with_sandbox": "tests/browser/conftest.py",
+    "sweep": "tests/tokens/commands/test_sweep.py",
     "suspend_installation": "tests/installations/commands/test_suspend_and_resume.py",
     "uninstall_installation": "tests/tokens/commands/test_uninstall_installation.py",
     "unlock": "tests/installations/commands/test_lock_and_unlock.py",

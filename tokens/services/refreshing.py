@@ -24,6 +24,7 @@ from tokens.errors import UnsealFailed
 from tokens.models import OAuthToken, RefreshAttempt, RevokedFingerprint
 from tokens.services.proving import is_open
 from tokens.services.storing import is_spent
+from tokens.services.upstream import enqueue_pair_locked
 
 LATE_SECONDS = 30  # beyond the deadline of a request, after which nobody can be at it any more
 
@@ -238,6 +239,7 @@ def _refuse_locked(token: OAuthToken, redeemed: Redeemed, now: datetime) -> None
         ),
         ignore_conflicts=True,
     )
+    enqueue_pair_locked(revocation, token, redeemed.access_token, redeemed.refresh_token)
 
 
 def _end_for_good(started: _Redemption, code: str) -> Ending:

@@ -23,6 +23,7 @@ from installations.services import mark_uninstalled_locked, public_id
 from tokens import selectors, vault
 from tokens.access import Caller
 from tokens.models import OAuthToken, Revocation, RevokedFingerprint
+from tokens.services.upstream import enqueue_upstream_locked
 
 _BATCH = 1000
 
@@ -245,6 +246,7 @@ def _revoke_locked(
         batch_size=_BATCH,
         ignore_conflicts=True,
     )
+    enqueue_upstream_locked(revocation, cut)
     cut.update(
         state=OAuthToken.State.REVOKED,
         revoked_at=now,

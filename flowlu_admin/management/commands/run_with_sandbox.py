@@ -27,7 +27,10 @@ STOP_SECONDS = 5
 
 
 class Command(BaseCommand):
-    help = "Prepare var/ and the database, then run gunicorn and the sandbox portal until Ctrl-C. Needs DEBUG=1."
+    help = (
+        "Prepare var/ and the database, then run gunicorn, the sandbox portal and the periodic jobs until Ctrl-C. "
+        "Needs DEBUG=1."
+    )
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -47,6 +50,13 @@ class Command(BaseCommand):
             "FLOWLU_PORTAL_URL": os.environ.get("FLOWLU_PORTAL_URL", f"{portal}/{{portal}}"),
             "FLOWLU_SDK_URL": os.environ.get("FLOWLU_SDK_URL", f"{portal}/sdk/miniapp-jssdk.js"),
         }
+        if not settings.FLOWLU_TOKEN_URL and not settings.FLOWLU_CLIENT_SECRET:
+            # The sandbox has a token endpoint, so that an application may be set to be refreshed by this service.
+            environment |= {
+                "FLOWLU_TOKEN_URL": f"{portal}/oauth/token",
+                "FLOWLU_CLIENT_ID": "sandbox-client",
+                "FLOWLU_CLIENT_SECRET": secrets.token_urlsafe(32),
+            }
         commands = {
             "the service": [
                 sys.executable, "-m", "gunicorn",
@@ -60,6 +70,7 @@ class Command(BaseCommand):
                 "--app-id", result.application.app_id,
                 "--state", str(settings.VAR_DIR / "sandbox.json"),
             ],
+            "the periodic jobs": [sys.executable, "manage.py", "sweep", "--every", "60"],
         }  # fmt: skip
         self._run(commands, environment, service, portal, credentials)
 
@@ -70,9 +81,9 @@ class Command(BaseCommand):
         # Set even though it is Python's own: a shell that starts this in the background has it ignored, for the
         # children as well.
         signal.signal(signal.SIGINT, _interrupt)
-        # Groups of their own: Ctrl-C reaches this process only, which then stops both in order.
+        # Groups of their own: Ctrl-C reaches this process only, which then stops them in order.
         running = {
-            name: subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603  (our own commands)
+            name: subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR, start_new_session=True)  # noqa: S603  (our own commands)
             for name, command in commands.items()
         }
         try:
@@ -82,7 +93,7 @@ class Command(BaseCommand):
                 f"  Console          {service}/admin/\n"
                 f"  API documents    {service}/api/docs\n"
                 f"  Operator's name and password are in {credentials}\n"
-                "  Ctrl-C stops both.\n"
+                "  Ctrl-C stops all of it.\n"
             )
             self.stdout.flush()
             while all(process.poll() is None for process in running.values()):

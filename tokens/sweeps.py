@@ -1,0 +1,88 @@
+"""The periodic jobs, and who runs them: of any number of processes one at a time, each job when it is due."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from tokens.models import SweepRun
+from tokens.services import upstream, wiping
+
+LEASE = timedelta(minutes=10)  # a run that did not end by then was ended by something else
+
+logger = logging.getLogger(__name__)
+
+Stopped = Callable[[], bool]
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One periodic job: it stops early when asked to and says how many things it did. Safe to run twice."""
+
+    name: str
+    every_seconds: int
+    run: Callable[[Stopped], int]
+
+
+JOBS: list[Job] = [
+    Job("label_lost_attempts", 60, wiping.label_lost_attempts),
+    Job("refresh_what_expires", 60, wiping.refresh_what_expires),
+    Job("tell_upstream", 30, lambda stopped: upstream.tell_due(stopped=stopped)),
+    Job("wipe_expired", 3600, wiping.wipe_expired),
+    Job("wipe_orphans", 300, wiping.wipe_orphans),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did: by job, what was done; which failed."""
+
+    done: dict[str, int]
+    failed: list[str]
+
+    def __str__(self) -> str:
+        words = ", ".join(f"{name} {count}" for name, count in self.done.items()) or "nothing was due"
+        return f"Swept: {words}." + (f" Failed: {', '.join(self.failed)}." if self.failed else "")
+
+
+def run_due(*, stopped: Stopped = _never) -> Swept:
+    """Run every job that is due and that no other process runs. One that fails keeps no other from its turn."""
+    done, failed = {}, []
+    for job in JOBS:
+        if stopped():
+            break
+        claimed = _claim(job)
+        if claimed is None:
+            continue
+        try:
+            count = job.run(stopped)
+        except Exception:
+            logger.exception("The sweep %s failed", job.name)
+            failed.append(job.name)
+            count = 0
+        else:
+            done[job.name] = count
+        SweepRun.objects.filter(name=job.name, started_at=claimed).update(finished_at=timezone.now(), done=count)
+    return Swept(done, failed)
+
+
+def _claim(job: Job) -> datetime | None:
+    """Take the job's next run by moving its start on from what was read; None when it is not due or taken."""
+    run, _ = SweepRun.objects.get_or_create(name=job.name)
+    now = timezone.now()
+    if run.started_at is not None:
+        if now < run.started_at + timedelta(seconds=job.every_seconds):
+            return None
+        under_way = run.finished_at is None or run.finished_at < run.started_at
+        if under_way and now < run.started_at + LEASE:
+            return None
+    unchanged = Q(started_at__isnull=True) if run.started_at is None else Q(started_at=run.started_at)
+    won = SweepRun.objects.filter(unchanged, pk=run.pk).update(started_at=now)
+    return now if won else None
