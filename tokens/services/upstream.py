@@ -1,8 +1,8 @@
 """Have Flowlu take revoked tokens back (RFC 7009), where a deployment names an endpoint for that. Off by default.
 
 A cut here never waits for it: the pair moves, sealed, into a row of its own in the cut's transaction, and Flowlu is
-told afterwards in a bounded number of tries. What is not confirmed then stays visible as irrevocable until it is tried again
-or an operator with a permission of its own closes the case. docs/adr/0017 has the reasons.
+told afterwards in a bounded number of tries. What is not confirmed then stays visible as irrevocable until it is tried
+again or an operator with a permission of its own closes the case. docs/adr/0017 has the reasons.
 """
 
 import time

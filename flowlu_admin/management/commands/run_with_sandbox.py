@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from installations.services import import_manifest
 
 OPERATOR = "operator"
 SAMPLE = Path(__file__).resolve().parent.parent.parent / "sandbox" / "sample-manifest.json"
+JOBS = "the periodic jobs"
 START_SECONDS = 30
 STOP_SECONDS = 5
 
@@ -70,7 +71,7 @@ class Command(BaseCommand):
                 "--app-id", result.application.app_id,
                 "--state", str(settings.VAR_DIR / "sandbox.json"),
             ],
-            "the periodic jobs": [sys.executable, "manage.py", "sweep", "--every", "60"],
+            JOBS: [sys.executable, "manage.py", "sweep", "--every", "60"],
         }  # fmt: skip
         self._run(commands, environment, service, portal, credentials)
 
@@ -103,7 +104,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             self.stdout.write("\nStopping.")
         finally:
-            _stop(running.values())
+            _stop(running)
 
     def _wait_until_up(self, running: dict[str, "subprocess.Popen[bytes]"], service: str, portal: str) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -157,12 +158,13 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _stop(processes: "Iterable[subprocess.Popen[bytes]]") -> None:
+def _stop(running: "Mapping[str, subprocess.Popen[bytes]]") -> None:
     """Stop at once: nobody waits here for a browser that keeps its connection open."""
-    processes = list(processes)
-    for process in processes:
+    processes = list(running.values())
+    for name, process in running.items():
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)  # to gunicorn: without the grace that a deployment's stop has
+            # SIGINT, to gunicorn: without the grace that a deployment's stop has.
+            process.send_signal(signal.SIGTERM if name == JOBS else signal.SIGINT)
     deadline = time.monotonic() + STOP_SECONDS
     for process in processes:
         try:

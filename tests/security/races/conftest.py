@@ -21,10 +21,19 @@ PORTAL = "acme.flowlu.com"
 PROCESSES = 8
 
 
+def endpoints_of(sandbox: SandboxServer) -> dict[str, str]:
+    """Return what makes a process a client of the sandbox's token endpoint."""
+    return {
+        "FLOWLU_TOKEN_URL": sandbox.token_url,
+        "FLOWLU_CLIENT_ID": sandbox.state.oauth.client_id,
+        "FLOWLU_CLIENT_SECRET": sandbox.state.oauth.client_secret,
+    }
+
+
 @pytest.fixture(scope="session")
 def _processes(django_db_setup: Any, django_db_blocker: Any, sandbox_server: SandboxServer) -> Iterator[Workers]:
     with django_db_blocker.unblock():
-        started = pool.start(PROCESSES, sandbox_server.portal_url_template)
+        started = pool.start(PROCESSES, sandbox_server.portal_url_template, **endpoints_of(sandbox_server))
     yield started
     pool.stop(started)
 

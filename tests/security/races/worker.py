@@ -22,8 +22,8 @@ from installations import services  # noqa: E402
 from installations.errors import DomainError  # noqa: E402
 from installations.models import Application, Installation, Portal, PortalUser  # noqa: E402
 from tests import factories  # noqa: E402
-from tokens.models import OAuthToken  # noqa: E402
-from tokens.services import keys, revocation  # noqa: E402
+from tokens.models import OAuthToken, RefreshAttempt  # noqa: E402
+from tokens.services import keys, proving, refreshing, revocation  # noqa: E402
 
 _MODELS: dict[str, Any] = {
     "portal": Portal,
@@ -116,6 +116,14 @@ def import_manifest(document: str) -> bool:
     return services.import_manifest(document=document, kind=None, actor=WHY["actor"]).changed
 
 
+def refresh(token: int, generation: int) -> str:
+    """Refresh a pair and have it proven, as a call would; return how the refresh ended."""
+    ending = refreshing.refresh_pair(token_id=token, generation=generation, trigger=RefreshAttempt.Trigger.CALL)
+    if ending is refreshing.Ending.FRESH:
+        proving.prove_pair(token_id=token, generation=generation + 1)
+    return ending.value
+
+
 def store_refresh_tokens(application: int, on: bool) -> bool:
     return revocation.configure_application(
         application_id=application, stores_refresh_tokens=on, allowed_portals=[], **WHY
@@ -126,7 +134,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
         handshake, hand_over, call, delete, many, revoke, uninstall, suspend, resume, lock, unlock, toggle,
-        approve, withdraw, import_manifest, store_refresh_tokens, use_keys, rewrap,
+        approve, withdraw, import_manifest, store_refresh_tokens, use_keys, rewrap, refresh,
     )
 }  # fmt: skip
 

@@ -122,13 +122,18 @@ class Workers:
                 report.write(f"{name}: {rounds} rounds, {rounds / took:.0f} a second; {seen}\n")
 
 
-def start(number: int, portal_url: str) -> Workers:
+def environment_of(portal_url: str, **more: str) -> dict[str, str]:
+    """Return the environment of a process on the database that pytest made."""
+    return (
+        os.environ
+        | {"DATABASE_URL": database_url(), "DATABASE_POOL_SIZE": "2", "SANDBOX_PORTAL_URL": portal_url}
+        | more
+    )
+
+
+def start(number: int, portal_url: str, **more: str) -> Workers:
     """Start the processes on the database that pytest made."""
-    environment = os.environ | {
-        "DATABASE_URL": database_url(),
-        "DATABASE_POOL_SIZE": "2",
-        "SANDBOX_PORTAL_URL": portal_url,
-    }
+    environment = environment_of(portal_url, **more)
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.security.races.worker"],
