@@ -27,6 +27,8 @@ _ORDER: Final = (
     "OAuthToken",
     "EmbedSession",
     "Revocation",
+    "UpstreamRevocation",
+    "RefreshAttempt",
 )
 
 

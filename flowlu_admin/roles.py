@@ -18,7 +18,11 @@ VIEW: Final = (
     "tokens.view_oauthtoken",
     "tokens.view_embedsession",
     "tokens.view_revocation",
+    "tokens.view_refreshattempt",
+    "tokens.view_upstreamrevocation",
 )
+# In no group: tokens.close_upstream, which gives up on a token that Flowlu did not confirm to be dead. A superuser has
+# it, or a group of the deployment's own.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "Auditor": (*VIEW, "installations.export_audit"),
     "Reviewer": (

@@ -17,7 +17,7 @@ from django.utils import timezone
 from installations import selectors
 from installations.admin.display import age, list_url, plural
 from installations.models import Application, AuditEvent, Installation, Portal, PortalUser
-from tokens.models import OAuthToken
+from tokens.models import OAuthToken, RefreshAttempt, UpstreamRevocation
 
 _RECENT = timedelta(days=7)
 
@@ -36,7 +36,7 @@ class Item:
 
 @register.simple_tag(takes_context=True)
 def overview(context: RequestContext) -> dict[str, Any]:
-    """Return what the first page shows. At most nine statements."""
+    """Return what the first page shows. At most eleven statements."""
     request: HttpRequest = context["request"]
     may = request.user.has_perm
     return {
@@ -73,6 +73,17 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
                 "bad",
             )
 
+    if may("tokens.view_upstreamrevocation"):
+        open_cases = UpstreamRevocation.objects.filter(state=UpstreamRevocation.State.IRREVOCABLE).count()
+        if open_cases:
+            are = "is" if open_cases == 1 else "are"
+            yield Item(
+                f"{plural(open_cases, 'revocation')} {are} not confirmed by Flowlu",
+                "Here the tokens are cut; at Flowlu they may live on. Try again, or have the cases closed.",
+                list_url(UpstreamRevocation, "state__exact=irrevocable"),
+                "bad",
+            )
+
 
 def _notes(request: HttpRequest) -> Iterator[Item]:
     may = request.user.has_perm
@@ -85,6 +96,16 @@ def _notes(request: HttpRequest) -> Iterator[Item]:
                 "Flowlu no longer takes such a token, or a newer one took its place. A fresh one comes when its user "
                 "opens the application.",
                 list_url(OAuthToken, "state__exact=stale"),
+                "plain",
+            )
+    if may("tokens.view_refreshattempt"):
+        since = timezone.now() - _RECENT
+        lost = RefreshAttempt.objects.filter(outcome=RefreshAttempt.Outcome.UNKNOWN, started_at__gte=since).count()
+        if lost:
+            yield Item(
+                f"{plural(lost, 'refresh', 'refreshes')} of unknown outcome in the last 7 days",
+                "Their refresh tokens are not used again. Many of them mean that the token endpoint answers late.",
+                list_url(RefreshAttempt, "outcome__exact=unknown"),
                 "plain",
             )
     if may("installations.view_installation"):

@@ -55,6 +55,11 @@ def test_no_permission_is_in_both_acting_groups():
     assert EXPECTED["Reviewer"] & EXPECTED["Responder"] == set()
 
 
+def test_closing_unconfirmed_cases_is_in_no_group():
+    assert Permission.objects.filter(codename="close_upstream").exists()
+    assert not any("tokens.close_upstream" in permissions for permissions in held().values())
+
+
 def test_second_run_changes_nothing():
     before, count = held(), Permission.objects.count()
 

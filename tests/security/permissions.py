@@ -63,6 +63,11 @@ AUDITS = {
     "GET": "302 302 403 200 403 403 302 200",
     "POST": "302 302 403 200 403 403 302 200",
 }
+# what no group may
+CLOSES = {
+    "GET": "302 302 403 403 403 403 302 200",
+    "POST": "302 302 403 403 403 403 302 200",
+}
 # open to all, reading only
 OPEN_READ = {
     "GET": "200 200 200 200 200 200 200 200",
@@ -116,6 +121,20 @@ URLS: dict[str, dict[str, str]] = {
     "admin:tokens_revocation_delete": NOBODY,
     "admin:tokens_revocation_change": OBJECT,
     "admin/tokens/revocation/<path:object_id>/": LEADS_ON,
+    "admin:tokens_refreshattempt_changelist": LIST,
+    "admin:tokens_refreshattempt_add": NOBODY,
+    "admin:tokens_refreshattempt_history": NOT_THERE,
+    "admin:tokens_refreshattempt_delete": NOBODY,
+    "admin:tokens_refreshattempt_change": OBJECT,
+    "admin/tokens/refreshattempt/<path:object_id>/": LEADS_ON,
+    "admin:tokens_upstreamrevocation_try_again": RESPONDS,
+    "admin:tokens_upstreamrevocation_close": CLOSES,
+    "admin:tokens_upstreamrevocation_changelist": LIST,
+    "admin:tokens_upstreamrevocation_add": NOBODY,
+    "admin:tokens_upstreamrevocation_history": NOT_THERE,
+    "admin:tokens_upstreamrevocation_delete": NOBODY,
+    "admin:tokens_upstreamrevocation_change": OBJECT,
+    "admin/tokens/upstreamrevocation/<path:object_id>/": LEADS_ON,
     "admin:installations_portal_lock": RESPONDS,
     "admin:installations_portal_unlock": RESPONDS,
     "admin:installations_portal_changelist": LIST,
@@ -292,6 +311,7 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "run_with_sandbox": (None, ()),
     "generate_key": (None, ()),
     "key_status": (None, ()),
+    "sweep": (None, ()),
     "approve_scopes": (REVIEWERS, (*HERE, "fin.read")),
     "withdraw_scopes": (REVIEWERS, (*HERE, "crm.accounts")),
     "suspend_installation": (RESPONDERS, HERE),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from installations.models import Application, Evidence, Installation, PortalUser
 from tests import factories
 from tokens import selectors
-from tokens.models import EmbedSession, OAuthToken
+from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, Revocation, UpstreamRevocation
 from tokens.services.revocation import revoke_tokens
 
 ROLES = (
@@ -77,6 +77,18 @@ def set_up(application: Application) -> Scene:
     revoke_tokens(installation_id=installation.pk, token=cut, actor=factories.superactor(), reason="For a test.")
     token = factories.token(installation, portal_user)
     Evidence.objects.create(installation=installation, kind=Evidence.Kind.LAUNCH)
+    now = timezone.now()
+    RefreshAttempt.objects.create(
+        oauth_token=token, generation=1, refresh_fingerprint="f" * 64, outcome="unknown", finished_at=now
+    )
+    UpstreamRevocation.objects.create(
+        revocation=Revocation.objects.latest("pk"),
+        oauth_token=cut,
+        sealed_access_token=b"sealed",
+        state="irrevocable",
+        next_try_at=None,
+        error="status_500",
+    )
     operators = {
         role: factories.operator(role, _GROUPS.get(role), superuser=role.startswith("superuser"))
         for role in ROLES

@@ -19,7 +19,17 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from installations.models import Application
 from tests.factories import manifest
-from tests.security.permissions import ACTIONS, AUDITS, COMMANDS, OTHER_METHODS, RESPONDS, REVIEWS, STATIC, URLS
+from tests.security.permissions import (
+    ACTIONS,
+    AUDITS,
+    CLOSES,
+    COMMANDS,
+    OTHER_METHODS,
+    RESPONDS,
+    REVIEWS,
+    STATIC,
+    URLS,
+)
 from tests.security.scene import ROLES, Scene, set_up
 from tests.unchanged import last_event, nothing_changes
 
@@ -41,7 +51,7 @@ PATTERNS = dict(_walk(get_resolver()))
 
 
 # Acts that a form carries out: who is refused changes nothing even with a body that would do it.
-ACTS = [key for key, rows in URLS.items() if rows in (RESPONDS, REVIEWS, AUDITS)]
+ACTS = [key for key, rows in URLS.items() if rows in (RESPONDS, REVIEWS, AUDITS, CLOSES)]
 
 OPERATORS = [role for role in ROLES if role not in {"anonymous", "portal_session", "superuser_without_mfa"}]
 

@@ -11,16 +11,17 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from installations.actors import Actor
-from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Outcome, actor_of
+from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, Outcome, actor_of
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import Table, at, column, link, list_url, lock_badge, plural, to, utc
+from installations.admin.display import Table, at, badge, column, link, list_url, lock_badge, plural, to, utc
 from installations.admin.lists import NamedFilter
 from installations.errors import DomainError
 from installations.forms import ReasonForm
 from installations.models import PortalUser
 from tokens import selectors
 from tokens.admin.leaked import leaked_view, links
-from tokens.admin.revoking import A_RELOAD_BRINGS_ONE, STOPS, RevokeAct
+from tokens.admin.refreshing import attempts_table
+from tokens.admin.revoking import A_RELOAD_BRINGS_ONE, STOPS, RevokeAct, at_flowlu
 from tokens.admin.tables import expiry, fingerprint, state_badge, user_label
 from tokens.models import EmbedSession, OAuthToken
 from tokens.services.revocation import revoke_tokens
@@ -113,34 +114,39 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
         return f"Token #{row.pk} of {user_label(row)}"
 
     def badges(self, row: OAuthToken) -> Sequence[Any]:
-        return [state_badge(row), *([lock_badge("user locked")] if row.portal_user.locked_at else [])]
+        unproven = [badge("not proven yet", "wait")] if row.needs_proof else []
+        return [state_badge(row), *unproven, *([lock_badge("user locked")] if row.portal_user.locked_at else [])]
 
     def audit_query(self, row: OAuthToken) -> dict[str, Any]:
         return {"target_kind": "token", "target_id": str(row.pk)}
 
     def tables(self, request: HttpRequest, row: OAuthToken) -> Sequence[Table]:
-        if not request.user.has_perm("tokens.view_embedsession"):
-            return ()
+        found = []
+        if request.user.has_perm("tokens.view_embedsession"):
+            found.append(self._sessions_table(row))
+        if request.user.has_perm("tokens.view_refreshattempt"):
+            found.append(attempts_table(row))
+        return found
+
+    def _sessions_table(self, row: OAuthToken) -> Table:
         sessions = list(row.sessions.defer("token_hash").order_by("-created_at", "-pk")[:20])
-        return [
-            Table(
-                "Embed sessions",
-                ("Session", "Opened", "Last used", "Ends at the latest", "Ended"),
-                [
-                    (
-                        link(session),
-                        utc(session.created_at),
-                        utc(session.last_used_at),
-                        utc(session.expires_at),
-                        utc(session.ended_at, "not ended"),
-                    )
-                    for session in sessions
-                ],
-                "No session lived on this token.",
-                more_url=list_url(EmbedSession, f"oauth_token__id__exact={row.pk}"),
-                more="Show in the list",
-            )
-        ]
+        return Table(
+            "Embed sessions",
+            ("Session", "Opened", "Last used", "Ends at the latest", "Ended"),
+            [
+                (
+                    link(session),
+                    utc(session.created_at),
+                    utc(session.last_used_at),
+                    utc(session.expires_at),
+                    utc(session.ended_at, "not ended"),
+                )
+                for session in sessions
+            ],
+            "No session lived on this token.",
+            more_url=list_url(EmbedSession, f"oauth_token__id__exact={row.pk}"),
+            more="Show in the list",
+        )
 
     @admin.action(permissions=["revoke"], description="Revoke selected tokens")
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[OAuthToken]) -> HttpResponse | None:
@@ -165,7 +171,7 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
             # What is confirmed is what was shown: the rows by number, never "all that match".
             "preview": selectors.preview_revocation(OAuthToken.objects.live().filter(pk__in=[row.pk for row in live])),
             "stops": STOPS,
-            "stays": (SDK_GOES_ON, TOKENS_STAY_VALID, A_RELOAD_BRINGS_ONE, IN_FLIGHT),
+            "stays": (SDK_GOES_ON, at_flowlu(), A_RELOAD_BRINGS_ONE, IN_FLIGHT),
             "stops_heading": "What stops",
             "stays_heading": "What does not stop",
             "action_checkbox_name": ACTION_CHECKBOX_NAME,

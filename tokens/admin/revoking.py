@@ -10,6 +10,7 @@ from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
 from installations.admin.display import plural
 from installations.errors import DomainError
+from installations.flowlu.configured import can_revoke_upstream
 from installations.forms import ReasonForm
 from installations.models import PortalUser
 from installations.services import lock
@@ -26,6 +27,17 @@ A_RELOAD_BRINGS_ONE = (
     "A page reload brings a new token, with which the application works again. To stop that, lock the user, "
     "the installation or the portal, or suspend the installation."
 )
+
+
+FLOWLU_IS_TOLD = (
+    "Flowlu is asked to take the tokens back, and what it answers is in the ledger. Until it confirms, they may stay "
+    "valid there; a token that is not stored any more cannot be taken back."
+)
+
+
+def at_flowlu() -> str:
+    """Return what becomes of the tokens at Flowlu."""
+    return FLOWLU_IS_TOLD if can_revoke_upstream() else TOKENS_STAY_VALID
 
 
 class RevokeAct(Act):
@@ -60,7 +72,7 @@ class RevokeAct(Act):
         return STOPS
 
     def stays(self, target: Any) -> Sequence[str]:
-        return (SDK_GOES_ON, TOKENS_STAY_VALID, A_RELOAD_BRINGS_ONE, IN_FLIGHT)
+        return (SDK_GOES_ON, at_flowlu(), A_RELOAD_BRINGS_ONE, IN_FLIGHT)
 
     def outcome(self, cut: RevocationResult, target: Any, form: ReasonForm, actor: Actor) -> Outcome:
         """Lock the user too where that was ticked, and say what both did."""
