@@ -281,6 +281,16 @@ test('refresh tokens are handed over where the application stores them, and neve
   assert.equal(service.seen.findLast((one) => one.method === 'PUT').body.refresh_token, 'refresh-2-secret');
 });
 
+test('what the service refreshes is never refreshed through the SDK, whose refresh token may be spent', async () => {
+  const { service, sdk, client } = await given({ storesRefreshTokens: true, refreshedBy: 'server' });
+  await client.open();
+  service.accepted.delete('access-1');
+  await assert.rejects(listAccounts(client), failsWith('refresh_failed'));
+  service.sessions.clear();
+  await assert.rejects(listAccounts(client), failsWith('refresh_failed'));
+  assert.equal(sdk.refreshes, 0);
+});
+
 test('a session opens even when the hand-over of its refresh token fails', async () => {
   const { service, client } = await given({ storesRefreshTokens: true });
   service.overrides.push((seen) => (seen.method === 'PUT' ? refusal(503, 'flowlu_unavailable') : undefined));

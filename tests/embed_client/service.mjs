@@ -12,7 +12,7 @@ const PERMISSIONS = {
   described: [{ scope: 'crm.read', code: 'crm', level: 'read', title: 'CRM', allows: 'Read everything in CRM' }],
 };
 
-export async function startService({ storesRefreshTokens } = {}) {
+export async function startService({ storesRefreshTokens, refreshedBy = 'frontend' } = {}) {
   const service = {
     seen: [],
     accepted: new Set(['access-1']),
@@ -90,7 +90,7 @@ export async function startService({ storesRefreshTokens } = {}) {
       permissions: PERMISSIONS,
       ...(storesRefreshTokens === undefined
         ? {}
-        : { application: { id: 'app', name: 'App', stores_refresh_tokens: storesRefreshTokens } }),
+        : { application: { id: 'app', name: 'App', stores_refresh_tokens: storesRefreshTokens, refreshed_by: refreshedBy } }),
     };
   }
 

@@ -178,6 +178,7 @@ export class FlowluClient {
       } catch (error) {
         // The pair the page was opened with may have run out since: one refresh, one more attempt.
         if (error.code !== 'invalid_token' || pair !== null) throw error;
+        this.#leaveRefreshingToTheService();
         pair = await this.#ask('refresh');
         continue;
       }
@@ -196,6 +197,11 @@ export class FlowluClient {
 
   #storesRefreshTokens() {
     return this.#session?.application?.stores_refresh_tokens === true;
+  }
+
+  /** What the SDK still holds is spent where the service refreshes: used again, it would end the whole sign-in. */
+  #leaveRefreshingToTheService() {
+    if (this.#session?.application?.refreshed_by === 'server') throw new FlowluClientError('refresh_failed');
   }
 
   async #handOver(pair) {
@@ -236,6 +242,7 @@ export class FlowluClient {
   }
 
   async #renewToken() {
+    this.#leaveRefreshingToTheService();
     const pair = await this.#ask('refresh');
     try {
       await this.#handOver(pair);
