@@ -275,6 +275,20 @@ def test_refresh_that_comes_back_after_a_revocation_stores_nothing(refreshing, j
     assert recorded()[-1] == "token.refresh_discarded"
 
 
+def test_pair_that_was_handed_over_meanwhile_stays(refreshing, jose, token, monkeypatch):
+    def hand_over():
+        jose.pair = refreshing.state.issue_tokens("acme.flowlu.com", "2")
+        assert jose.hand_over().status_code == 204
+
+    _during_redemption(monkeypatch, hand_over)
+
+    assert refresh(token) is Ending.MOVED
+
+    assert access_token_of(token) == jose.pair.access_token
+    assert endings() == [("discarded", "superseded")]
+    assert jose.accounts().status_code == 200
+
+
 def test_setting_that_changed_meanwhile_counts(refreshing, application, token, monkeypatch):
     _during_redemption(
         monkeypatch,
