@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import Table, at, badge, column, link, list_url, mono, to, utc
+from installations.admin.display import Table, at, badge, column, link, list_url, to, utc
 from tokens.admin.tables import user_label
 from tokens.models import OAuthToken, RefreshAttempt
 
@@ -49,7 +49,7 @@ def outcome_badge(attempt: RefreshAttempt) -> Any:
 
 
 def error_code(row: Any) -> Any:
-    return mono(row.error) if row.error else "–"
+    return row.error or "–"
 
 
 def attempts_table(token: OAuthToken) -> Table:
@@ -81,13 +81,11 @@ class RefreshAttemptAdmin(ReadOnlyAdmin):
         column("name", "attempt", lambda row: str(row)),
         to("oauth_token", "token"),
         column("user", "user", lambda row: link(row.oauth_token.portal_user, user_label(row.oauth_token))),
-        to("oauth_token.installation", "installation"),
         column("outcome_word", "ended", outcome_badge, order="outcome"),
         column("code", "code", error_code),
         column("trigger_word", "because of", lambda row: row.get_trigger_display()),
         column("tries_so_far", "try", lambda row: row.tries),
         at("started_at", "began"),
-        at("retry_at", "not again before"),
     )
     list_filter = ("outcome", "trigger")
     allowed_lookups = frozenset({"outcome__exact", "trigger__exact", "oauth_token__id__exact"})

@@ -128,10 +128,8 @@ class CloseAnyway(Act):
 class UpstreamRevocationAdmin(ReadOnlyAdmin):
     list_display = (
         column("name", "case", lambda row: str(row)),
-        to("oauth_token", "token"),
         column("user", "user", lambda row: link(row.oauth_token.portal_user, user_label(row.oauth_token))),
         to("revocation", "revocation"),
-        to("oauth_token.installation", "installation"),
         column("state_word", "state", state_badge, order="state"),
         column("tries", "tries", lambda row: row.attempts),
         column("code", "code", error_code),

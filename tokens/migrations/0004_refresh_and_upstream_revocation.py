@@ -116,7 +116,7 @@ class Migration(migrations.Migration):
                     ("permanent", "no further try"),
                     ("transient", "failed for now"),
                     ("unknown", "outcome unknown"),
-                    ("discarded", "came too late, not stored"),
+                    ("discarded", "too late, not stored"),
                 ],
                 default="started",
                 max_length=10,

@@ -128,7 +128,7 @@ class RefreshAttempt(models.Model):
         PERMANENT = "permanent", "no further try"
         TRANSIENT = "transient", "failed for now"
         UNKNOWN = "unknown", "outcome unknown"
-        DISCARDED = "discarded", "came too late, not stored"
+        DISCARDED = "discarded", "too late, not stored"
 
     class Trigger(models.TextChoices):
         CALL = "call", "a call, shortly before the expiry"
