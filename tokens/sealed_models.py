@@ -18,7 +18,7 @@ from django.db.models import CharField, Count, F, Func, Model, Q, QuerySet
 from installations.keys import Key, KeyRing
 from tokens import vault
 from tokens.errors import UnsealFailed
-from tokens.models import ApiKey, OAuthToken, RevokedFingerprint
+from tokens.models import ApiKey, OAuthToken, RevokedFingerprint, UpstreamRevocation
 from tokens.sealed_rows import Batch, LeftAlone, Rings, SealedRows, distinct
 from tokens.sealing import Context, fingerprint, key_id_of, seal, unseal
 
@@ -371,5 +371,15 @@ register(
         SealedColumn("sealed_key", "fingerprint"),
         name="API keys",
         tombstones=Q(state=ApiKey.State.REVOKED),
+    )
+)
+register(
+    SealedModel(
+        UpstreamRevocation,
+        SealedColumn(vault.ACCESS),
+        SealedColumn(vault.REFRESH),
+        name="revoked tokens that Flowlu is told about",
+        sealed_for=OAuthToken._meta.label,
+        row_uuid="oauth_token__uuid",
     )
 )

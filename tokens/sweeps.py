@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
+from installations.trail import anchoring, refusals
 from tokens.models import SweepRun
 from tokens.services import upstream, wiping
 
@@ -37,6 +38,8 @@ JOBS: list[Job] = [
     Job("tell_upstream", 30, lambda stopped: upstream.tell_due(stopped=stopped)),
     Job("wipe_expired", 3600, wiping.wipe_expired),
     Job("wipe_orphans", 300, wiping.wipe_orphans),
+    Job("tell_refusals", 600, lambda _stopped: refusals.tell_what_was_counted()),
+    Job("anchor_audit", 3600, lambda _stopped: int(anchoring.anchor_if_due(every=timedelta(days=1)))),
 ]
 
 

@@ -34,6 +34,8 @@ ACTS: dict[str, Covered] = {
     "installations_portaluser_unlock": ("portaluser.unlocked",),
     "tokens_oauthtoken_leaked": ("leaked.looked_up",),
     "tokens_oauthtoken_revoke": CUT_AND_LOCKED,
+    "tokens_upstreamrevocation_close": ("upstream.closed",),
+    "tokens_upstreamrevocation_try_again": ("upstream.retried",),
 }
 
 ACTIONS: dict[str, Covered] = {"tokens.oauthtoken: revoke_selected": CUT}
@@ -55,6 +57,7 @@ COMMANDS: dict[str, Covered] = {
     "rewrap_tokens": ("keys.rewrap_started", "keys.rewrap_finished"),
     "run_with_sandbox": "Starts two processes on a development machine (DEBUG only); the import it makes is recorded.",
     "suspend_installation": ("installation.suspended",),
+    "sweep": "Runs verbs of its own, each of which records what it does: see tokens.services.wiping.",
     "uninstall_installation": ("tokens.revoked", "installation.uninstalled"),
     "unlock": ("installation.unlocked",),
     "verify_audit": ("audit.verified",),
@@ -162,7 +165,19 @@ VERBS: dict[str, Covered] = {
     "tokens.services.keys.rewrap_tokens": ("keys.rewrap_started", "keys.rewrap_finished"),
     "tokens.services.keys.rows_to_rewrap": _READS,
     "tokens.services.leaks.find_leaked": ("leaked.looked_up",),
+    "tokens.services.freshness.caller_after_refusal": "Calls refresh_pair, which records it.",
+    "tokens.services.freshness.fresh_caller": "Calls refresh_pair, which records it.",
+    "tokens.services.proving.is_open": _READS,
+    "tokens.services.proving.prove_pair": "Lets a recorded refresh be used; another user's pair is tokens.revoked.",
+    "tokens.services.refreshing.label_unknown": "token.refresh_unknown, shown in test_refresh_pair.py.",
+    "tokens.services.refreshing.overdue": _READS,
+    "tokens.services.refreshing.refresh_pair": (
+        "token.refreshed, token.refresh_refused or token.refresh_discarded, shown in test_refresh_pair.py; a failure "
+        "for now changes no right and has its row."
+    ),
+    "tokens.services.revocation.check_refresher": _READS,
     "tokens.services.revocation.configure_application": ("application.configured",),
+    "tokens.services.revocation.revoke_foreign_locked": _STEP,
     "tokens.services.revocation.revoke_of_user_locked": _STEP,
     "tokens.services.revocation.revoke_own_token": CUT,
     "tokens.services.revocation.revoke_tokens": CUT,
@@ -172,7 +187,19 @@ VERBS: dict[str, Covered] = {
     "tokens.services.sessions.note_stale_token": "Flowlu refused the pair: its row says since when; no right changes.",
     "tokens.services.sessions.note_undecryptable_token": ("token.undecryptable",),
     "tokens.services.sessions.open_session": ("installation.first_seen", "token.stored"),
+    "tokens.services.storing.is_spent": _READS,
+    "tokens.services.storing.make_room_locked": _STEP,
     "tokens.services.storing.store_pair_locked": _STEP,
+    "tokens.services.upstream.close_upstream": "upstream.closed, shown by its act and in test_upstream.py.",
+    "tokens.services.upstream.enqueue_pair_locked": _STEP,
+    "tokens.services.upstream.enqueue_upstream_locked": _STEP,
+    "tokens.services.upstream.retry_upstream": "upstream.retried, shown by its act and in test_upstream.py.",
+    "tokens.services.upstream.tell": "upstream.confirmed or upstream.irrevocable at its end, shown in test_upstream.py.",
+    "tokens.services.upstream.tell_due": "Calls tell, which records it.",
+    "tokens.services.wiping.label_lost_attempts": "Calls label_unknown, which records it.",
+    "tokens.services.wiping.refresh_what_expires": "Calls refresh_pair, which records it.",
+    "tokens.services.wiping.wipe_expired": "tokens.wiped, shown in test_sweeps.py.",
+    "tokens.services.wiping.wipe_orphans": "tokens.wiped, shown in test_sweeps.py.",
 }
 # Verbs that only a page reaches: shown by the route that calls them.
 BY_ROUTE: dict[str, tuple[str, str]] = {

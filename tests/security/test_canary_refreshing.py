@@ -1,7 +1,6 @@
 """Canaries through the token and the revocation endpoint: what they are sent and answer comes out nowhere."""
 
 from io import StringIO
-from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -20,10 +19,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.mark.parametrize("fault", ["", *OAUTH_FAULT_KINDS])
 def test_refreshing_and_revoking_at_flowlu_tell_no_secret(
-    page: Page, revoking: SandboxServer, canaries: Canaries, redacted_log: None, settings: Any, fault: str
+    canary_page: Page, revoking: SandboxServer, canaries: Canaries, redacted_log: None, fault: str
 ) -> None:
-    oauth = revoking.state.oauth
-    canaries.add("client secret", oauth.client_secret)
+    page, oauth = canary_page, revoking.state.oauth
+    canaries.add("secret at the endpoints", oauth.client_secret)
     Application.objects.update(refreshed_by="server")
     OAuthToken.objects.update(expires_at=timezone.now())
     for endpoint in ("token", "revoke"):

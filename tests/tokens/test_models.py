@@ -22,6 +22,8 @@ from tokens.models import (
     Revocation,
     RevokedFingerprint,
     ServiceClient,
+    SweepRun,
+    UpstreamRevocation,
 )
 
 DIGEST = "0123456789abcdef" * 4
@@ -225,6 +227,52 @@ def test_history_cannot_be_deleted_with_what_it_is_about(token, revocation):
             row.delete()
 
 
+def test_unproven_pair_is_not_active(token):
+    with refused("tokens_oauthtoken_unproven_unused"):
+        OAuthToken.objects.update(needs_proof=True)
+    OAuthToken.objects.update(needs_proof=True, state="stale")
+
+
+def test_refresh_token_is_sent_once_and_what_certainly_was_not_redeemed_again(token):
+    def attempt(outcome, **columns):
+        done = {} if outcome == "started" else {"finished_at": timezone.now()}
+        columns = {"refresh_fingerprint": DIGEST} | done | columns
+        return RefreshAttempt.objects.create(oauth_token=token, generation=1, outcome=outcome, **columns)
+
+    attempt("transient")
+    attempt("transient")
+    attempt("unknown")
+    for outcome in ("started", "fresh", "permanent", "unknown", "discarded"):
+        with refused("tokens_refreshattempt_sent_once", "refresh_fingerprint"):
+            attempt(outcome)
+    attempt("fresh", refresh_fingerprint="")
+    attempt("fresh", refresh_fingerprint="")
+    with refused("tokens_refreshattempt_only_transient_retries"):
+        attempt("fresh", refresh_fingerprint="", retry_at=timezone.now())
+
+
+def test_case_is_wiped_when_it_is_over_and_says_when(token, revocation):
+    def case(state, sealed=b"sealed", **columns):
+        values = {"revocation": revocation, "oauth_token": token, "next_try_at": None} | columns
+        return UpstreamRevocation.objects.create(state=state, sealed_access_token=sealed, **values)
+
+    now = timezone.now()
+    with refused("tokens_upstreamrevocation_wiped_iff_over"):
+        case("confirmed")
+    with refused("tokens_upstreamrevocation_wiped_iff_over"):
+        case("irrevocable", None)
+    with refused("tokens_upstreamrevocation_closed_has_time"):
+        case("closed", None)
+    with refused("tokens_upstreamrevocation_closed_has_time"):
+        case("confirmed", None, closed_at=now)
+    with refused("tokens_upstreamrevocation_pending_has_next"):
+        case("pending")
+    with refused("tokens_upstreamrevocation_pending_has_next"):
+        case("irrevocable", next_try_at=now)
+    case("pending", next_try_at=now)
+    case("closed", None, closed_at=now)
+
+
 def test_open_sessions_are_neither_ended_nor_past_their_longest_life(token):
     later, before = timezone.now() + timedelta(hours=1), timezone.now() - timedelta(seconds=1)
     hashes = (character * 64 for character in "abc")
@@ -243,6 +291,8 @@ def test_open_sessions_are_neither_ended_nor_past_their_longest_life(token):
         (EmbedSession(pk=1, token_hash=DIGEST), "session #1"),
         (RefreshAttempt(pk=1), "refresh attempt #1"),
         (Revocation(pk=1, reason="secret"), "revocation #1"),
+        (UpstreamRevocation(pk=1, sealed_access_token=b"secret"), "upstream revocation #1"),
+        (SweepRun(name="a_job"), "sweep a_job"),
         (RevokedFingerprint(pk=1, fingerprint=DIGEST), "revoked fingerprint #1"),
         (Purpose(code="sync", description="secret"), "sync"),
         (ServiceClient(name="jobs", key_hash=DIGEST), "jobs"),
