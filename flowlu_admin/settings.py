@@ -98,6 +98,8 @@ CELERY_TIMEZONE = "UTC"
 
 EMBED_SESSION_IDLE = env_int("EMBED_SESSION_IDLE", 30 * 60, minimum=1)  # seconds
 EMBED_SESSION_MAX = env_int("EMBED_SESSION_MAX", 8 * 60 * 60, minimum=1)  # seconds
+# How long the fingerprints of a pair are kept that a hand-over replaced: a revocation of its lineage denies them too.
+REPLACED_FINGERPRINT_DAYS = env_int("REPLACED_FINGERPRINT_DAYS", 30, minimum=1)
 HANDSHAKE_RATE = env_str("HANDSHAKE_RATE", "120/m")  # per address and portal; 0 = off
 CALL_RATE = env_str("CALL_RATE", "600/m")  # per session; 0 = off
 

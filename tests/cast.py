@@ -13,6 +13,10 @@ from rest_framework.test import APIClient
 from installations.models import Application
 from tests import factories
 from tests.factories import APP_ID
+from tokens import flushing, refusals
+
+# A test writes what was noted itself: the thread would do it in the midst of another.
+flushing.FLUSH_SECONDS = 3600.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _clean_cache() -> None:
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_noted() -> Iterator[None]:
+    yield
+    refusals.forget()
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ class Caller:
     token_expires_at: datetime | None = None
     has_refresh_token: bool = False
     token_needs_proof: bool = False
+    revocation_id: int | None = None  # what cut the token, where it is cut
 
     def approved_scopes(self) -> list[str]:
         """Return what the approvals add up to, as `code.level`."""

@@ -4,20 +4,18 @@ Uses are kept per process and written every few seconds by a background thread a
 most the last interval: a session may then end that much early, never late.
 """
 
-import atexit
 import logging
-import os
 import threading
 from datetime import datetime
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError
 from django.utils import timezone
 
+from tokens import flushing
 from tokens.access import Caller
 from tokens.models import EmbedSession
 
-FLUSH_SECONDS = 5.0
 # Fresh enough: a session is written at most this often, whatever it does.
 _AT_MOST_EVERY = 60.0
 _BATCH = 500
@@ -25,21 +23,15 @@ _BATCH = 500
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
 _uses: dict[int, datetime] = {}
-_thread_of_pid: int | None = None
 
 
 def note_use(caller: Caller) -> None:
     """Note that the caller's session is in use; written later."""
     if caller.session_used_seconds_ago < min(_AT_MOST_EVERY, settings.EMBED_SESSION_IDLE / 10):
         return
-    global _thread_of_pid
     with _lock:
         _uses[caller.session_id] = timezone.now()
-        # A fork takes the module along, but not the thread.
-        has_thread, _thread_of_pid = _thread_of_pid == os.getpid(), os.getpid()
-    if not has_thread:
-        threading.Thread(target=_flush_forever, name="session-activity", daemon=True).start()
-        atexit.register(flush)
+    flushing.keep_flushing(flush)
 
 
 def flush() -> None:
@@ -59,12 +51,3 @@ def flush() -> None:
             for pk, used in pending:
                 _uses.setdefault(pk, used)
         logger.warning("The last use of %d sessions could not be written; it is tried again.", len(pending))
-
-
-def _flush_forever() -> None:
-    pause = threading.Event()
-    while True:
-        pause.wait(FLUSH_SECONDS)
-        if _uses:
-            flush()
-            close_old_connections()

@@ -11,7 +11,7 @@ from installations import scopes
 from installations.models import ApprovedPermission, Installation
 from tokens import vault
 from tokens.leaks import LeakedLine
-from tokens.models import ApiKey, EmbedSession, OAuthToken, RevokedFingerprint
+from tokens.models import ApiKey, EmbedSession, OAuthToken, ReplacedFingerprint, RevokedFingerprint
 
 _BATCH = 400  # fingerprints in one statement
 
@@ -22,7 +22,7 @@ class Hit:
 
     kind: str  # access token, refresh token or API key
     lines: Sequence[int]
-    installation: Installation
+    installation: Installation | None  # None: cut by a revocation that aimed at more than one
     scopes: Sequence[str]
     token: OAuthToken | None = None
     api_key: ApiKey | None = None
@@ -62,7 +62,7 @@ class _Marks:
 
 
 def search(lines: Sequence[LeakedLine]) -> Found:
-    """Return what is known of the lines. Four statements for some hundred fingerprints, and six for all hits."""
+    """Return what is known of the lines. Five statements for some hundred fingerprints, and six for all hits."""
     marks = _Marks()
     for batch in _batches(lines):
         _look_up(batch, marks)
@@ -88,6 +88,9 @@ def _look_up(batch: dict[str, set[int]], marks: _Marks) -> None:
         found = OAuthToken.objects.filter(**{f"{column}__in": digests}).values_list("pk", column)
         for pk, digest in found:
             marks.tokens.setdefault((pk, kind), set()).update(batch[digest])
+    earlier = ReplacedFingerprint.objects.filter(fingerprint__in=digests).values_list("oauth_token_id", "fingerprint")
+    for pk, digest in earlier:
+        marks.tokens.setdefault((pk, "earlier token of this lineage"), set()).update(batch[digest])
     for pk, digest in ApiKey.objects.filter(fingerprint__in=digests).values_list("pk", "fingerprint"):
         marks.api_keys.setdefault(pk, set()).update(batch[digest])
     denied = RevokedFingerprint.objects.filter(fingerprint__in=digests)

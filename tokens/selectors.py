@@ -2,8 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
@@ -14,7 +12,6 @@ from django.db.models import Case, Count, Q, QuerySet, When
 from django.utils import timezone
 
 from installations import scopes
-from installations.models import Installation, PortalUser
 from installations.scopes import Approval, Level
 from tokens import vault
 from tokens.access import Caller
@@ -23,8 +20,7 @@ from tokens.models import EmbedSession, OAuthToken, RevokedFingerprint
 # Written out instead of built by the ORM: this runs on every call, and compiling it took longer than running it.
 _CALLER: Final = """
 SELECT s.id, s.last_used_at, t.id, t.uuid,
-       CASE WHEN EXISTS (SELECT 1 FROM tokens_revokedfingerprint r WHERE r.fingerprint = t.access_fingerprint)
-            THEN 'revoked' ELSE t.state END,
+       CASE WHEN r.id IS NOT NULL THEN 'revoked' ELSE t.state END, COALESCE(t.revocation_id, r.revocation_id),
        t.generation, t.sealed_access_token,
        i.id, i.status,
        i.locked_at IS NOT NULL OR p.locked_at IS NOT NULL OR a.locked_at IS NOT NULL,
@@ -37,12 +33,13 @@ SELECT s.id, s.last_used_at, t.id, t.uuid,
   JOIN installations_portal p ON p.id = i.portal_id
   JOIN installations_application a ON a.id = i.application_id
   JOIN installations_portaluser u ON u.id = t.portal_user_id
+  LEFT JOIN tokens_revokedfingerprint r ON r.fingerprint = t.access_fingerprint
   LEFT JOIN installations_approvedpermission ap
          ON ap.installation_id = i.id AND ap.withdrawn_at IS NULL
- WHERE s.ended_at IS NULL AND s.expires_at > %s AND s.last_used_at > %s AND s.{key} = %s
 """
-_BY_HASH: Final = _CALLER.format(key="token_hash")
-_BY_ID: Final = _CALLER.format(key="id")
+_OPEN: Final = " AND s.ended_at IS NULL AND s.expires_at > %s AND s.last_used_at > %s"
+_BY_TOKEN: Final = _CALLER + " WHERE s.token_hash = %s" + _OPEN
+_BY_ID: Final = _CALLER + " WHERE s.id = %s" + _OPEN
 
 
 def hash_session_token(session_token: str) -> str:
@@ -55,19 +52,23 @@ def caller_of(session_token: str) -> Caller | None:
 
     One statement: one row for each approved permission, or a single one when nothing is approved.
     """
-    return _caller(_BY_HASH, hash_session_token(session_token))
+    return _caller(_BY_TOKEN, hash_session_token(session_token))
 
 
-def caller_again(caller: Caller) -> Caller | None:
-    """Return the same caller as the database knows them now; None when the session is no longer open. One statement."""
-    return _caller(_BY_ID, caller.session_id)
+def caller_of_session(session_id: int) -> Caller | None:
+    """Return what `caller_of` would return to the session's holder. The same statement with another key.
+
+    For proving that a cut holds, where nobody but the holder knows the session token, and for reading the caller again
+    within their own request. Never for an id that a request names.
+    """
+    return _caller(_BY_ID, session_id)
 
 
-def _caller(sql: str, key: str | int) -> Caller | None:
+def _caller(statement: str, key: str | int) -> Caller | None:
     now = timezone.now()
     idle_since = now - timedelta(seconds=settings.EMBED_SESSION_IDLE)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [now, idle_since, key])
+        cursor.execute(statement, [key, now, idle_since])
         rows = cursor.fetchall()
     if not rows:
         return None
@@ -78,20 +79,21 @@ def _caller(sql: str, key: str | int) -> Caller | None:
         token_id=first[2],
         token_uuid=str(uuid.UUID(str(first[3]))),
         token_state=first[4],
-        token_generation=first[5],
-        sealed_access_token=None if first[6] is None else bytes(first[6]),
-        installation_id=first[7],
-        installation_status=first[8],
-        installation_locked=bool(first[9]),
-        portal=first[10],
-        portal_user_id=first[11],
-        flowlu_user_id=first[12],
-        user_locked=bool(first[13]),
-        refreshed_by=first[14],
-        token_expires_at=None if first[15] is None else _time(first[15]),
-        has_refresh_token=bool(first[16]),
-        token_needs_proof=bool(first[17]),
-        approvals=[_approval(*row[18:]) for row in rows if row[18] is not None],
+        revocation_id=first[5],
+        token_generation=first[6],
+        sealed_access_token=None if first[7] is None else bytes(first[7]),
+        installation_id=first[8],
+        installation_status=first[9],
+        installation_locked=bool(first[10]),
+        portal=first[11],
+        portal_user_id=first[12],
+        flowlu_user_id=first[13],
+        user_locked=bool(first[14]),
+        refreshed_by=first[15],
+        token_expires_at=None if first[16] is None else _time(first[16]),
+        has_refresh_token=bool(first[17]),
+        token_needs_proof=bool(first[18]),
+        approvals=[_approval(*row[19:]) for row in rows if row[19] is not None],
     )
 
 
@@ -123,23 +125,6 @@ def is_revoked(*secrets: str | None) -> bool:
     return RevokedFingerprint.objects.filter(fingerprint__in=vault.digests_of(*secrets)).exists()
 
 
-def tokens_to_revoke(
-    installation: Installation, *, portal_user: PortalUser | None = None, token: OAuthToken | None = None
-) -> QuerySet[OAuthToken]:
-    """Return the live tokens that a revocation of the installation, or of one user or token in it, cuts.
-
-    The very same token may have been handed to another application of ours as well: it is cut there too, or it would go
-    on working under another name.
-    """
-    found = OAuthToken.objects.live().filter(installation=installation)
-    if portal_user is not None:
-        found = found.filter(portal_user=portal_user)
-    if token is not None:
-        found = found.filter(pk=token.pk)
-    same_elsewhere = Q(access_fingerprint__in=found.values("access_fingerprint"))
-    return OAuthToken.objects.live().filter(Q(pk__in=found.values("pk")) | same_elsewhere)
-
-
 def tokens_with_sessions(tokens: QuerySet[OAuthToken]) -> QuerySet[OAuthToken]:
     """Return tokens with their people, places and number of open sessions, the live ones first. One statement.
 
@@ -159,31 +144,3 @@ def tokens_with_sessions(tokens: QuerySet[OAuthToken]) -> QuerySet[OAuthToken]:
         )
         .order_by("is_revoked", "-stored_at", "-pk")
     )
-
-
-@dataclass(frozen=True, slots=True)
-class RevocationPreview:
-    """What a revocation would stop."""
-
-    tokens: int
-    active_tokens: int
-    sessions: int
-    users: Sequence[PortalUser]
-    more_users: int
-
-    @property
-    def users_count(self) -> int:
-        return len(self.users) + self.more_users
-
-
-def preview_revocation(tokens: QuerySet[OAuthToken], *, names: int = 20) -> RevocationPreview:
-    """Return who and what stops when these tokens are revoked. Three statements."""
-    counts = tokens.aggregate(
-        tokens=Count("pk", distinct=True),
-        active=Count("pk", filter=Q(state=OAuthToken.State.ACTIVE), distinct=True),
-        users=Count("portal_user", distinct=True),
-    )
-    sessions = EmbedSession.objects.open().filter(oauth_token__in=tokens).count()
-    users = PortalUser.objects.filter(pk__in=tokens.values("portal_user")).select_related("portal")
-    shown = list(users.order_by("pk")[:names])
-    return RevocationPreview(counts["tokens"], counts["active"], sessions, shown, max(0, counts["users"] - len(shown)))

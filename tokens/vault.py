@@ -80,9 +80,14 @@ def fingerprint_of(value: str) -> Fingerprint:
     return fingerprint(value, fingerprint_keys())
 
 
+def fingerprints_of(value: str) -> list[Fingerprint]:
+    """Return the fingerprint of the value under every key of the ring."""
+    return fingerprints(value, fingerprint_keys())
+
+
 def digests_of(*values: str | None) -> list[str]:
     """Return the fingerprints of the values that are there, under every key of the ring."""
-    return [found.digest for value in values if value for found in fingerprints(value, fingerprint_keys())]
+    return [found.digest for value in values if value for found in fingerprints_of(value)]
 
 
 @dataclass(frozen=True, slots=True)

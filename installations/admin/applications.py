@@ -41,6 +41,7 @@ from installations.errors import InvalidRequest, ManifestError, ManifestInvalid,
 from installations.forms import ConfigureForm, ImportForm, ReasonForm
 from installations.models import Application, Installation, Manifest
 from installations.services import ImportResult, import_manifest
+from tokens.admin.revoke_acts import RevokeApplication
 from tokens.services.revocation import configure_application
 
 
@@ -124,7 +125,7 @@ class ApplicationAdmin(ReadOnlyAdmin):
         at("created_at", "registered"),
         at("locked_at", "locked since", empty="not locked"),
     )
-    act_classes = (Configure, Lock, Unlock)
+    act_classes = (Configure, RevokeApplication, Lock, Unlock)
     intro = "Custom applications of ours. An application is registered by importing its manifest."
     empty_text = "No application is registered. Import the manifest of the first one to begin."
 

@@ -20,8 +20,8 @@ from installations.services import (
     withdraw_scopes,
 )
 from tokens.admin.revoking import RevokeAct
-from tokens.selectors import RevocationPreview, preview_revocation, tokens_to_revoke
-from tokens.services.revocation import revoke_tokens, uninstall_installation
+from tokens.services.revocation import uninstall_installation
+from tokens.targets import RevocationTarget
 
 
 class InstallationAct(Act):
@@ -193,12 +193,11 @@ class RevokeAll(RevokeAct):
     def heading(self, target: Installation) -> str:
         return f"Revoke all tokens of {installation_name(target)}"
 
-    def preview(self, target: Installation) -> RevocationPreview:
-        return preview_revocation(tokens_to_revoke(target))
+    def aim(self, target: Installation) -> RevocationTarget:
+        return RevocationTarget.of_installation(target.pk)
 
-    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
-        cut = revoke_tokens(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
-        return self.outcome(cut, target, form, actor)
+    def command_line(self, target: Installation) -> str:
+        return f"--portal {target.portal.domain} --app {target.application.app_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,17 +244,12 @@ class RevokeUser(RevokeAct):
     def user(self, target: UserHere) -> PortalUser | None:
         return target.user
 
-    def preview(self, target: UserHere) -> RevocationPreview:
-        return preview_revocation(tokens_to_revoke(target.installation, portal_user=target.user))
+    def aim(self, target: UserHere) -> RevocationTarget:
+        return RevocationTarget.of_portal_user(target.user.pk, installation_id=target.installation.pk)
 
-    def perform(self, target: UserHere, form: ReasonForm, actor: Actor) -> Outcome:
-        cut = revoke_tokens(
-            installation_id=target.installation.pk,
-            portal_user=target.user,
-            actor=actor,
-            reason=form.cleaned_data["reason"],
-        )
-        return self.outcome(cut, target, form, actor)
+    def command_line(self, target: UserHere) -> str:
+        here = target.installation
+        return f"--portal {here.portal.domain} --app {here.application.app_id} --user {target.user.flowlu_user_id}"
 
 
 class Uninstall(RevokeAct):
@@ -263,6 +257,7 @@ class Uninstall(RevokeAct):
     label = "Mark as uninstalled"
     summary = "Record that it is gone and revoke all of its tokens. Cannot be undone."
     permission = "installations.uninstall_installation"
+    drills = False
 
     def applies(self, target: Installation) -> bool:
         return target.status != Installation.Status.UNINSTALLED
@@ -270,8 +265,8 @@ class Uninstall(RevokeAct):
     def heading(self, target: Installation) -> str:
         return f"Mark as uninstalled: {installation_name(target)}"
 
-    def preview(self, target: Installation) -> RevocationPreview:
-        return preview_revocation(tokens_to_revoke(target))
+    def aim(self, target: Installation) -> RevocationTarget:
+        return RevocationTarget.of_installation(target.pk)
 
     def stops(self, target: Installation) -> Sequence[str]:
         return (
@@ -290,7 +285,12 @@ class Uninstall(RevokeAct):
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
-        cut = uninstall_installation(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
+        cut = uninstall_installation(
+            installation_id=target.pk,
+            actor=actor,
+            reason=form.cleaned_data["reason"],
+            pinned=form.cleaned_data["pinned"],
+        )
         if cut is None:
             return Outcome("Nothing changed: it was uninstalled already.", changed=False)
         return Outcome(f"Marked as uninstalled. {plural(cut.tokens_cut, 'token')} revoked.")

@@ -27,6 +27,7 @@ from installations.admin.lists import LockedFilter
 from installations.admin.locks import Lock, Unlock
 from installations.admin.text import visible, visible_text
 from installations.models import Installation, Portal, PortalUser
+from tokens.admin.revoke_acts import RevokePortal, RevokePortalUser
 from tokens.admin.tables import tokens_table
 
 _SHOWN = 20
@@ -48,7 +49,7 @@ class PortalAdmin(ReadOnlyAdmin):
     search_fields = ("domain",)
     ordering = ("domain",)
     facts = ("domain", at("created_at", "first seen"), at("locked_at", "locked since", empty="not locked"))
-    act_classes = (Lock, Unlock)
+    act_classes = (RevokePortal, Lock, Unlock)
     intro = "Flowlu customers on whose portal one of the applications was opened."
     empty_text = "No portal was seen yet. One appears when somebody opens a registered application in it."
 
@@ -116,7 +117,7 @@ class PortalUserAdmin(ReadOnlyAdmin):
         at("locked_at", "locked since", empty="not locked"),
         at("erased_at", "erased", empty="not erased"),
     )
-    act_classes = (Lock, Unlock, Erase)
+    act_classes = (RevokePortalUser, Lock, Unlock, Erase)
     intro = "People who opened an application, as Flowlu named them to their own token. They are no operators."
     empty_text = "Nobody was seen yet. People appear when they open a registered application in their portal."
 

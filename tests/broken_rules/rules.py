@@ -50,8 +50,8 @@ IDENTITY = (
     Breakage(
         "identity: any text is a session",
         "tokens/selectors.py",
-        " AND s.{key} = %s\n",
-        " AND s.{key} >= %s\n",
+        " WHERE s.token_hash = %s",
+        " WHERE s.token_hash >= %s",
         ISOLATION,
     ),
     Breakage(
@@ -540,9 +540,9 @@ RACES = (
     ),
     race(
         "race: a revocation does not hold the installation",
-        "tokens/services/revocation.py",
-        "    installation = Installation.objects.select_for_update().filter(pk=installation_id).first()",
-        "    installation = Installation.objects.filter(pk=installation_id).first()",
+        "tokens/services/cutting.py",
+        "    list(rows.select_for_update(no_key=True).order_by",
+        "    list(rows.order_by",
         (*CUTS, *OPERATORS),
     ),
     race(

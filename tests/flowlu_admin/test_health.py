@@ -10,6 +10,7 @@ from django.db.utils import OperationalError
 
 from tests import factories
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 K2 = "k2:ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoM="
 
@@ -63,7 +64,11 @@ def test_ready_while_the_old_key_is_still_there(client, token, settings):
 
 
 def test_tombstones_need_no_key(client, token, settings):
-    revoke_tokens(installation_id=token.installation_id, actor=factories.superactor(), reason="For a test.")
+    revoke_tokens(
+        target=RevocationTarget.of_installation(token.installation_id),
+        actor=factories.superactor(),
+        reason="For a test.",
+    )
     settings.TOKEN_KEYS = K2
 
     assert client.get("/readyz").status_code == 200

@@ -15,6 +15,7 @@ from tests import factories
 from tokens import selectors
 from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, Revocation, UpstreamRevocation
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 ROLES = (
     "anonymous",
@@ -74,7 +75,7 @@ def set_up(application: Application) -> Scene:
     installation = factories.installation(application, approved=["crm.accounts.full"])
     portal_user = PortalUser.objects.get(flowlu_user_id="7")
     cut = factories.token(installation, portal_user, "an-older-token")
-    revoke_tokens(installation_id=installation.pk, token=cut, actor=factories.superactor(), reason="For a test.")
+    revoke_tokens(target=RevocationTarget.of_token(cut.pk), actor=factories.superactor(), reason="For a test.")
     token = factories.token(installation, portal_user)
     Evidence.objects.create(installation=installation, kind=Evidence.Kind.LAUNCH)
     now = timezone.now()

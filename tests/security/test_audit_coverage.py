@@ -36,6 +36,7 @@ from tests.unchanged import nothing_changes
 from tokens import selectors
 from tokens.api import urls as api_urls
 from tokens.services import erasing, keys, leaks, revocation, sessions
+from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db
 TABLES = "tests/security/audit_coverage.py"
@@ -309,7 +310,9 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         "tokens.services.revocation.configure_application": lambda: revocation.configure_application(
             application_id=scene.application.pk, stores_refresh_tokens=True, allowed_portals=[], **WHY
         ),
-        "tokens.services.revocation.revoke_tokens": lambda: revocation.revoke_tokens(**here),
+        "tokens.services.revocation.revoke_tokens": lambda: revocation.revoke_tokens(
+            target=RevocationTarget.of_installation(scene.installation.pk), **WHY
+        ),
         "tokens.services.revocation.uninstall_installation": lambda: revocation.uninstall_installation(**here),
         "tokens.services.sessions.note_undecryptable_token": lambda: sessions.note_undecryptable_token(
             caller=caller, reason="A test.", key_id="k1"

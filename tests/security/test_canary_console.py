@@ -29,6 +29,7 @@ from installations.models import AuditEvent, Installation
 from tests import canary
 from tests.canary import Canaries
 from tests.factories import manifest
+from tests.installations.admin.console import confirm, pin
 from tests.security.canary_page import Page
 from tests.security.permissions import ACTIONS, COMMANDS, OTHER_METHODS, URLS
 from tests.security.scene import Scene
@@ -76,7 +77,7 @@ def test_console_shows_no_secret_on_any_page(page: Page, scene: Scene, canaries:
     revoke = {"reason": "A test."}
     for row in OAuthToken.objects.live():
         where = reverse("admin:tokens_oauthtoken_revoke", kwargs={"object_id": row.pk})
-        assert canaries.look_at_response(where, client.post(where, revoke, follow=True)).status_code == 200
+        assert canaries.look_at_response(where, confirm(client, where, revoke, follow=True)).status_code == 200
     assert not OAuthToken.objects.live().exists()
     canaries.look_everywhere()
 
@@ -101,6 +102,11 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_installation_revoke": {},
     "admin:installations_portaluser_erase": {},
     "admin:installations_auditevent_export": {"format": "jsonl"},
+    "admin:installations_portaluser_revoke": {},
+    "admin:installations_portal_revoke": {},
+    "admin:installations_application_revoke": {},
+    "admin:tokens_oauthtoken_revoke_by": {"stored_before": "2099-01-01", "confirmed": "yes"},
+    "admin:tokens_revocation_portal_step": {},
     "admin:installations_application_import": {"document": manifest(version="2.0.0")},
     "admin:installations_installation_uninstall": {},
 }
@@ -125,14 +131,17 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
             # A refused form stands as it was typed, for the one who typed it. Not as the reason or the document: those
             # are kept as they were typed, and the page asks for no token in them.
             wrong = {"reason": "", "seen_manifest": secret, "scope-fin": secret, "keep": secret, "also_lock": secret}
+            wrong |= {"pinned": secret, "fingerprints": secret, "stored_before": secret, "confirmed": secret}
             refused = client.post(f"{where}?x={secret}", wrong, headers={"X-Session-Token": secret})
             assert refused.status_code == 200
             canaries.look_at_response(f"{key}, refused with {name}", refused, but=(name,))
         assert AuditEvent.objects.count() == before
+        named = {name: value for name, value in form.items() if name != "confirmed"}
+        seen |= pin(client.get(where)) or pin(client.post(where, named))
         done = client.post(where, seen, follow=True, headers={"X-Session-Token": page.session_token})
         assert done.redirect_chain or done.streaming, (key, done.content.decode()[-3000:])
         canaries.look_at_response(key, done)
-        if key.endswith(("_revoke_user", "_installation_revoke")):
+        if "_revoke" in key and key != "admin:tokens_oauthtoken_revoke":
             continue  # what the one before has cut is cut
         assert AuditEvent.objects.count() > before, key
     canaries.look_everywhere()
@@ -148,8 +157,10 @@ def test_no_admin_action_tells_a_secret(page: Page, scene: Scene, canaries: Cana
             chosen = [row.pk for row in model._default_manager.all()]
             body = {"action": action, ACTION_CHECKBOX_NAME: chosen, "index": "0"}
             headers = {"X-Session-Token": page.session_token}
+            seen: dict[str, str] = {}
             for sent in (body, body | {"reason": ""}, body | {"reason": "A test.", "confirmed": "1"}):
-                response = client.post(where, sent, follow=True, headers=headers)
+                response = client.post(where, sent | seen, follow=True, headers=headers)
+                seen = pin(response)
                 assert response.status_code == 200
                 canaries.look_at_response(f"{label} {action}", response)
             done.add((label, action))

@@ -14,6 +14,7 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.db import models
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
@@ -26,6 +27,7 @@ from installations.models import ApprovedPermission, AuditEvent, Installation, M
 from installations.selectors import review_scopes
 from installations.services import approve_scopes, import_manifest
 from tests import factories
+from tests.installations.admin.console import pin
 from tests.security.labels import ALL_LABELS, LABELS, SCOPES
 from tests.security.reading import Page, deceits, faults_of
 from tests.security.scene import Scene, set_up
@@ -53,7 +55,8 @@ OURS = {
     "installations.Evidence": "kind",
     "tokens.OAuthToken": "access_fingerprint refresh_fingerprint fingerprint_key_id seal_key_id state",
     "tokens.EmbedSession": "token_hash",
-    "tokens.Revocation": "scope upstream",
+    "tokens.Revocation": "scope target state probe upstream portal_step",
+    "tokens.ReplacedFingerprint": "fingerprint fingerprint_key_id",
     "tokens.RevokedFingerprint": "fingerprint fingerprint_key_id",
     "tokens.RefreshAttempt": "outcome",
     "auth.User": "password",
@@ -67,7 +70,7 @@ THEIRS = {
     "installations.Installation": "reported_version",
     "installations.ApprovedPermission": "approved_by reason withdrawn_by withdrawn_why",
     "installations.Evidence": "integration_point",
-    "tokens.Revocation": "actor_name reason",
+    "tokens.Revocation": "actor_name reason target_label portal_step_by portal_step_note",
     "auth.User": "username",
 }
 # Written by operators or later features, and on no page yet.
@@ -75,6 +78,7 @@ NOT_SHOWN = {
     "installations.Application": "allowed_origins",
     "installations.ScopeUsage": "purpose code level",
     "tokens.ApiKey": "label fingerprint fingerprint_key_id seal_key_id scopes state",
+    "tokens.Revocation": "target_id",  # as the audit trail names it, where it is shown
     "tokens.Purpose": "code description scopes acts_as owner",
     "tokens.ServiceClient": "name key_hash",
     "auth.User": "first_name last_name email",
@@ -148,6 +152,8 @@ def _fill(rows: Any, label: str, name: str) -> None:
         rows.update(document={"appId": "x", text: text, "integrationPoints": {"a": text}})
     elif name == "requested_scopes":
         rows.update(requested_scopes=["fin.read", "crm.deals.read", text])
+    elif name.startswith("portal_step"):
+        rows.update(portal_step="done", portal_step_at=timezone.now(), **{name: text})
     elif name.startswith("withdrawn"):
         rows.filter(withdrawn_at__isnull=False).update(**{name: text})
     else:
@@ -200,6 +206,7 @@ def bodies(scene: Scene) -> dict[str, dict[str, Any]]:
         },
         "admin:installations_installation_withdraw": {**reason, "codes": "crm.accounts"},
         "admin:installations_auditevent_export": {**reason, "format": "jsonl"},
+        "admin:tokens_oauthtoken_revoke_by": {**reason, "stored_before": "2099-01-01", "confirmed": "yes"},
         "admin:installations_application_import": {
             "document": factories.manifest(
                 # What may not be in an appId or a name at all is refused, which other tests state.
@@ -218,7 +225,9 @@ def test_no_act_takes_a_label_for_more_than_text(scene: Scene, key: str) -> None
     _make_possible(scene, key)
 
     for body in ({"reason": ""}, bodies(scene)[key]):
-        answer = client.post(where, body, follow=True)
+        named = {name: value for name, value in body.items() if name != "confirmed"}
+        seen = pin(client.get(where)) or pin(client.post(where, named))
+        answer = client.post(where, {**body, **seen}, follow=True)
         assert answer.status_code == 200
         if answer.streaming:
             assert answer["Content-Disposition"].startswith("attachment"), "a file is no page"

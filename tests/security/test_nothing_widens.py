@@ -46,6 +46,7 @@ from tokens import selectors
 from tokens.access import Caller, check_call
 from tokens.models import EmbedSession, OAuthToken
 from tokens.services.revocation import revoke_tokens, uninstall_installation
+from tokens.targets import RevocationTarget
 
 WHY: dict[str, Any] = {"actor": command_actor(), "reason": "A test."}
 USERS = ("7", "8")
@@ -245,7 +246,13 @@ class Places(RuleBasedStateMachine):
             OAuthToken.objects.active().update(state="stale", sealed_access_token=None)
         elif self._live is not None:
             portal_user = PortalUser.objects.get(flowlu_user_id=user) if user else None
-            revoke_tokens(installation_id=self._live.pk, portal_user=portal_user, **WHY)
+            here = self._live.pk
+            target = (
+                RevocationTarget.of_portal_user(portal_user.pk, installation_id=here)
+                if portal_user
+                else RevocationTarget.of_installation(here)
+            )
+            revoke_tokens(target=target, **WHY)
 
     # The one step that may widen
 

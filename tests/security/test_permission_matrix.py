@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from installations.models import Application
 from tests.factories import manifest
+from tests.installations.admin.console import pin
 from tests.security.permissions import (
     ACTIONS,
     AUDITS,
@@ -218,8 +219,8 @@ def test_action_is_offered_and_done_for_its_permission_only(
                 assert client.post(where, done).status_code == int(found[-1]), role
 
     assert found == statuses.split(), f"columns: {', '.join(ROLES)}"
-    before = target.state
-    assert scene.client("responder").post(where, done).status_code == 302
+    before, client = target.state, scene.client("responder")
+    assert client.post(where, {**done, **pin(client.post(where, asked))}).status_code == 302
     target.refresh_from_db()
     assert (before, target.state) == ("active", "revoked")
 

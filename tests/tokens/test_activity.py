@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from installations.models import Application
 from tests import factories
-from tokens import activity, selectors
+from tokens import activity, flushing, selectors
 from tokens.models import EmbedSession
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,8 +62,8 @@ def test_recent_use_is_not_written_again(application: Application, django_assert
 
 
 def test_use_is_written_in_the_background(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activity, "FLUSH_SECONDS", 0.02)
-    monkeypatch.setattr(activity, "_thread_of_pid", None)  # as in a worker that was just forked
+    monkeypatch.setattr(flushing, "FLUSH_SECONDS", 0.02)
+    monkeypatch.setattr(flushing, "_thread_of_pid", None)  # as in a worker that was just forked
     session = open_session(application, timedelta(minutes=10))
     caller = selectors.caller_of("s")
     assert caller is not None
@@ -76,7 +76,7 @@ def test_use_is_written_in_the_background(application: Application, monkeypatch:
         assert time.monotonic() < deadline
         time.sleep(0.02)
         session.refresh_from_db()
-    assert activity._thread_of_pid == os.getpid()
+    assert flushing._thread_of_pid == os.getpid()
 
 
 def test_process_has_one_thread_that_writes(application: Application) -> None:

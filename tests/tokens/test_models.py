@@ -19,6 +19,7 @@ from tokens.models import (
     OAuthToken,
     Purpose,
     RefreshAttempt,
+    ReplacedFingerprint,
     Revocation,
     RevokedFingerprint,
     ServiceClient,
@@ -203,6 +204,45 @@ def test_fingerprint_is_denied_once(revocation):
 
     with refused("tokens_revokedfingerprint_fingerprint", "tokens_revokedfingerprint.fingerprint"):
         RevokedFingerprint.objects.create(fingerprint=DIGEST, revocation=revocation)
+
+
+@pytest.mark.parametrize("fingerprint", NOT_HEX)
+def test_replaced_fingerprint_is_hex(token, fingerprint):
+    with refused("tokens_replacedfingerprint_is_hex"):
+        ReplacedFingerprint.objects.create(oauth_token=token, fingerprint=fingerprint)
+
+
+def test_replaced_fingerprint_is_there_once_for_each_lineage(token):
+    ReplacedFingerprint.objects.create(oauth_token=token, fingerprint=DIGEST)
+
+    columns = "tokens_replacedfingerprint.oauth_token_id, tokens_replacedfingerprint.fingerprint"
+    with refused("tokens_replacedfingerprint_once_per_lineage", columns):
+        ReplacedFingerprint.objects.create(oauth_token=token, fingerprint=DIGEST)
+
+
+def test_ledger_knows_its_words(revocation):
+    with refused("tokens_revocation_scope_known"):
+        Revocation.objects.update(scope="everything")
+    with refused("tokens_revocation_state_known"):
+        Revocation.objects.update(state="paused")
+
+
+@pytest.mark.parametrize(("probe", "has_time"), [("refused", False), ("", True), ("perhaps", True)])
+def test_probe_has_a_time_iff_it_was_made(revocation, probe, has_time):
+    with refused("tokens_revocation_probe_has_time"):
+        Revocation.objects.update(probe=probe, probed_at=timezone.now() if has_time else None)
+
+
+@pytest.mark.parametrize(("step", "has_time"), [("done", False), ("open", True), ("not_asked", True), ("x", False)])
+def test_step_at_the_portal_has_a_time_iff_it_is_done(revocation, step, has_time):
+    with refused("tokens_revocation_portal_step_done_has_time"):
+        Revocation.objects.update(portal_step=step, portal_step_at=timezone.now() if has_time else None)
+
+
+@pytest.mark.parametrize(("times", "has_time"), [(1, False), (0, True)])
+def test_handed_in_again_has_a_time_iff_it_happened(revocation, times, has_time):
+    with refused("tokens_revocation_handed_in_again_has_time"):
+        Revocation.objects.update(handed_in_again=times, handed_in_again_at=timezone.now() if has_time else None)
 
 
 @pytest.mark.parametrize("key_hash", NOT_HEX)

@@ -14,6 +14,7 @@ from tokens import selectors, vault
 from tokens.models import EmbedSession, OAuthToken
 from tokens.selectors import caller_of, hash_session_token
 from tokens.services.revocation import revoke_tokens, uninstall_installation
+from tokens.targets import RevocationTarget
 
 SESSION_TOKEN = "a-session-token"
 
@@ -171,7 +172,11 @@ def test_locks_of_others_are_not_seen(application, session):
 
 
 def test_revoked_token_is_seen_without_its_secret(record, session):
-    revoke_tokens(installation_id=record.installation.pk, actor=factories.superactor(), reason="For a test.")
+    revoke_tokens(
+        target=RevocationTarget.of_installation(record.installation.pk),
+        actor=factories.superactor(),
+        reason="For a test.",
+    )
 
     caller = caller_of(SESSION_TOKEN)
 
@@ -199,7 +204,11 @@ def test_session_token_is_stored_as_its_sha256():
 
 
 def test_deny_list_is_asked_in_one_statement_for_the_whole_pair(record, token, django_assert_num_queries):
-    revoke_tokens(installation_id=record.installation.pk, actor=factories.superactor(), reason="For a test.")
+    revoke_tokens(
+        target=RevocationTarget.of_installation(record.installation.pk),
+        actor=factories.superactor(),
+        reason="For a test.",
+    )
 
     with django_assert_num_queries(1):
         assert selectors.is_revoked("another", "an-access-token") is True
@@ -207,35 +216,15 @@ def test_deny_list_is_asked_in_one_statement_for_the_whole_pair(record, token, d
 
 
 def test_deny_list_holds_after_the_fingerprint_key_was_rotated(record, token, settings):
-    revoke_tokens(installation_id=record.installation.pk, actor=factories.superactor(), reason="For a test.")
+    revoke_tokens(
+        target=RevocationTarget.of_installation(record.installation.pk),
+        actor=factories.superactor(),
+        reason="For a test.",
+    )
 
     settings.FINGERPRINT_KEY = f"2:ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoM=,1:{settings.FINGERPRINT_KEY}"
 
     assert selectors.is_revoked("an-access-token") is True
-
-
-def test_preview_counts_what_a_revocation_would_stop(application, record, token, django_assert_num_queries):
-    second = factories.token(record.installation, record.portal_user, "second-token")
-    bea = factories.launch(application, user_id="8", name="Bea")
-    factories.token(record.installation, bea.portal_user, "third-token")
-    set_on(second, state="stale", sealed_access_token=None)
-    open_session(token, "one")
-    open_session(token, "two")
-    open_session(second, "three")
-    set_on(open_session(token, "ended"), ended_at=timezone.now())
-
-    with django_assert_num_queries(3):
-        preview = selectors.preview_revocation(selectors.tokens_to_revoke(record.installation), names=1)
-        assert str(preview.users[0]) == "user 7 of acme.flowlu.com"
-
-    assert (preview.tokens, preview.active_tokens, preview.sessions) == (3, 2, 3)
-    assert (preview.users, preview.more_users) == ([record.portal_user], 1)
-
-
-def test_preview_of_nothing_is_nothing(record):
-    preview = selectors.preview_revocation(selectors.tokens_to_revoke(record.installation))
-
-    assert preview == selectors.RevocationPreview(0, 0, 0, [], 0)
 
 
 @pytest.mark.parametrize(

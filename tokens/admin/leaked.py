@@ -27,6 +27,7 @@ from tokens.models import OAuthToken
 from tokens.rates import take
 from tokens.services.leaks import find_leaked
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 SHOWN = 200
 _LINES_SHOWN = 5
@@ -78,7 +79,7 @@ def _revoke_each(rows: Sequence[OAuthToken], actor: Actor, reason: str) -> tuple
     failed: list[str] = []
     for row in rows:
         try:
-            cut = revoke_tokens(installation_id=row.installation_id, token=row, actor=actor, reason=reason)
+            cut = revoke_tokens(target=RevocationTarget.of_token(row.pk), actor=actor, reason=reason)
         except NotPermitted:
             raise PermissionDenied from None
         except DomainError as error:
@@ -126,7 +127,7 @@ def _rows(hits: Sequence[Hit], may_revoke: bool) -> Iterator[list[tuple[str, Any
         cells: list[tuple[str, Any]] = [("Found in", _lines(hit)), ("What", _what(hit))]
         cells += [
             ("Of whom", link(token.portal_user, user_label(token)) if token else "the portal, no user"),
-            ("Installation", link(hit.installation)),
+            ("Installation", _place(hit)),
             ("May do", join(map(mono, hit.scopes)) if hit.scopes else "nothing approved"),
             ("Last used here", utc(hit.last_used_at, "not known")),
         ]
@@ -169,7 +170,7 @@ def _gone(hit: Hit) -> list[tuple[str, Any]]:
     return [
         ("Found in", _lines(hit)),
         ("What", format_html("{} {}", what, badge("revoked", "gone"))),
-        ("Installation", link(hit.installation)),
+        ("Installation", _place(hit)),
         ("Refused here since", utc(hit.revoked_at)),
         ("By", revocation),
     ]
@@ -185,3 +186,7 @@ def links(request: HttpRequest) -> Iterator[tuple[str, str]]:
     """Give the link to the desk for those who may use it."""
     if request.user.has_perm("tokens.find_leaked"):
         yield reverse("admin:tokens_oauthtoken_leaked"), "Look leaked tokens up"
+
+
+def _place(hit: Hit) -> Any:
+    return link(hit.installation) if hit.installation is not None else "several"

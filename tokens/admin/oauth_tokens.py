@@ -9,22 +9,26 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils import timezone
 
-from installations.actors import Actor
-from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, Outcome, actor_of
+from installations.admin.acts import actor_of
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import Table, at, badge, column, link, list_url, lock_badge, plural, to, utc
 from installations.admin.lists import NamedFilter
+from installations.admin.text import visible_text
 from installations.errors import DomainError
-from installations.forms import ReasonForm
 from installations.models import PortalUser
 from tokens import selectors
 from tokens.admin.leaked import leaked_view, links
 from tokens.admin.refreshing import attempts_table
-from tokens.admin.revoking import A_RELOAD_BRINGS_ONE, STOPS, RevokeAct, at_flowlu
+from tokens.admin.revoke_by import RevokeBy
+from tokens.admin.revoking import STOPS, RevokeAct, pin_form, what_stays
 from tokens.admin.tables import expiry, fingerprint, state_badge, user_label
+from tokens.forms import RevokeForm
 from tokens.models import EmbedSession, OAuthToken
+from tokens.revocation_selectors import preview_revocation
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 _AT_ONCE = 200
 
@@ -42,14 +46,8 @@ class RevokeOne(RevokeAct):
     def user(self, target: OAuthToken) -> PortalUser | None:
         return target.portal_user
 
-    def preview(self, target: OAuthToken) -> selectors.RevocationPreview:
-        return selectors.preview_revocation(selectors.tokens_to_revoke(target.installation, token=target))
-
-    def perform(self, target: OAuthToken, form: ReasonForm, actor: Actor) -> Outcome:
-        cut = revoke_tokens(
-            installation_id=target.installation_id, token=target, actor=actor, reason=form.cleaned_data["reason"]
-        )
-        return self.outcome(cut, target, form, actor)
+    def aim(self, target: OAuthToken) -> RevocationTarget:
+        return RevocationTarget.of_token(target.pk)
 
 
 @admin.register(OAuthToken)
@@ -66,7 +64,13 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
     )
     list_filter = ("state", ("installation__application", NamedFilter))
     allowed_lookups = frozenset(
-        {"state__exact", "installation__application__id__exact", "installation__id__exact", "portal_user__id__exact"}
+        {
+            "state__exact",
+            "installation__application__id__exact",
+            "installation__id__exact",
+            "portal_user__id__exact",
+            "revocation__id__exact",
+        }
     )
     search_fields = (
         "portal_user__flowlu_user_id",
@@ -92,7 +96,7 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
         column("revocation", "revocation", lambda row: link(row.revocation) if row.revocation else "–"),
         column("seal", "sealed under key", lambda row: row.seal_key_id or "nothing sealed"),
     )
-    act_classes: ClassVar = (RevokeOne,)
+    act_classes: ClassVar = (RevokeOne, RevokeBy)
     actions = ["revoke_selected"]
     intro = "Tokens that are stored sealed. No page shows one, not even in part."
     empty_text = "No token is stored. One comes with a person who opens a registered application in their portal."
@@ -103,9 +107,6 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(leaked_view)
         return [path("leaked/", view, name="tokens_oauthtoken_leaked"), *super().get_urls()]
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {"list_links": list(links(request)), **(extra_context or {})})
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("tokens.revoke_oauthtoken")
@@ -148,48 +149,59 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
             more="Show in the list",
         )
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        by = next(act for act in self.acts if isinstance(act, RevokeBy))
+        found = [*links(request), *([(by.url(), by.label)] if by.permitted(request) else [])]
+        return super().changelist_view(request, {"list_links": found, **(extra_context or {})})
+
     @admin.action(permissions=["revoke"], description="Revoke selected tokens")
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[OAuthToken]) -> HttpResponse | None:
-        """Ask once for all that were ticked, then revoke them one by one, each with an audit row of its own."""
+        """Ask once for all that were ticked, then revoke them as one act."""
         rows = list(queryset[: _AT_ONCE + 1])
         if len(rows) > _AT_ONCE:
-            message = f"Choose at most {_AT_ONCE} tokens at once. To cut all of an installation, use its page."
+            message = (
+                f"Choose at most {_AT_ONCE} tokens at once. To cut more, use the page of an installation or portal."
+            )
             self.message_user(request, message, messages.ERROR)
             return None
         live = [row for row in rows if row.state != OAuthToken.State.REVOKED]
-        form = ReasonForm(request.POST if "confirmed" in request.POST else None)
-        if "confirmed" in request.POST and form.is_valid():
-            self._revoke_each(request, rows, form.cleaned_data["reason"])
+        if not live:
+            self.message_user(request, "There was nothing left to revoke.", messages.INFO)
             return None
+        # What is confirmed is what was shown: the rows by their fingerprints, never "all that match".
+        aim = RevocationTarget.of_fingerprints(row.access_fingerprint for row in live)
+        confirmed = request.POST if "confirmed" in request.POST else None
+        form = RevokeForm(confirmed, offers_drill=False, asked_at=timezone.now())
+        if form.is_bound and form.is_valid():
+            try:
+                cut = revoke_tokens(
+                    target=aim,
+                    actor=actor_of(request),
+                    reason=form.cleaned_data["reason"],
+                    pinned=form.cleaned_data["pinned"],
+                    asked_at=form.asked_at,
+                )
+            except DomainError as error:
+                form.add_error(None, visible_text(error.public_message))
+            else:
+                skipped = len(rows) - len(live)
+                words = f"{plural(cut.tokens_cut, 'token')} revoked, {skipped} skipped (revoked already)."
+                self.message_user(request, words, messages.SUCCESS)
+                return None
+        preview = preview_revocation(aim)
+        pin_form(form, preview)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": f"Revoke {plural(len(live), 'selected token')}",
             "back_url": list_url(OAuthToken),
             "form": form,
-            "rows": rows,
-            # What is confirmed is what was shown: the rows by number, never "all that match".
-            "preview": selectors.preview_revocation(OAuthToken.objects.live().filter(pk__in=[row.pk for row in live])),
+            "rows": live,
+            "preview": preview,
             "stops": STOPS,
-            "stays": (SDK_GOES_ON, at_flowlu(), A_RELOAD_BRINGS_ONE, IN_FLIGHT),
+            "stays": what_stays(),
             "stops_heading": "What stops",
             "stays_heading": "What does not stop",
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
         }
         return TemplateResponse(request, "admin/tokens/revoke_selected.html", context)
-
-    def _revoke_each(self, request: HttpRequest, rows: Sequence[OAuthToken], reason: str) -> None:
-        actor = actor_of(request)
-        done = skipped = 0
-        failed: list[str] = []
-        for row in rows:
-            try:
-                cut = revoke_tokens(installation_id=row.installation_id, token=row, actor=actor, reason=reason)
-            except DomainError as error:
-                failed.append(f"{row}: {error.public_message}")
-            else:
-                done, skipped = (done + 1, skipped) if cut.tokens_cut else (done, skipped + 1)
-        words = f"{plural(done, 'token')} revoked, {skipped} skipped (revoked already), {len(failed)} failed."
-        self.message_user(request, words, messages.ERROR if failed else messages.SUCCESS)
-        for message in failed[:10]:
-            self.message_user(request, message, messages.ERROR)

@@ -1,4 +1,4 @@
-"""Embed sessions and the ledger of revocations."""
+"""Embed sessions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import Table, at, badge, column, link, plural, text_of, to, utc
-from installations.admin.text import visible
-from tokens.admin.tables import tokens_table, user_label
-from tokens.admin.upstream import cases_table
-from tokens.models import EmbedSession, OAuthToken, Revocation
+from installations.admin.display import at, badge, column, link, to
+from tokens.admin.tables import user_label
+from tokens.models import EmbedSession, OAuthToken
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -88,70 +86,3 @@ class EmbedSessionAdmin(ReadOnlyAdmin):
 
     def badges(self, row: EmbedSession) -> Sequence[Any]:
         return [_state(row)]
-
-
-@admin.register(Revocation)
-class RevocationAdmin(ReadOnlyAdmin):
-    list_display = (
-        column("name", "revocation", lambda row: str(row)),
-        column("what", "what was cut", lambda row: row.get_scope_display(), order="scope"),
-        to("installation", "installation"),
-        column("tokens", "tokens", lambda row: row.tokens_cut, order="tokens_cut"),
-        text_of("actor_name", "who"),
-        at("cut_at", "cut"),
-        column("upstream_word", "at Flowlu", lambda row: row.upstream.replace("_", " "), order="upstream"),
-        column("alive", "may live at Flowlu until", lambda row: _alive(row)),
-    )
-    list_filter = ("scope", "upstream")
-    allowed_lookups = frozenset({"scope__exact", "upstream__exact", "installation__id__exact"})
-    list_select_related = ("installation__portal", "installation__application")
-    search_fields = ("installation__portal__domain", "installation__application__app_id", "actor_name")
-    ordering = ("-cut_at", "-pk")
-    facts = (
-        column("facts", "what happened", lambda row: _facts(row)),
-        column("flowlu", "at Flowlu", lambda row: _at_flowlu(row)),
-        to("installation", "installation"),
-        text_of("actor_name", "who"),
-        column("reason", "why", lambda row: visible(row.reason)),
-        at("cut_at", "cut"),
-    )
-    intro = "The ledger: what was cut here, and what is known about Flowlu's side."
-    empty_text = "Nothing was revoked yet. Revoke on the page of an installation, a user or a token."
-
-    def tables(self, request: HttpRequest, row: Revocation) -> Sequence[Table]:
-        found = []
-        told = row.upstream != Revocation.Upstream.NOT_POSSIBLE
-        if told and request.user.has_perm("tokens.view_upstreamrevocation"):
-            found.append(cases_table(row))
-        if request.user.has_perm("tokens.view_oauthtoken"):
-            found.append(tokens_table(request, row.tokens.all(), f"installation__id__exact={row.installation_id}"))
-        return found
-
-
-def _facts(row: Revocation) -> str:
-    were = "was" if row.tokens_cut == 1 else "were"
-    return (
-        f"{plural(row.tokens_cut, 'token')} {were} cut ({row.get_scope_display()}). No call through this service "
-        "started with them after that time. The secrets are wiped, and none of them can be handed in again."
-    )
-
-
-def _alive(row: Revocation) -> Any:
-    confirmed = row.upstream == Revocation.Upstream.CONFIRMED
-    return "confirmed dead" if confirmed else utc(row.possibly_alive_until, "unknown")
-
-
-def _at_flowlu(row: Revocation) -> str:
-    until = "Until when they are valid there is unknown: for at least one no expiry was told."
-    if row.possibly_alive_until is not None:
-        until = f"They may be valid there until {row.possibly_alive_until:%Y-%m-%d %H:%M} UTC."
-    match row.upstream:
-        case Revocation.Upstream.CONFIRMED:
-            return "Flowlu confirmed for each token that was still stored that it takes it no longer."
-        case Revocation.Upstream.PENDING:
-            return f"Flowlu is being told and has not confirmed all of them yet. {until}"
-        case Revocation.Upstream.IRREVOCABLE:
-            return f"Flowlu did not confirm at least one of them, and the tries are used up. {until}"
-        case Revocation.Upstream.CLOSED:
-            return f"An operator closed the case of at least one of them without Flowlu's confirmation. {until}"
-    return f"Nothing was revoked at Flowlu: it documents no way to. {until}"

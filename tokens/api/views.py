@@ -16,11 +16,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from installations import catalogue
-from installations.errors import DomainError, InsufficientScope, InvalidRequest, TokenStale
+from installations.errors import DomainError, InsufficientScope, InvalidRequest, TokenRevoked, TokenStale
 from installations.flowlu.calls import FlowluCall, build_call, encode_json_body
 from installations.flowlu.configured import flowlu_client
 from installations.portals import normalise_portal
-from tokens import selectors, vault
+from tokens import refusals, selectors, vault
 from tokens.access import Caller, check_allowed, check_fresh, check_scope, check_usable
 from tokens.api import examples
 from tokens.api.authentication import SessionTokenAuthentication
@@ -50,6 +50,11 @@ class SessionAPIView(APIView):
     permission_classes = [HasSession]
     metadata_class = None
     max_body_bytes = CALL_BYTES
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, TokenRevoked) and isinstance(self.request.user, Caller):
+            refusals.note_refusal(self.request.user)
+        return super().handle_exception(exc)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

@@ -6,7 +6,7 @@ A secret column holds a sealed value or nothing. No attribute of a row is ever a
 
 from tokens.models.credentials import ApiKey, OAuthToken, OAuthTokenQuerySet, RefreshAttempt
 from tokens.models.keys import KeyRecord
-from tokens.models.revocation import Revocation, RevokedFingerprint, UpstreamRevocation
+from tokens.models.revocation import ReplacedFingerprint, Revocation, RevokedFingerprint, UpstreamRevocation
 from tokens.models.service import Purpose, ServiceCall, ServiceClient
 from tokens.models.sessions import EmbedSession, EmbedSessionQuerySet
 from tokens.models.sweeps import SweepRun
@@ -20,6 +20,7 @@ __all__ = [
     "OAuthTokenQuerySet",
     "Purpose",
     "RefreshAttempt",
+    "ReplacedFingerprint",
     "Revocation",
     "RevokedFingerprint",
     "ServiceCall",

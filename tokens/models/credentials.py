@@ -109,6 +109,7 @@ class OAuthToken(models.Model):
             models.Index(
                 fields=["fingerprint_key_id"], condition=~Q(state="revoked"), name="tokens_oauthtoken_printkey_idx"
             ),
+            models.Index(fields=["stored_at"], condition=~Q(state="revoked"), name="tokens_oauthtoken_stored_idx"),
         ]
 
     def __str__(self) -> str:

@@ -12,15 +12,24 @@ from tokens.models.digests import HEX_DIGEST
 
 
 class Revocation(models.Model):
-    """One act of revoking, in the ledger: what was cut here, and what is known about Flowlu's side.
+    """One act of revoking, in the ledger: what was cut here, the proof of it, and what is known about Flowlu's side.
 
-    Flowlu documents no endpoint that revokes a token (flowlu-platform §10.1), so `upstream` says so.
+    Each fact has columns of its own, and none implies another. Flowlu documents no endpoint that revokes a token
+    (flowlu-platform §10.1), so `upstream` says so. What it was aimed at is kept by value, so that it stays named.
     """
 
     class Scope(models.TextChoices):
         TOKEN = "token", "one token"
         PORTAL_USER = "portal_user", "all tokens of one portal user"
         INSTALLATION = "installation", "all tokens of one installation"
+        PORTAL = "portal", "all tokens of one portal"
+        APPLICATION = "application", "all tokens of one application"
+        STORED_BEFORE = "stored_before", "tokens stored before a time"
+        FINGERPRINTS = "fingerprints", "tokens with listed fingerprints"
+
+    class State(models.TextChoices):
+        RUNNING = "running", "not finished"
+        DONE = "done", "done"
 
     class Upstream(models.TextChoices):
         NOT_POSSIBLE = "not_possible", "not possible: Flowlu documents no way to revoke a token"
@@ -29,16 +38,79 @@ class Revocation(models.Model):
         IRREVOCABLE = "irrevocable", "irrevocable: Flowlu did not take at least one back"
         CLOSED = "closed", "closed by an operator; at least one was not confirmed"
 
+    class Probe(models.TextChoices):
+        REFUSED = "refused", "refused"
+        NO_SESSION = "no_session", "no open session lived on what was cut"
+        LET_IN = "let_in", "let in"
+
+    class PortalStep(models.TextChoices):
+        OPEN = "open", "open"
+        DONE = "done", "done"
+        NOT_ASKED = "not_asked", "not asked for"
+
     scope = models.CharField(max_length=20, choices=Scope.choices)
-    installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="revocations")
+    target = models.JSONField(default=dict, help_text="What was aimed at, as a run that is resumed reads it.")
+    target_id = models.CharField(max_length=250, blank=True)
+    target_label = models.CharField(max_length=500, blank=True)
+    installation = models.ForeignKey(
+        Installation, null=True, blank=True, on_delete=models.PROTECT, related_name="revocations"
+    )  # None: more than one was aimed at
     actor_name = models.CharField(max_length=250)
     reason = models.CharField(max_length=1000)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.DONE)
+    cursor = models.BigIntegerField(default=0, help_text="Tokens up to this number were looked at.")
+    until = models.BigIntegerField(default=0, help_text="The newest token when it began; later ones are left alone.")
+    tokens_expected = models.PositiveIntegerField(default=0, help_text="As counted when it began.")
+    asked_at = models.DateTimeField(null=True, blank=True, help_text="When the operator confirmed.")
     cut_at = models.DateTimeField(default=timezone.now, help_text="No call through here starts after it.")
     tokens_cut = models.PositiveIntegerField()
+    first_refused_at = models.DateTimeField(
+        null=True, blank=True, help_text="The first call that was refused because of it."
+    )
+    probe = models.CharField(max_length=10, choices=Probe.choices, blank=True)
+    probed_at = models.DateTimeField(null=True, blank=True)
     upstream = models.CharField(max_length=20, choices=Upstream.choices, default=Upstream.NOT_POSSIBLE)
     possibly_alive_until = models.DateTimeField(
         null=True, blank=True, help_text="The latest expiry of what was cut, where it is known."
     )
+    without_expiry = models.PositiveIntegerField(default=0, help_text="How many were cut whose expiry is unknown.")
+    portal_step = models.CharField(
+        "administrator's step at the portal", max_length=10, choices=PortalStep.choices, default=PortalStep.OPEN
+    )
+    portal_step_at = models.DateTimeField(null=True, blank=True)
+    portal_step_by = models.CharField(max_length=250, blank=True)
+    portal_step_note = models.CharField(max_length=1000, blank=True)
+    handed_in_again = models.PositiveIntegerField(default=0)
+    handed_in_again_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(scope__in=[
+                    "token", "portal_user", "installation", "portal", "application", "stored_before", "fingerprints",
+                ]),
+                name="tokens_revocation_scope_known",
+            ),
+            models.CheckConstraint(condition=Q(state__in=["running", "done"]), name="tokens_revocation_state_known"),
+            models.CheckConstraint(
+                condition=Q(probe="", probed_at__isnull=True)
+                | Q(probe__in=["refused", "no_session", "let_in"], probed_at__isnull=False),
+                name="tokens_revocation_probe_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(portal_step="done", portal_step_at__isnull=False)
+                | (Q(portal_step__in=["open", "not_asked"]) & Q(portal_step_at__isnull=True)),
+                name="tokens_revocation_portal_step_done_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(handed_in_again=0, handed_in_again_at__isnull=True)
+                | Q(handed_in_again__gt=0, handed_in_again_at__isnull=False),
+                name="tokens_revocation_handed_in_again_has_time",
+            ),
+        ]  # fmt: skip
+        indexes: ClassVar = [
+            models.Index(fields=["state"], condition=Q(state="running"), name="tokens_revocation_running_idx"),
+        ]
 
     def __str__(self) -> str:
         return f"revocation #{self.pk}"
@@ -51,6 +123,9 @@ class RevokedFingerprint(models.Model):
     fingerprint_key_id = models.CharField(max_length=32)
     revocation = models.ForeignKey(Revocation, on_delete=models.PROTECT, related_name="fingerprints")
     revoked_at = models.DateTimeField(default=timezone.now)
+    reported_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the audit trail last said that it was handed in again."
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -136,3 +211,32 @@ class UpstreamRevocation(models.Model):
 
     def __str__(self) -> str:
         return f"upstream revocation #{self.pk}"
+
+
+class ReplacedFingerprint(models.Model):
+    """A fingerprint of a pair that a newer one of its lineage replaced. Flowlu may still take it.
+
+    Revoking the lineage denies it too. Forgotten `REPLACED_FINGERPRINT_DAYS` after it was replaced.
+    """
+
+    oauth_token = models.ForeignKey(OAuthToken, on_delete=models.CASCADE, related_name="replaced_fingerprints")
+    fingerprint = models.CharField(max_length=64)
+    fingerprint_key_id = models.CharField(max_length=32)
+    replaced_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["oauth_token", "fingerprint"], name="tokens_replacedfingerprint_once_per_lineage"
+            ),
+            models.CheckConstraint(
+                condition=Q(fingerprint__regex=HEX_DIGEST), name="tokens_replacedfingerprint_is_hex"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["fingerprint"], name="tokens_replacedfp_print_idx"),
+            models.Index(fields=["replaced_at"], name="tokens_replacedfp_at_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return f"replaced fingerprint #{self.pk}"

@@ -88,7 +88,7 @@ def _wait_for_the_other(caller: Caller, give_up_at: float) -> Caller:
 
 
 def _again(caller: Caller) -> Caller:
-    again = selectors.caller_again(caller)
+    again = selectors.caller_of_session(caller.session_id)
     if again is None:
         raise InvalidSession
     return again

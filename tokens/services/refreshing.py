@@ -23,7 +23,7 @@ from tokens import backoff, selectors, vault
 from tokens.errors import UnsealFailed
 from tokens.models import OAuthToken, RefreshAttempt, RevokedFingerprint
 from tokens.services.proving import is_open
-from tokens.services.storing import is_spent
+from tokens.services.storing import is_spent, remember_replaced_locked
 from tokens.services.upstream import enqueue_pair_locked
 
 LATE_SECONDS = 30  # beyond the deadline of a request, after which nobody can be at it any more
@@ -197,6 +197,7 @@ def _store(started: _Redemption, redeemed: Redeemed) -> Ending:
         application = Application.objects.get(pk=installation.application_id)
         keeps = application.stores_refresh_tokens and application.refreshed_by == Application.RefreshedBy.SERVER
         new_or_same = redeemed.refresh_token or started.refresh_token
+        held, held_key_id = {token.access_fingerprint, token.refresh_fingerprint}, token.fingerprint_key_id
         vault.seal_into(token, redeemed.access_token, new_or_same if keeps else None)
         token.generation += 1
         token.needs_proof, token.state, token.stale_at = True, OAuthToken.State.STALE, now
@@ -205,6 +206,8 @@ def _store(started: _Redemption, redeemed: Redeemed) -> Ending:
         lifetime = redeemed.expires_in
         token.expires_at = started.started_at + timedelta(seconds=lifetime) if lifetime is not None else None
         token.save()
+        replaced = held - set(vault.digests_of(redeemed.access_token, new_or_same))
+        remember_replaced_locked(token, replaced, held_key_id)
         if redeemed.refresh_token is None:
             # Not rotated: the same one may be redeemed again (RFC 6749 §6).
             RefreshAttempt.objects.filter(pk=attempt.pk).update(refresh_fingerprint="")
@@ -226,7 +229,8 @@ def _refuse_locked(token: OAuthToken, redeemed: Redeemed, now: datetime) -> None
     """Put a pair that came back after the revocation on the deny list."""
     revocation = token.revocation
     assert revocation is not None  # noqa: S101  (a constraint: whatever is revoked has one)
-    prints = [vault.fingerprint_of(value) for value in (redeemed.access_token, redeemed.refresh_token) if value]
+    values = (redeemed.access_token, redeemed.refresh_token)
+    prints = [found for value in values if value for found in vault.fingerprints_of(value)]
     RevokedFingerprint.objects.bulk_create(
         (
             RevokedFingerprint(

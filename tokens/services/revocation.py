@@ -1,92 +1,271 @@
 """Verbs that cut: revoke tokens, uninstall an installation, change what an application may keep.
 
-Each is set-based, holds the installation's lock and puts every fingerprint it cuts on the deny list in the same
+Each is set-based, holds the installations that it cuts in and puts every fingerprint on the deny list in the same
 transaction, so that a token can be stored before a revocation or refused after it, never slip through beside it.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from installations import audit
 from installations.actors import Actor, clean_reason, portal_user_actor, system_actor
 from installations.errors import InvalidRequest, PortalNotAllowed, StateConflict
 from installations.flowlu.configured import can_refresh
-from installations.models import Application, Installation, PortalUser
+from installations.models import Application, Installation, Portal, PortalUser
 from installations.portals import normalise_portal
-from installations.services import mark_uninstalled_locked, public_id
-from tokens import selectors, vault
+from installations.services import mark_uninstalled_locked
 from tokens.access import Caller
-from tokens.models import OAuthToken, Revocation, RevokedFingerprint
-from tokens.services.upstream import enqueue_upstream_locked
+from tokens.errors import SetChanged
+from tokens.models import OAuthToken, Revocation
+from tokens.revocation_selectors import (
+    RevocationPreview,
+    change_since,
+    names_of,
+    pin_of,
+    preview_revocation,
+    resolve_fingerprints,
+)
+from tokens.services.cutting import (
+    Order,
+    RevocationResult,
+    begin_locked,
+    cut_next_locked,
+    extent,
+    lock_places,
+    revoke_locked,
+    revoked_event,
+)
+from tokens.targets import Kind, Pin, RevocationTarget
 
-_BATCH = 1000
+# More than that is cut in several transactions, so that no handshake waits for longer than one of them takes.
+BATCH: Final = 20_000
 
-
-@dataclass(frozen=True, slots=True)
-class RevocationResult:
-    tokens_cut: int
-    revocation: Revocation | None  # None: there was nothing left to revoke
+Progress = Callable[[int, int], None]  # how many were looked at, of how many
 
 
 def revoke_tokens(
     *,
-    installation_id: int,
+    target: RevocationTarget,
     actor: Actor,
     reason: str,
-    portal_user: PortalUser | None = None,
-    token: OAuthToken | None = None,
+    pinned: Pin | None = None,
+    asked_at: datetime | None = None,
+    on_progress: Progress | None = None,
+    batch: int = BATCH,
 ) -> RevocationResult:
-    """Revoke all live tokens of an installation, or of one user, or one token in it (RFC 7009: stop using now).
+    """Revoke all live tokens of the target (RFC 7009: stop using now).
 
     From the commit on no call starts with them; the secrets are wiped, a tombstone stays, and handing one of them in
-    again is refused. Nothing left to revoke is success and records nothing.
+    again is refused. Nothing left to revoke is success and records nothing. With `pinned` it cuts exactly what was
+    looked at, or nothing.
 
-    Raises NotPermitted, ReasonRequired, StateConflict when there is no such installation.
+    Up to `batch` tokens are cut in one transaction. More are cut in several, oldest first, up to the newest there is
+    when it begins; what is cut stays cut when it is interrupted, and doing the same again goes on with the same row of
+    the ledger.
+
+    Raises NotPermitted, ReasonRequired, NoTarget when what is aimed at is not there, SetChanged.
     """
     actor.require("tokens.revoke_oauthtoken")
     why = clean_reason(reason)
+    asked = asked_at or timezone.now()
+    target = _resolved(target)
+    running = Revocation.objects.filter(state=Revocation.State.RUNNING, target=target.to_json()).order_by("pk").first()
+    if running is not None:
+        if pinned is not None:
+            _check_pin(target, pinned)
+        return _go_on(running.pk, actor, why, on_progress, batch)
+    order = Order(target, names_of(target), actor, why, asked)
     with transaction.atomic(durable=True):
-        installation = _locked(installation_id)
-        cut, event = _revoke_locked(installation, actor, why, portal_user=portal_user, token=token)
-        if event:
-            audit.append(actor, event)
-    return cut
+        # Counted before anything is held: a run in batches holds the installations of one batch at a time.
+        at_once = extent(target)[0] <= batch
+        if at_once:
+            lock_places(target)
+        tokens, newest = extent(target)
+        if pinned is not None:
+            _check_pin(target, pinned)
+        if not tokens:
+            return RevocationResult(0, None)
+        revocation = begin_locked(order, tokens, newest)
+        cut = cut_next_locked(revocation, target, None if at_once else batch)
+        audit.append(actor, revoked_event(revocation, order.names, why, cut))
+    if on_progress is not None:
+        on_progress(cut, tokens)
+    if revocation.state == Revocation.State.RUNNING:
+        return _go_on(revocation.pk, actor, why, on_progress, batch)
+    return RevocationResult(cut, revocation)
+
+
+def resume_revocation(
+    *,
+    revocation_id: int,
+    actor: Actor,
+    reason: str,
+    on_progress: Progress | None = None,
+    batch: int = BATCH,
+) -> RevocationResult:
+    """Go on with a revocation that was interrupted. One that is done is left as it is.
+
+    Raises NotPermitted, ReasonRequired, StateConflict when there is no such revocation.
+    """
+    actor.require("tokens.revoke_oauthtoken")
+    why = clean_reason(reason)
+    if not Revocation.objects.filter(pk=revocation_id).exists():
+        raise StateConflict("There is no such revocation.")
+    return _go_on(revocation_id, actor, why, on_progress, batch)
+
+
+def _go_on(revocation_id: int, actor: Actor, why: str, on_progress: Progress | None, batch: int) -> RevocationResult:
+    """Cut batch after batch until the ledger row is done; two that do so at once take turns."""
+    while True:
+        with transaction.atomic(durable=True):
+            revocation = Revocation.objects.select_for_update(no_key=True).get(pk=revocation_id)
+            if revocation.state == Revocation.State.DONE:
+                return RevocationResult(revocation.tokens_cut, revocation)
+            target = RevocationTarget.from_json(revocation.target)
+            cut = cut_next_locked(revocation, target, batch)
+            if cut or revocation.state == Revocation.State.DONE:
+                audit.append(actor, revoked_event(revocation, names_of(target), why, cut))
+        if on_progress is not None:
+            on_progress(revocation.tokens_cut, revocation.tokens_expected)
+
+
+@dataclass(frozen=True, slots=True)
+class DrillResult:
+    """What a revocation would do and how long its steps take. Nothing was cut."""
+
+    preview: RevocationPreview
+    rehearsed: int  # tokens, of one batch at most
+    read_ms: int
+    lock_ms: int | None  # None: this is nothing that can be locked
+    cut_ms: int
+
+
+def drill_revocation(
+    *, target: RevocationTarget, actor: Actor, reason: str, pinned: Pin | None = None, batch: int = BATCH
+) -> DrillResult:
+    """Do all that a revocation does, and the lock that comes before it, take it back, and record only that it was done.
+
+    Handshakes in the places that are aimed at wait as long as the rehearsed cut takes; calls do not.
+
+    Raises what `revoke_tokens` raises.
+    """
+    actor.require("tokens.revoke_oauthtoken")
+    why = clean_reason(reason)
+    target = _resolved(target)
+    order = Order(target, names_of(target), actor, why, timezone.now())
+    began = time.perf_counter()
+    preview = preview_revocation(target)
+    read_ms = _since(began)
+    with transaction.atomic(durable=True):
+        lock_ms = _rehearse_lock(target)
+        began = time.perf_counter()
+        lock_places(target)
+        if pinned is not None:
+            _check_pin(target, pinned)
+        tokens, newest = extent(target)
+        cut = cut_next_locked(begin_locked(order, tokens, newest), target, batch) if tokens else 0
+        cut_ms = _since(began)
+        transaction.set_rollback(True)
+    drill = DrillResult(preview, cut, read_ms, lock_ms, cut_ms)
+    with transaction.atomic(durable=True):
+        details = {
+            "scope": target.kind.value,
+            "tokens": preview.tokens,
+            "rehearsed": cut,
+            "read_ms": read_ms,
+            "lock_ms": lock_ms,
+            "cut_ms": cut_ms,
+        }
+        installation = order.names.installation
+        audit.append(
+            actor,
+            audit.Event(
+                "revocation.drilled",
+                order.names.audit_kind,
+                order.names.audit_id,
+                installation.pk if installation else None,
+                why,
+                details,
+            ),
+        )
+    return drill
+
+
+def _rehearse_lock(target: RevocationTarget) -> int | None:
+    """Set the lock of what is aimed at, in a transaction that is taken back; return how long it took."""
+    lockable = {
+        Kind.PORTAL: Portal,
+        Kind.APPLICATION: Application,
+        Kind.INSTALLATION: Installation,
+        Kind.PORTAL_USER: PortalUser,
+    }.get(target.kind)
+    if lockable is None:
+        return None
+    began = time.perf_counter()
+    lockable._default_manager.filter(pk=target.id).update(locked_at=timezone.now())
+    return _since(began)
+
+
+def _since(began: float) -> int:
+    return round((time.perf_counter() - began) * 1000)
+
+
+def _resolved(target: RevocationTarget) -> RevocationTarget:
+    return resolve_fingerprints(target)[0] if target.kind is Kind.FINGERPRINTS else target
+
+
+def _check_pin(target: RevocationTarget, pinned: Pin) -> None:
+    """Raise SetChanged unless the target names what was looked at. Nothing left is no reason to ask again."""
+    now = pin_of(target)
+    if now.tokens and not now.holds_for(pinned):
+        raise SetChanged(change_since(target, pinned, now))
 
 
 def revoke_own_token(*, caller: Caller) -> RevocationResult:
     """Revoke what the caller's session lives on, as the user asked. Other tokens of the user are left alone."""
     actor = portal_user_actor(caller.portal, caller.flowlu_user_id)
+    asked = timezone.now()
     with transaction.atomic(durable=True):
-        installation = _locked(caller.installation_id)
+        _locked(caller.installation_id)
         # The lineage may have moved since the session was read: a hand-over holds the same lock.
-        token = OAuthToken.objects.get(sessions__pk=caller.session_id)
-        cut, event = _revoke_locked(installation, actor, "Revoked by the user.", token=token)
+        token = OAuthToken.objects.only("pk").get(sessions__pk=caller.session_id)
+        target = RevocationTarget.of_token(token.pk)
+        why = "Revoked by the user."
+        cut, event = revoke_locked(Order(target, names_of(target), actor, why, asked, asks_portal=False))
         if event:
             audit.append(actor, event)
     return cut
 
 
-def uninstall_installation(*, installation_id: int, actor: Actor, reason: str) -> RevocationResult | None:
+def uninstall_installation(
+    *, installation_id: int, actor: Actor, reason: str, pinned: Pin | None = None
+) -> RevocationResult | None:
     """Record that an installation is gone and revoke everything of it. Returns None when it already was.
 
     Its sessions are told `token_revoked`. A later launch makes the next generation, with nothing approved.
 
-    Raises NotPermitted, ReasonRequired, StateConflict when there is no such installation.
+    Raises NotPermitted, ReasonRequired, StateConflict when there is no such installation, SetChanged when its tokens
+    are not those that are pinned.
     """
     actor.require("installations.uninstall_installation")
     why = clean_reason(reason)
+    asked = timezone.now()
+    target = RevocationTarget.of_installation(installation_id)
     with transaction.atomic(durable=True):
         installation = _locked(installation_id)
         if installation.status == Installation.Status.UNINSTALLED:
             return None
+        if pinned is not None:
+            _check_pin(target, pinned)
         before = installation.status
-        cut, event = _revoke_locked(installation, actor, why)
+        cut, event = revoke_locked(Order(target, names_of(target), actor, why, asked))
         mark_uninstalled_locked(installation)
         uninstalled = audit.Event(
             "installation.uninstalled",
@@ -172,9 +351,10 @@ def revoke_of_user_locked(
 
     Returns how many were cut and the events, for the caller to append last of all.
     """
-    cut, events = 0, []
+    cut, events, asked = 0, [], timezone.now()
     for installation in installations:
-        result, event = _revoke_locked(installation, actor, reason, portal_user=portal_user)
+        target = RevocationTarget.of_portal_user(portal_user.pk, installation_id=installation.pk)
+        result, event = revoke_locked(Order(target, names_of(target), actor, reason, asked))
         cut += result.tokens_cut
         if event:
             events.append(event)
@@ -184,7 +364,8 @@ def revoke_of_user_locked(
 def revoke_foreign_locked(installation: Installation, token: OAuthToken) -> list[audit.Event]:
     """Revoke a pair that turned out to be another user's; returns what to record. Holds the installation's lock."""
     reason = "A refresh brought a token of another user."
-    _cut, event = _revoke_locked(installation, system_actor(), reason, token=token)
+    target = RevocationTarget.of_token(token.pk)
+    _cut, event = revoke_locked(Order(target, names_of(target), system_actor(), reason, timezone.now()))
     return [event] if event else []
 
 
@@ -193,85 +374,6 @@ def _locked(installation_id: int) -> Installation:
     if installation is None:
         raise StateConflict("There is no such installation.")
     return installation
-
-
-def _revoke_locked(
-    installation: Installation,
-    actor: Actor,
-    reason: str,
-    *,
-    portal_user: PortalUser | None = None,
-    token: OAuthToken | None = None,
-) -> tuple[RevocationResult, audit.Event | None]:
-    cut = selectors.tokens_to_revoke(installation, portal_user=portal_user, token=token)
-    rows = list(
-        cut.select_for_update()
-        .order_by("pk")
-        .values_list(
-            "uuid",
-            "sealed_access_token",
-            "sealed_refresh_token",
-            "access_fingerprint",
-            "refresh_fingerprint",
-            "fingerprint_key_id",
-        )
-    )
-    if not rows:
-        return RevocationResult(0, None), None
-    now = timezone.now()
-    scope = (
-        Revocation.Scope.TOKEN
-        if token
-        else (Revocation.Scope.PORTAL_USER if portal_user else Revocation.Scope.INSTALLATION)
-    )
-    revocation = Revocation.objects.create(
-        scope=scope,
-        installation=installation,
-        actor_name=actor.name or actor.id,
-        reason=reason,
-        cut_at=now,
-        tokens_cut=len(rows),
-        possibly_alive_until=_latest_expiry(cut),
-    )
-    RevokedFingerprint.objects.bulk_create(
-        (
-            RevokedFingerprint(
-                fingerprint=denied.digest, fingerprint_key_id=denied.key_id, revocation=revocation, revoked_at=now
-            )
-            for uuid, access, refresh, access_print, refresh_print, key_id in rows
-            for denied in vault.fingerprints_to_deny(
-                vault.StoredSecrets(str(uuid), access, refresh, access_print, refresh_print, key_id)
-            )
-        ),
-        batch_size=_BATCH,
-        ignore_conflicts=True,
-    )
-    enqueue_upstream_locked(revocation, cut)
-    cut.update(
-        state=OAuthToken.State.REVOKED,
-        revoked_at=now,
-        revocation=revocation,
-        sealed_access_token=None,
-        sealed_refresh_token=None,
-        seal_key_id="",
-    )
-    event = audit.Event(
-        "tokens.revoked",
-        "portaluser" if portal_user else "token" if token else "installation",
-        public_id(portal_user) if portal_user else str((token or installation).pk),
-        installation.pk,
-        reason,
-        {"revocation": revocation.pk, "scope": scope.value, "tokens_cut": len(rows)},
-    )
-    return RevocationResult(len(rows), revocation), event
-
-
-def _latest_expiry(cut: QuerySet[OAuthToken]) -> datetime | None:
-    """Return when the last of the tokens expires at Flowlu, or None when that is unknown for any of them."""
-    if cut.filter(expires_at__isnull=True).exists():
-        return None
-    latest: datetime | None = cut.aggregate(latest=Max("expires_at"))["latest"]
-    return latest
 
 
 def check_refresher(refreshed_by: str, *, stores_refresh_tokens: bool) -> None:

@@ -6,6 +6,8 @@ installation were read again behind the installation's lock.
 
 import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -35,6 +37,7 @@ from installations.services import record_launch_locked
 from tokens import selectors
 from tokens.access import Caller, check_usable
 from tokens.models import EmbedSession, OAuthToken
+from tokens.services.ledger import note_handed_in_again
 from tokens.services.storing import Pair, store_pair_locked
 
 SESSION_TOKEN_BYTES = 32
@@ -68,6 +71,11 @@ def open_session(*, launch: Launch, pair: Pair) -> OpenedSession:
     InvalidToken, and what the adapter raises when Flowlu cannot be asked.
     """
     portal = normalise_portal(launch.portal, settings.FLOWLU_PORTAL_SUFFIXES)
+    with _reporting_denied(portal, pair):
+        return _open_session(portal, launch, pair)
+
+
+def _open_session(portal: str, launch: Launch, pair: Pair) -> OpenedSession:
     application = Application.objects.filter(app_id=launch.app_id, current_manifest__isnull=False).first()
     if application is None:
         raise ApplicationUnknown
@@ -115,6 +123,11 @@ def hand_over_token(*, caller: Caller, pair: Pair) -> None:
     Raises TokenRevoked, UserLocked, InstallationLocked, InstallationSuspended, InvalidToken, UserMismatch,
     InvalidSession when the session ended meanwhile, and what the adapter raises.
     """
+    with _reporting_denied(caller.portal, pair):
+        _hand_over_token(caller, pair)
+
+
+def _hand_over_token(caller: Caller, pair: Pair) -> None:
     check_usable(caller)
     if selectors.is_revoked(pair.access_token, pair.refresh_token):
         raise TokenRevoked
@@ -174,6 +187,16 @@ def note_undecryptable_token(*, caller: Caller, reason: str, key_id: str | None)
             ),
         )
     logger.error("Token #%d does not unseal: %s, key id %s", caller.token_id, reason, key_id)
+
+
+@contextmanager
+def _reporting_denied(portal: str, pair: Pair) -> Iterator[None]:
+    """Record a refused pair that is on the deny list, outside the transaction that the refusal took back."""
+    try:
+        yield
+    except TokenRevoked:
+        note_handed_in_again(portal, pair.access_token, pair.refresh_token)
+        raise
 
 
 def _prove(portal: str, pair: Pair) -> FlowluUser:

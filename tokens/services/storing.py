@@ -1,14 +1,15 @@
 """Private steps that keep a pair: every function here assumes that its caller holds the installation's lock."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from installations.models import Application, Installation, PortalUser
 from tokens import vault
 from tokens.errors import UnsealFailed
-from tokens.models import EmbedSession, OAuthToken, RefreshAttempt
+from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, ReplacedFingerprint
 
 MAX_LIVE_TOKENS = 10  # per user and installation: ten open tabs or devices, each with a pair of its own
 
@@ -59,6 +60,7 @@ def store_pair_locked(
     if row is None:
         row = OAuthToken(installation=installation, portal_user=portal_user, generation=0)
         is_new = True
+    held, held_key_id = {row.access_fingerprint, row.refresh_fingerprint}, row.fingerprint_key_id
     if not under_way:  # else the refresh that is under way would take its own result for outdated
         row.generation += 1
     row.state = OAuthToken.State.ACTIVE
@@ -68,6 +70,7 @@ def store_pair_locked(
     row.expires_at = pair.expires_at
     vault.seal_into(row, pair.access_token, refresh_token)
     row.save()
+    remember_replaced_locked(row, held - set(vault.digests_of(pair.access_token, pair.refresh_token)), held_key_id)
     if own is not None and own.oauth_token_id != row.pk:
         left = own.oauth_token
         own.oauth_token = row
@@ -75,6 +78,31 @@ def store_pair_locked(
         if not EmbedSession.objects.open().filter(oauth_token=left).exists():
             _retire(left)
     return Stored(row, is_new)
+
+
+def remember_replaced_locked(row: OAuthToken, fingerprints: set[str], key_id: str) -> None:
+    """Keep what the lineage held until now: Flowlu may still take it, and a revocation denies it too."""
+    now = timezone.now()
+    known = [
+        ReplacedFingerprint(oauth_token=row, fingerprint=digest, fingerprint_key_id=key_id, replaced_at=now)
+        for digest in sorted(fingerprints - {""})
+    ]
+    if not known:
+        return
+    ReplacedFingerprint.objects.bulk_create(
+        known, update_conflicts=True, unique_fields=["oauth_token", "fingerprint"], update_fields=["replaced_at"]
+    )
+    row.replaced_fingerprints.filter(replaced_at__lt=now - timedelta(days=settings.REPLACED_FINGERPRINT_DAYS)).delete()
+
+
+def prune_replaced_fingerprints() -> int:
+    """Forget the fingerprints that were replaced longer ago than the setting says. Returns how many.
+
+    A hand-over forgets those of its own lineage; this is for lineages that nobody uses any more.
+    """
+    before = timezone.now() - timedelta(days=settings.REPLACED_FINGERPRINT_DAYS)
+    forgotten, _ = ReplacedFingerprint.objects.filter(replaced_at__lt=before).delete()
+    return forgotten
 
 
 def _refresh_token_to_keep(installation: Installation, pair: Pair) -> str | None:

@@ -16,6 +16,17 @@ def signed_in(user: Any) -> Client:
     return client
 
 
+def confirm(client: Client, address: str, body: dict[str, Any], **options: Any) -> Any:
+    """Look at the page of an act and post its form, which confirms what the page showed."""
+    return client.post(address, {**pin(client.get(address)), **body}, **options)
+
+
+def pin(page: Any) -> dict[str, str]:
+    """Return the hidden field that says what a page showed."""
+    found = re.search(r'name="pinned" value="([^"]+)"', page.content.decode())
+    return {"pinned": html.unescape(found[1])} if found else {}
+
+
 def url(name: str, *args: object, **kwargs: object) -> str:
     return reverse(f"admin:{name}", args=args or None, kwargs=kwargs or None)
 

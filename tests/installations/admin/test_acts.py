@@ -7,7 +7,7 @@ import pytest
 
 from installations.models import Application, Installation, PortalUser
 from tests import factories
-from tests.installations.admin.console import messages, signed_in, text, url
+from tests.installations.admin.console import confirm, messages, signed_in, text, url
 from tests.unchanged import last_event, nothing_changes, recorded
 from tokens.models import OAuthToken
 
@@ -45,7 +45,7 @@ def test_act_does_its_verb_and_says_so(
     assert "What does not" in text(page)
 
     # when
-    response = client.post(address, {**REASON, **extra}, follow=True)
+    response = confirm(client, address, {**REASON, **extra}, follow=True)
 
     # then
     assert response.redirect_chain == [(url("installations_installation_change", token.installation_id), 302)]
@@ -184,7 +184,7 @@ def test_revoking_a_user_can_lock_them_too(responder: Any, token: OAuthToken, po
     assert "Flowlu documents no way to revoke a token" in page
 
     # when
-    response = client.post(address, {**REASON, "also_lock": "on"}, follow=True)
+    response = confirm(client, address, {**REASON, "also_lock": "on"}, follow=True)
 
     # then
     token.refresh_from_db()

@@ -11,6 +11,7 @@ from tests import factories
 from tests.installations.admin.console import signed_in, text, url
 from tokens.models import OAuthToken
 from tokens.services.revocation import revoke_tokens, uninstall_installation
+from tokens.targets import RevocationTarget
 
 WHY: dict[str, Any] = {"actor": factories.superactor(), "reason": "A test."}
 
@@ -22,7 +23,7 @@ def titles(user: Any, name: str, pk: int) -> list[str]:
 
 
 def test_page_without_another_permission_has_no_table(outsider: Any, token: OAuthToken) -> None:
-    cut = revoke_tokens(installation_id=token.installation_id, token=token, **WHY).revocation
+    cut = revoke_tokens(target=RevocationTarget.of_token(token.pk), **WHY).revocation
     assert cut is not None
     rows = {
         "installations_application": token.installation.application_id,

@@ -156,7 +156,7 @@ def test_what_was_never_seen_is_refused_by_name(scene, run, command, portal, app
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"lock", "unlock"}))
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"lock", "unlock", "revoke_tokens"}))
 def test_portal_and_application_must_be_given(scene, run, command):
     arguments, may, _may_not = COMMANDS[command]
     rest = [part for part in arguments if part not in HERE]

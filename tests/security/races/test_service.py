@@ -25,6 +25,7 @@ from tests.security.races.conftest import PORTAL, Page
 from tests.security.races.invariants import everything_holds
 from tests.security.races.workers import ROUNDS, Workers, database_url, wait_for
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("races"), pytest.mark.django_db(transaction=True)]
 
@@ -115,7 +116,7 @@ def test_after_the_commit_of_a_cut_no_call_starts_in_any_worker(
         )
         acts: dict[str, Callable[[], Any]] = {
             "suspend": lambda: suspend_installation(installation_id=here.pk, **WHY),
-            "revoke": lambda: revoke_tokens(installation_id=here.pk, **WHY),
+            "revoke": lambda: revoke_tokens(target=RevocationTarget.of_installation(here.pk), **WHY),
         }
         committed, stop = threading.Event(), threading.Event()
         before: list[tuple[int, str]] = []

@@ -3,10 +3,13 @@
 Reads one JSON object a line from standard input, writes one a line to standard output. Run by `workers.py`.
 """
 
+import itertools
 import json
 import os
+import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -16,14 +19,16 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "flowlu_admin.settings_test"
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.db import connection  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
 from installations import services  # noqa: E402
 from installations.errors import DomainError  # noqa: E402
 from installations.models import Application, Installation, Portal, PortalUser  # noqa: E402
 from tests import factories  # noqa: E402
-from tokens.models import OAuthToken, RefreshAttempt  # noqa: E402
+from tokens.models import RefreshAttempt  # noqa: E402
 from tokens.services import keys, proving, refreshing, revocation  # noqa: E402
+from tokens.targets import RevocationTarget  # noqa: E402
 
 _MODELS: dict[str, Any] = {
     "portal": Portal,
@@ -63,12 +68,59 @@ def many(jobs: list[dict[str, Any]]) -> list[Any]:
 
 
 def revoke(installation: int, token: int | None = None, user: int | None = None) -> int:
-    return revocation.revoke_tokens(
-        installation_id=installation,
-        token=OAuthToken.objects.get(pk=token) if token else None,
-        portal_user=PortalUser.objects.get(pk=user) if user else None,
-        **WHY,
-    ).tokens_cut
+    target = RevocationTarget.of_installation(installation)
+    if user is not None:
+        target = RevocationTarget.of_portal_user(user, installation_id=installation)
+    if token is not None:
+        target = RevocationTarget.of_token(token)
+    return revocation.revoke_tokens(target=target, **WHY).tokens_cut
+
+
+def revoke_target(target: dict[str, Any]) -> int:
+    return revocation.revoke_tokens(target=RevocationTarget.from_json(target), **WHY).tokens_cut
+
+
+def revoke_killed(target: dict[str, Any], batch: int, point: int) -> str:
+    """Revoke in a child that is killed at its `point`th statement or commit. Tells whether it came that far."""
+    # The child needs connections of its own.
+    connection.close()
+    connection.close_pool()
+    child = os.fork()
+    if child == 0:
+        try:
+            _die_at(point)
+            revocation.revoke_tokens(target=RevocationTarget.from_json(target), batch=batch, **WHY)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _pid, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return "killed"
+    return "done" if os.WEXITSTATUS(status) == 0 else f"failed with {status}"
+
+
+def _die_at(point: int) -> None:
+    passed = itertools.count(1)
+
+    def pass_a_point() -> None:
+        if next(passed) == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def statement(execute: Any, *arguments: Any) -> Any:
+        pass_a_point()
+        return execute(*arguments)
+
+    # The wrapper sees no COMMIT.
+    commit = connection.commit
+
+    def before_and_after_commit() -> None:
+        pass_a_point()
+        commit()
+        pass_a_point()
+
+    connection.execute_wrappers.append(statement)
+    connection.commit = before_and_after_commit  # type: ignore[method-assign]
 
 
 def use_keys(token_keys: str, fingerprint_key: str) -> None:
@@ -133,7 +185,8 @@ def store_refresh_tokens(application: int, on: bool) -> bool:
 _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
-        handshake, hand_over, call, delete, many, revoke, uninstall, suspend, resume, lock, unlock, toggle,
+        handshake, hand_over, call, delete, many, revoke, revoke_target, revoke_killed, uninstall, suspend, resume,
+        lock, unlock, toggle,
         approve, withdraw, import_manifest, store_refresh_tokens, use_keys, rewrap, refresh,
     )
 }  # fmt: skip

@@ -12,6 +12,7 @@ from tests.unchanged import nothing_changes
 from tokens.models import EmbedSession, OAuthToken
 from tokens.selectors import hash_session_token
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 
 def session(token: OAuthToken, name: str, **columns: Any) -> EmbedSession:
@@ -29,7 +30,7 @@ def sessions(token: OAuthToken, portal_user: Any) -> dict[str, EmbedSession]:
         "over": session(token, "over", expires_at=timezone.now() - timedelta(seconds=1)),
         "cut: token revoked": session(cut, "cut"),
     }
-    revoke_tokens(installation_id=cut.installation_id, token=cut, actor=factories.superactor(), reason="A test.")
+    revoke_tokens(target=RevocationTarget.of_token(cut.pk), actor=factories.superactor(), reason="A test.")
     return found
 
 
@@ -54,12 +55,14 @@ def test_list_of_sessions_is_filtered_by_what_they_are_worth(
 
 def test_ledger_says_until_when_a_token_may_live_at_flowlu(auditor: Any, token: OAuthToken, portal_user: Any) -> None:
     OAuthToken.objects.update(expires_at=datetime(2031, 2, 3, 4, 5, tzinfo=UTC))
-    cut = revoke_tokens(installation_id=token.installation_id, actor=factories.superactor(), reason="A test.")
+    cut = revoke_tokens(
+        target=RevocationTarget.of_installation(token.installation_id), actor=factories.superactor(), reason="A test."
+    )
     assert cut.revocation is not None
 
     page = text(signed_in(auditor).get(url("tokens_revocation_change", cut.revocation.pk)))
 
-    assert "They may be valid there until 2031-02-03 04:05 UTC." in page
+    assert "They may be valid there until 2031-02-03 04:05 UTC ." in page
 
 
 def test_more_than_can_be_read_through_are_not_revoked_at_once(
@@ -73,4 +76,6 @@ def test_more_than_can_be_read_through_are_not_revoked_at_once(
     with nothing_changes():
         response = signed_in(responder).post(url("tokens_oauthtoken_changelist"), values, follow=True)
 
-    assert messages(response) == ["Choose at most 1 tokens at once. To cut all of an installation, use its page."]
+    assert messages(response) == [
+        "Choose at most 1 tokens at once. To cut more, use the page of an installation or portal."
+    ]

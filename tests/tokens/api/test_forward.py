@@ -19,6 +19,7 @@ from tests import factories
 from tests.embedded import Frontend
 from tokens.models import OAuthToken
 from tokens.services.revocation import revoke_tokens, uninstall_installation
+from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,7 +161,7 @@ def test_refusals_come_in_the_documented_order(jose: Frontend) -> None:
     assert error(jose.accounts()) == (403, "installation_locked")
     lock(target=user, actor=actor, reason="A test.")
     assert error(jose.accounts()) == (403, "user_locked")
-    revoke_tokens(installation_id=installation.pk, actor=actor, reason="A test.")
+    revoke_tokens(target=RevocationTarget.of_installation(installation.pk), actor=actor, reason="A test.")
     assert error(jose.accounts()) == (401, "token_revoked")
     assert error(jose.get("flowlu/Bad")) == (400, "invalid_request")
     jose.delete("session")

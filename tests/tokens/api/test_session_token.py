@@ -8,8 +8,11 @@ from installations.models import AuditEvent, Installation, PortalUser
 from installations.services import lock
 from tests import factories
 from tests.embedded import Frontend
-from tokens.models import EmbedSession, OAuthToken, RevokedFingerprint
+from tests.unchanged import recorded
+from tokens import refusals
+from tokens.models import EmbedSession, OAuthToken, Revocation, RevokedFingerprint
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -71,7 +74,11 @@ def test_other_session_on_the_same_token_does_not_gain_the_new_one(ana: Frontend
 
 def test_nothing_is_taken_after_a_revocation(ana: Frontend) -> None:
     ana.open()
-    revoke_tokens(installation_id=Installation.objects.get().pk, actor=factories.superactor(), reason="A test.")
+    revoke_tokens(
+        target=RevocationTarget.of_installation(Installation.objects.get().pk),
+        actor=factories.superactor(),
+        reason="A test.",
+    )
     ana.refresh()
 
     assert error(ana.hand_over()) == (401, "token_revoked")
@@ -119,3 +126,37 @@ def test_malformed_pair_names_the_field(ana: Frontend) -> None:
     ana.open()
 
     assert ana.put("session/token", {}).json()["fields"] == {"access_token": "This field is required."}
+
+
+def test_revoked_pair_that_comes_back_is_refused_counted_and_reported(ana: Frontend) -> None:
+    ana.open()
+    revoke_tokens(
+        target=RevocationTarget.of_installation(Installation.objects.get().pk),
+        actor=factories.superactor(),
+        reason="A test.",
+    )
+
+    assert error(ana.handshake()) == error(ana.hand_over()) == (401, "token_revoked")
+
+    assert Revocation.objects.get().handed_in_again == 2
+    assert [event for event in recorded() if event == "token.handed_in_again"] == ["token.handed_in_again"]
+
+
+def test_refused_call_is_the_proof_of_the_cut(ana: Frontend) -> None:
+    ana.open()
+    revoke_tokens(
+        target=RevocationTarget.of_installation(Installation.objects.get().pk),
+        actor=factories.superactor(),
+        reason="A test.",
+    )
+    row = Revocation.objects.get()
+    assert ana.get("session").status_code == 200  # told, not refused
+    refusals.flush()
+    row.refresh_from_db()
+    assert row.first_refused_at is None
+
+    assert ana.accounts().json()["error"] == "token_revoked"
+
+    refusals.flush()
+    row.refresh_from_db()
+    assert row.first_refused_at >= row.cut_at

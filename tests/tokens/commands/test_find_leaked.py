@@ -8,6 +8,7 @@ from django.core.management import CommandError
 from tests import factories
 from tests.unchanged import nothing_changes
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 BY = ("--operator", "responder", "--reason", "A leak.")
 
@@ -15,7 +16,11 @@ BY = ("--operator", "responder", "--reason", "A leak.")
 @pytest.fixture
 def scene(record, responder):
     factories.token(record.installation, record.portal_user, "an-older-token")
-    revoke_tokens(installation_id=record.installation.pk, actor=factories.superactor(), reason="For a test.")
+    revoke_tokens(
+        target=RevocationTarget.of_installation(record.installation.pk),
+        actor=factories.superactor(),
+        reason="For a test.",
+    )
     return factories.token(record.installation, record.portal_user, "an-access-token")
 
 

@@ -13,6 +13,7 @@ from tests.tokens.keyring import A1, A2, F1, F2, K1, K2, K3, WRONG_K1, fingerpri
 from tokens.models import KeyRecord, OAuthToken
 from tokens.services.keys import rewrap_tokens
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 OPEN, REVOKED = "an-access-token", "an-older-token"
 
@@ -29,7 +30,11 @@ def status():
 
 
 def cut(record):
-    revoke_tokens(installation_id=record.installation.pk, actor=factories.superactor(), reason="For a test.")
+    revoke_tokens(
+        target=RevocationTarget.of_installation(record.installation.pk),
+        actor=factories.superactor(),
+        reason="For a test.",
+    )
 
 
 @pytest.fixture

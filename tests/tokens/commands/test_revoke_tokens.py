@@ -26,7 +26,7 @@ def test_all_of_the_installation_are_revoked(scene, run):
 
 
 def test_only_one_users_are_revoked(scene, run):
-    assert run("revoke_tokens", *HERE, "--user", "8", *BY) == f"{IT}: 1 token revoked\n"
+    assert run("revoke_tokens", *HERE, "--user", "8", *BY) == f"user 8 of acme.flowlu.com in {IT}: 1 token revoked\n"
     assert set(OAuthToken.objects.live().values_list("portal_user__flowlu_user_id", flat=True)) == {"7"}
 
 

@@ -17,6 +17,7 @@ from tokens.models import OAuthToken
 from tokens.services.keys import rewrap_tokens
 from tokens.services.leaks import find_leaked
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 ACTOR = factories.superactor()
 
@@ -63,7 +64,7 @@ def test_refresh_token_and_api_key_are_found_too(row, record):
 
 @pytest.mark.parametrize("which", ["an-access-token", "a-refresh-token"])
 def test_revoked_token_is_told_as_such(row, which):
-    cut = revoke_tokens(installation_id=row.installation_id, actor=ACTOR, reason="Before.")
+    cut = revoke_tokens(target=RevocationTarget.of_installation(row.installation_id), actor=ACTOR, reason="Before.")
 
     found = find(which)
 
@@ -73,7 +74,7 @@ def test_revoked_token_is_told_as_such(row, which):
 
 
 def test_denied_token_that_is_in_another_row_is_not_told_as_live(row, record):
-    revoke_tokens(installation_id=row.installation_id, actor=ACTOR, reason="Before.")
+    revoke_tokens(target=RevocationTarget.of_installation(row.installation_id), actor=ACTOR, reason="Before.")
     factories.token(row.installation, record.portal_user)  # stored beside the revocation
 
     assert [hit.is_live for hit in find("an-access-token").hits] == [False, False]

@@ -23,6 +23,7 @@ from tokens.sealing import Context, key_id_of, seal, unseal
 from tokens.selectors import caller_of, is_revoked
 from tokens.services.keys import record_keys, rewrap_tokens
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 ACTOR = factories.superactor()
 
@@ -214,7 +215,9 @@ def test_whoever_changes_a_row_beside_the_run_wins(keeping, settings, monkeypatc
             done.append(True)
             found = OAuthToken.objects.get(pk=row.pk)
             if change == "revoked":
-                revoke_tokens(installation_id=row.installation_id, actor=ACTOR, reason="A race.")
+                revoke_tokens(
+                    target=RevocationTarget.of_installation(row.installation_id), actor=ACTOR, reason="A race."
+                )
             elif change == "handed over":
                 vault.seal_into(found, "a-newer-token", None)
                 found.generation += 1
@@ -274,7 +277,7 @@ def test_row_that_lacks_one_of_its_secrets_keeps_its_fingerprints_and_is_no_work
 
 def test_token_revoked_before_the_rotation_stays_refused_after_it(keeping, settings):
     token(keeping)
-    revoke_tokens(installation_id=keeping.installation.pk, actor=ACTOR, reason="Before.")
+    revoke_tokens(target=RevocationTarget.of_installation(keeping.installation.pk), actor=ACTOR, reason="Before.")
     settings.FINGERPRINT_KEY = f"{F2},{F1}"
 
     rewrap()
@@ -285,7 +288,7 @@ def test_token_revoked_before_the_rotation_stays_refused_after_it(keeping, setti
 def test_denied_token_that_lives_on_in_another_row_stays_denied_under_its_new_fingerprint(keeping, settings):
     row = token(keeping)
     session_on(row)
-    revoke_tokens(installation_id=keeping.installation.pk, actor=ACTOR, reason="Before.")
+    revoke_tokens(target=RevocationTarget.of_installation(keeping.installation.pk), actor=ACTOR, reason="Before.")
     # A handshake that read the deny list before the revocation stores the token beside it.
     beside = token(keeping)
     session_on(beside, "beside")
@@ -316,7 +319,7 @@ def test_token_in_two_rows_under_two_keys_is_cut_in_both(application, keeping, s
         session_on(row, name)
 
     cut = old if cut_first == "old" else new
-    revoke_tokens(installation_id=cut.installation_id, actor=ACTOR, reason="For a test.")
+    revoke_tokens(target=RevocationTarget.of_installation(cut.installation_id), actor=ACTOR, reason="For a test.")
 
     assert {caller_of(name).token_state for name in ("old", "new")} == {"revoked"}
     rewrap()

@@ -1,0 +1,211 @@
+"""Revoking on the pages of portals, applications and users, and by what an incident names: look, then confirm."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from installations.models import Application, PortalUser
+from tests import factories
+from tests.installations.admin.console import confirm, messages, pin, signed_in, text, url
+from tests.unchanged import last_event, nothing_changes, recorded
+from tokens.admin.revoking import RevokeAct
+from tokens.models import OAuthToken, Purpose, Revocation, ServiceCall, ServiceClient
+
+REASON = {"reason": "It was seen in a log."}
+TRAIL = {"installations.AuditEvent", "installations.AuditHead"}
+
+
+def address(kind: str, token: OAuthToken) -> str:
+    pk = {
+        "portal": token.installation.portal_id,
+        "application": token.installation.application_id,
+        "portaluser": token.portal_user_id,
+    }[kind]
+    return url(f"installations_{kind}_revoke", object_id=pk)
+
+
+@pytest.fixture
+def elsewhere(application: Application, token: OAuthToken) -> dict[str, OAuthToken]:
+    """A token of the user in another application, and one of the first application on another portal."""
+    other = factories.launch(factories.application("com.example.other"))
+    there = factories.launch(application, portal="globex.flowlu.com")
+    return {
+        "other": factories.token(other.installation, other.portal_user, "other"),
+        "globex": factories.token(there.installation, there.portal_user, "globex"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"), [("portal", {"globex"}), ("application", {"other"}), ("portaluser", {"globex"})]
+)
+def test_page_of_each_place_cuts_its_tokens(
+    responder: Any, token: OAuthToken, elsewhere: dict[str, OAuthToken], kind: str, left: set[str]
+) -> None:
+    client, where = signed_in(responder), address(kind, token)
+    page = client.get(where)
+    assert "2 tokens" in text(page)
+
+    response = confirm(client, where, REASON, follow=True)
+
+    assert messages(response) == ["2 tokens revoked."]
+    live = set(OAuthToken.objects.live())
+    assert live == {elsewhere[name] for name in left}
+    assert Revocation.objects.get().asked_at is not None
+
+
+@pytest.mark.parametrize("kind", ["portal", "application", "portaluser"])
+@pytest.mark.parametrize("role", ["auditor", "reviewer", "outsider"])
+def test_page_is_for_who_may_revoke(request: pytest.FixtureRequest, token: OAuthToken, kind: str, role: str) -> None:
+    client = signed_in(request.getfixturevalue(role))
+    with nothing_changes():
+        assert client.get(address(kind, token)).status_code == 403
+        assert client.post(address(kind, token), REASON).status_code == 403
+
+
+def test_page_says_which_backend_code_used_the_tokens(responder: Any, token: OAuthToken) -> None:
+    ServiceCall.objects.create(
+        service_client=ServiceClient.objects.create(name="nightly-jobs", key_hash="a" * 64),
+        purpose=Purpose.objects.create(code="billing", acts_as="user"),
+        acts_as="user", oauth_token=token, call="fin/invoice/list", outcome="ok",
+    )  # fmt: skip
+
+    page = text(signed_in(responder).get(address("portal", token)))
+
+    assert "Backend use in the last 30 days For the purposes billing 1 call By nightly-jobs 1 call" in page
+
+
+def test_without_a_look_nothing_is_cut(responder: Any, token: OAuthToken) -> None:
+    client = signed_in(responder)
+    for forged in ({}, {"pinned": "1.1.1." + "0" * 24}, {"pinned": ""}):
+        with nothing_changes():
+            page = client.post(address("portal", token), {**REASON, **forged})
+        assert "It is not known which tokens you looked at" in text(page)
+        assert "Nothing was changed" not in text(page)
+
+
+def test_what_changed_is_shown_and_asked_again(responder: Any, token: OAuthToken, portal_user: PortalUser) -> None:
+    client, where = signed_in(responder), address("portal", token)
+    seen = pin(client.get(where))
+    factories.token(token.installation, portal_user, "came-since")
+
+    with nothing_changes():
+        page = client.post(where, {**REASON, **seen})
+    assert "Nothing was cut: the tokens changed since you looked. Then 1, now 2: 1 came (token #" in text(page)
+    assert "2 tokens" in text(page)
+    assert "It was seen in a log." in text(page)
+
+    response = client.post(where, {**REASON, **pin(page)}, follow=True)
+    assert messages(response) == ["2 tokens revoked."]
+
+
+def test_drill_tells_figures_and_cuts_nothing(responder: Any, token: OAuthToken) -> None:
+    client, where = signed_in(responder), address("portal", token)
+
+    with nothing_changes(but=TRAIL):
+        response = confirm(client, where, {**REASON, "drill": "on"}, follow=True)
+
+    (message,) = messages(response)
+    assert message.startswith(
+        "Drill: nothing was cut. It would be 1 token, 0 open sessions and 1 person. Looking took "
+    )
+    assert recorded()[-1] == "revocation.drilled"
+
+
+def test_too_many_for_a_page_are_locked_and_left_to_the_command(
+    responder: Any, token: OAuthToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, where = signed_in(responder), address("portal", token)
+    seen = pin(client.get(where))
+    monkeypatch.setattr(RevokeAct, "most", 0)
+
+    page = client.get(where)
+    assert "Too many for a page" in text(page)
+    assert "manage.py revoke_tokens --portal acme.flowlu.com --operator NAME --reason TEXT" in text(page)
+    assert url("installations_portal_lock", object_id=token.installation.portal_id) in page.content.decode()
+    assert 'name="reason"' not in page.content.decode()
+    with nothing_changes():
+        assert "These are too many for a page." in text(client.post(where, {**REASON, **seen}))
+
+
+def test_user_can_be_locked_with_it(responder: Any, token: OAuthToken, portal_user: PortalUser) -> None:
+    response = confirm(signed_in(responder), address("portaluser", token), {**REASON, "also_lock": "on"}, follow=True)
+
+    portal_user.refresh_from_db()
+    assert portal_user.locked_at is not None
+    assert messages(response) == ["1 token revoked. user 7 of acme.flowlu.com is locked."]
+
+
+# --- By fingerprints or a time ---
+
+BY = "/admin/tokens/oauthtoken/revoke-by/"
+
+
+def hidden(page: Any) -> dict[str, str]:
+    form = page.context["form"]
+    return {name: str(form[name].value() or "") for name in ("fingerprints", "stored_before", "portal", "app_id")}
+
+
+def test_fingerprints_are_looked_at_and_then_cut(responder: Any, token: OAuthToken, elsewhere: Any) -> None:
+    client = signed_in(responder)
+    assert "Show what would be cut" in text(client.get(BY))
+    with nothing_changes():
+        page = client.post(BY, {"fingerprints": f"{token.access_fingerprint[:8]}\n00000000\n"})
+    assert "1 token" in text(page)
+    assert messages(page) == ["1 of the fingerprints is of no token that could be revoked."]
+    assert "00000000" not in page.content.decode()
+
+    body = {**hidden(page), **pin(page), **REASON, "confirmed": "yes"}
+    response = client.post(BY, body, follow=True)
+
+    assert messages(response) == ["1 token revoked."]
+    assert set(OAuthToken.objects.live()) == set(elsewhere.values())
+    assert (last_event().target_kind, Revocation.objects.get().scope) == ("tokens", "fingerprints")
+
+
+def test_time_is_looked_at_within_its_bounds_and_then_cut(responder: Any, token: OAuthToken, elsewhere: Any) -> None:
+    OAuthToken.objects.update(stored_at=timezone.now() - timedelta(days=3))
+    client = signed_in(responder)
+    named = {"stored_before": f"{timezone.now() - timedelta(days=1):%Y-%m-%d %H:%M}", "portal": "ACME.flowlu.com"}
+    page = client.post(BY, named)
+    assert "2 tokens" in text(page)
+
+    response = client.post(BY, {**hidden(page), **pin(page), **REASON, "confirmed": "yes"}, follow=True)
+
+    assert messages(response) == ["2 tokens revoked."]
+    assert set(OAuthToken.objects.live()) == {elsewhere["globex"]}
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ({}, "Give either fingerprints or a time."),
+        ({"fingerprints": "deadbeef", "stored_before": "2026-01-01"}, "Give either fingerprints or a time."),
+        ({"fingerprints": "deadbeef"}, "No token that could be revoked has or had one of these fingerprints."),
+        ({"fingerprints": "deadbeef\nnot-hex-at-all"}, "Look at line 2."),
+        ({"stored_before": "yesterday"}, "Write the time like 2026-11-25 10:15, in UTC."),
+        ({"stored_before": "2026-01-01", "portal": "none.flowlu.com"}, "No portal of that name was ever seen here."),
+        ({"stored_before": "2026-01-01", "app_id": "none"}, "No application of that appId is registered."),
+    ],
+)
+def test_what_names_nothing_is_said_and_what_was_pasted_is_not_shown_again(
+    responder: Any, token: OAuthToken, named: dict[str, str], words: str
+) -> None:
+    client = signed_in(responder)
+    for more in ({}, {"confirmed": "yes", **REASON}):
+        with nothing_changes():
+            page = client.post(BY, {**named, **more})
+        assert words in text(page)
+        if len(named) == 1:
+            assert "deadbeef" not in page.content.decode()
+            assert "not-hex" not in page.content.decode()
+
+
+def test_list_of_tokens_leads_there_for_who_may(responder: Any, auditor: Any, token: OAuthToken) -> None:
+    where = url("tokens_oauthtoken_changelist")
+
+    assert BY in signed_in(responder).get(where).content.decode()
+    assert BY not in signed_in(auditor).get(where).content.decode()
+    with nothing_changes():
+        assert signed_in(auditor).post(BY, {"stored_before": "2099-01-01"}).status_code == 403
