@@ -11,7 +11,7 @@ from django.db.models import Count
 from installations import audit
 from installations.audit_models import AuditEvent
 from installations.keys import FINGERPRINT_SHOWN, Key, KeyRing, parse_key_ring
-from tokens.models import KeyRecord, RevokedFingerprint
+from tokens.models import KeyRecord, ReplacedFingerprint, RevokedFingerprint
 from tokens.sealed_models import registered
 from tokens.sealed_rows import Rings, distinct, rings
 
@@ -145,7 +145,8 @@ def keys_needed(ring: str) -> set[str]:
     needed = [rows for rows in registered() if rows.needs_their_key]
     if ring == Ring.TOKEN_KEYS:
         return {key for rows in needed for key in rows.seal_keys()}
-    return distinct(RevokedFingerprint.objects.all(), "fingerprint_key_id") | {
+    kept = (RevokedFingerprint.objects.all(), ReplacedFingerprint.objects.all())
+    return {key for kind in kept for key in distinct(kind, "fingerprint_key_id")} | {
         key for rows in needed for key in rows.fingerprint_keys()
     }
 

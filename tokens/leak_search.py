@@ -22,7 +22,7 @@ class Hit:
 
     kind: str  # access token, refresh token or API key
     lines: Sequence[int]
-    installation: Installation | None  # None: cut by a revocation that aimed at more than one
+    installation: Installation | None  # None: gone by a revocation of more than one
     scopes: Sequence[str]
     token: OAuthToken | None = None
     api_key: ApiKey | None = None

@@ -27,6 +27,7 @@ from installations.trail import anchoring, exporting, pruning, refusals, verifyi
 from tests import factories
 from tests.embedded import Frontend
 from tests.factories import manifest
+from tests.installations.admin.console import pin
 from tests.security.audit_coverage import ACTIONS, ACTS, BY_ROUTE, COMMANDS, PAGES, PAGES_BY_ENDING, ROUTES, VERBS
 from tests.security.permissions import COMMANDS as COMMAND_ARGUMENTS
 from tests.security.permissions import URLS
@@ -35,7 +36,7 @@ from tests.security.test_permission_matrix import address
 from tests.unchanged import nothing_changes
 from tokens import selectors
 from tokens.api import urls as api_urls
-from tokens.services import erasing, keys, leaks, revocation, sessions
+from tokens.services import erasing, keys, leaks, ledger, revocation, sessions
 from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db
@@ -176,9 +177,13 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
         "document": manifest(version="2.0.0"),
         "format": "jsonl",
         "pasted": "an-access-token",
+        "stored_before": "2099-01-01",
+        "confirmed": "yes",
     }
     where = address(scene, f"admin:{name}")
     client = scene.client("superuser")
+    named = {"stored_before": body["stored_before"]}
+    body |= pin(client.get(where)) or pin(client.post(where, named)) if "revoke_by" in name else pin(client.get(where))
     with events() as found:
         response = client.post(where, body)
         # A file, or what was found; all others lead back to their object.
@@ -192,8 +197,10 @@ def test_action_records_its_events(scene: Scene, row: str) -> None:
     label, name = row.split(": ")
     target = scene.objects()[label.replace(".", "_")]
     body = {"action": name, ACTION_CHECKBOX_NAME: [target.pk], "reason": "A test.", "confirmed": "1"}
+    where, client = reverse(f"admin:{label.replace('.', '_')}_changelist"), scene.client("superuser")
+    shown = client.post(where, {key: value for key, value in body.items() if key != "confirmed"})
     with events() as found:
-        scene.client("superuser").post(reverse(f"admin:{label.replace('.', '_')}_changelist"), body)
+        client.post(where, body | pin(shown))
     assert tuple(found) == ACTIONS[row]
 
 
@@ -309,6 +316,12 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         "tokens.services.leaks.find_leaked": lambda: leaks.find_leaked(lines=[], **WHY),
         "tokens.services.revocation.configure_application": lambda: revocation.configure_application(
             application_id=scene.application.pk, stores_refresh_tokens=True, allowed_portals=[], **WHY
+        ),
+        "tokens.services.ledger.record_portal_step": lambda: ledger.record_portal_step(
+            revocation_id=scene.objects()["tokens_revocation"].pk, actor=WHY["actor"], note="A test."
+        ),
+        "tokens.services.revocation.drill_revocation": lambda: revocation.drill_revocation(
+            target=RevocationTarget.of_installation(scene.installation.pk), **WHY
         ),
         "tokens.services.revocation.revoke_tokens": lambda: revocation.revoke_tokens(
             target=RevocationTarget.of_installation(scene.installation.pk), **WHY

@@ -127,7 +127,7 @@ def _rows(hits: Sequence[Hit], may_revoke: bool) -> Iterator[list[tuple[str, Any
         cells: list[tuple[str, Any]] = [("Found in", _lines(hit)), ("What", _what(hit))]
         cells += [
             ("Of whom", link(token.portal_user, user_label(token)) if token else "the portal, no user"),
-            ("Installation", _place(hit)),
+            ("Installation", link(hit.installation) if hit.installation else "more than one"),
             ("May do", join(map(mono, hit.scopes)) if hit.scopes else "nothing approved"),
             ("Last used here", utc(hit.last_used_at, "not known")),
         ]
@@ -170,7 +170,7 @@ def _gone(hit: Hit) -> list[tuple[str, Any]]:
     return [
         ("Found in", _lines(hit)),
         ("What", format_html("{} {}", what, badge("revoked", "gone"))),
-        ("Installation", _place(hit)),
+        ("Installation", link(hit.installation) if hit.installation else "more than one"),
         ("Refused here since", utc(hit.revoked_at)),
         ("By", revocation),
     ]
@@ -186,7 +186,3 @@ def links(request: HttpRequest) -> Iterator[tuple[str, str]]:
     """Give the link to the desk for those who may use it."""
     if request.user.has_perm("tokens.find_leaked"):
         yield reverse("admin:tokens_oauthtoken_leaked"), "Look leaked tokens up"
-
-
-def _place(hit: Hit) -> Any:
-    return link(hit.installation) if hit.installation is not None else "several"

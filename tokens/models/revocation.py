@@ -236,6 +236,8 @@ class ReplacedFingerprint(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["fingerprint"], name="tokens_replacedfp_print_idx"),
             models.Index(fields=["replaced_at"], name="tokens_replacedfp_at_idx"),
+            # Which fingerprint keys rows need, for /readyz.
+            models.Index(fields=["fingerprint_key_id"], name="tokens_replacedfp_key_idx"),
         ]
 
     def __str__(self) -> str:

@@ -177,9 +177,10 @@ def _deny(revocation: Revocation, named: QuerySet[OAuthToken], rows: QuerySet[OA
 def _deny_under_each_key(revocation: Revocation, rows: QuerySet[OAuthToken], now: datetime) -> None:
     """Deny what can be unsealed under every fingerprint key, while they are rotated.
 
-    Another row may hold the same token under another key. The one step that takes every secret into this process, some at a time.
+    Another row may hold the same token under another key. The one step that takes secrets into this process, some at a
+    time.
     """
-    secrets = rows.order_by("pk").values_list(
+    secrets: QuerySet[OAuthToken, Any] = rows.order_by("pk").values_list(
         "uuid",
         "sealed_access_token",
         "sealed_refresh_token",

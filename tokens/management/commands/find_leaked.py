@@ -57,7 +57,7 @@ def _told(hit: Hit) -> str:
         where += f", {hit.token} of user {hit.token.portal_user.flowlu_user_id}"
     if hit.api_key is not None:
         where += f", {hit.api_key}"
-    where += f", {hit.installation or 'several installations'}"
+    where += f", {hit.installation or 'more than one installation'}"
     if hit.revoked_at is not None:
         return f"{where}; revoked already on {hit.revoked_at:%Y-%m-%d %H:%M} UTC"
     used = f"last used {hit.last_used_at:%Y-%m-%d %H:%M} UTC" if hit.last_used_at else "last use not known"
