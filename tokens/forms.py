@@ -19,7 +19,7 @@ _TIMES: Final = ("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m
 
 def sign_pin(pin: Pin) -> str:
     """Return a pin as a page carries it: nobody can confirm a set that no page showed."""
-    return signing.Signer(salt=_SALT).sign(str(pin))
+    return signing.dumps(str(pin), salt=_SALT)
 
 
 def parse_utc(text: str) -> datetime:
@@ -66,7 +66,7 @@ class RevokeForm(ReasonForm):
 
     def clean_pinned(self) -> Pin:
         try:
-            return Pin.parse(signing.Signer(salt=_SALT).unsign(self.cleaned_data["pinned"]))
+            return Pin.parse(signing.loads(self.cleaned_data["pinned"], salt=_SALT))
         except (signing.BadSignature, NoPin):
             # The field is hidden: its error is shown with those of the whole form.
             self.add_error(None, NoPin.public_message)

@@ -29,6 +29,9 @@ class RevokeBy(RevokeAct):
     route: ClassVar[str] = "{slug}/"
     template_name = "admin/tokens/revoke_by.html"
 
+    def audited_as(self, target: Any) -> tuple[str, str, int | None]:
+        return "tokens", "", None
+
     def applies(self, target: Any) -> bool:
         return False  # of the list, not of one token
 

@@ -4,7 +4,7 @@ The sandbox holds Flowlu's answer back until the cut is committed. The races mee
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +17,7 @@ from installations.services import lock, suspend_installation
 from tests import factories
 from tests.embedded import Frontend
 from tests.unchanged import nothing_changes
+from tokens.models import Revocation
 from tokens.selectors import caller_of
 from tokens.services import sessions
 from tokens.services.revocation import uninstall_installation
@@ -37,7 +38,9 @@ def elsewhere(page: Frontend) -> Frontend:
     return tab.open()
 
 
-def answered_too_late(page: Frontend, start: Callable[[Frontend], Any], cut: Callable[[], Any]) -> tuple[int, str]:
+def answered_too_late(
+    page: Frontend, start: Callable[[Frontend], Any], cut: Callable[[], Any], *, but: Collection[str] = ()
+) -> tuple[int, str]:
     """Start, cut while Flowlu thinks it over, and return the refusal."""
 
     def started() -> Any:
@@ -56,7 +59,7 @@ def answered_too_late(page: Frontend, start: Callable[[Frontend], Any], cut: Cal
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             cut()
-            with nothing_changes():
+            with nothing_changes(but=but):
                 page.sandbox.state.clear_faults()
                 response = under_way.result(timeout=20)
         finally:
@@ -101,7 +104,11 @@ def test_revocation_of_the_very_pair_counts(ana: Frontend, start: Callable[[Fron
     ana.refresh()
     tab = elsewhere(ana)
 
-    assert answered_too_late(ana, start, lambda: tab.delete("session/token")) == (401, "token_revoked")
+    # That a revoked token was handed in again is recorded.
+    reported = {"tokens.Revocation", "tokens.RevokedFingerprint", "installations.AuditEvent", "installations.AuditHead"}
+    refusal = answered_too_late(ana, start, lambda: tab.delete("session/token"), but=reported)
+    assert refusal == (401, "token_revoked")
+    assert Revocation.objects.get().handed_in_again == 1
 
 
 def test_uninstallation_counts_for_a_hand_over(ana: Frontend) -> None:
