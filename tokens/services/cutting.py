@@ -180,7 +180,7 @@ def _deny_under_each_key(revocation: Revocation, rows: QuerySet[OAuthToken], now
     Another row may hold the same token under another key. The one step that takes secrets into this process, some at a
     time.
     """
-    secrets: QuerySet[OAuthToken, Any] = rows.order_by("pk").values_list(
+    secrets: Any = rows.order_by("pk").values_list(
         "uuid",
         "sealed_access_token",
         "sealed_refresh_token",
