@@ -21,6 +21,7 @@ from tests.security.races.workers import database_url
 from tokens.background import after_commit
 from tokens.models import OAuthToken, UpstreamRevocation
 from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKER = "redis://127.0.0.1:6379/13"
@@ -45,7 +46,8 @@ def queue(settings: Any) -> Any:
 
 def revoke() -> None:
     token = OAuthToken.objects.get()
-    revoke_tokens(installation_id=token.installation_id, actor=factories.superactor(), reason="A test.")
+    target = RevocationTarget.of_installation(token.installation_id)
+    revoke_tokens(target=target, actor=factories.superactor(), reason="A test.")
 
 
 def test_messages_are_json_and_the_tasks_are_known() -> None:

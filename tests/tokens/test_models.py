@@ -16,6 +16,7 @@ from tests import factories
 from tokens.models import (
     ApiKey,
     EmbedSession,
+    KeyRecord,
     OAuthToken,
     Purpose,
     RefreshAttempt,
@@ -342,6 +343,15 @@ def test_open_sessions_are_neither_ended_nor_past_their_longest_life(token):
 def test_row_says_no_more_of_itself_than_number_or_public_name(row, text):
     assert str(row) == text
     assert repr(row) == f"<{type(row).__name__}: {text}>"
+
+
+def test_key_is_recorded_once():
+    row = {"ring": "TOKEN_KEYS", "key_id": "k1", "fingerprint": "0" * 8}
+    KeyRecord.objects.create(**row)
+
+    columns = "tokens_keyrecord.ring, tokens_keyrecord.key_id, tokens_keyrecord.fingerprint"
+    with refused("tokens_keyrecord_once", columns):
+        KeyRecord.objects.create(**row)
 
 
 def test_uuid_of_a_row_is_its_own_and_random():

@@ -13,6 +13,7 @@ from tokens.models import EmbedSession, OAuthToken, Purpose, RefreshAttempt, Swe
 from tokens.services import wiping
 from tokens.services.revocation import revoke_tokens
 from tokens.sweeps import Job
+from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -199,7 +200,8 @@ def test_access_token_that_expired_long_ago_is_wiped(jose, token, settings):
 def test_revocations_that_are_due_are_told(jose, token, settings):
     settings.FLOWLU_REVOCATION_URL = jose.sandbox.revocation_url
     jose.sandbox.state.oauth.add_fault("status_503", endpoint="revoke", times=1)
-    revoke_tokens(installation_id=token.installation_id, actor=factories.superactor(), reason="A test.")
+    target = RevocationTarget.of_installation(token.installation_id)
+    revoke_tokens(target=target, actor=factories.superactor(), reason="A test.")
     UpstreamRevocation.objects.update(next_try_at=timezone.now())
 
     assert sweeps.run_due().done["tell_upstream"] == 1

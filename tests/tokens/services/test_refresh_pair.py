@@ -15,6 +15,7 @@ from tokens.models import OAuthToken, RefreshAttempt, RevokedFingerprint
 from tokens.services.proving import prove_pair
 from tokens.services.refreshing import Ending, label_unknown, refresh_pair
 from tokens.services.revocation import configure_application, revoke_tokens
+from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -252,15 +253,13 @@ def test_nothing_is_sent_where_it_must_not_be(refreshing, application, token, se
 
 def test_another_generation_is_left_alone(refreshing, token):
     assert refresh_pair(token_id=token.pk, generation=token.generation - 1, trigger=CALL) is Ending.MOVED
-    revoke_tokens(installation_id=token.installation_id, **WHY)
+    revoke_tokens(target=RevocationTarget.of_installation(token.installation_id), **WHY)
     assert refresh_pair(token_id=token.pk, generation=token.generation, trigger=CALL) is Ending.MOVED
     assert sent(refreshing) == 0
 
 
 def test_refresh_that_comes_back_after_a_revocation_stores_nothing(refreshing, jose, token, monkeypatch):
-    got = _during_redemption(
-        monkeypatch, lambda: revoke_tokens(installation_id=token.installation_id, token=token, **WHY)
-    )
+    got = _during_redemption(monkeypatch, lambda: revoke_tokens(target=RevocationTarget.of_token(token.pk), **WHY))
 
     assert refresh(token) is Ending.MOVED
 

@@ -15,6 +15,7 @@ from tokens.models import OAuthToken, Revocation, UpstreamRevocation
 from tokens.services.revocation import revoke_tokens, uninstall_installation
 from tokens.services.storing import Pair, store_pair_locked
 from tokens.services.upstream import close_upstream, retry_upstream, tell, tell_due
+from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WHY = {"actor": factories.superactor(), "reason": "A test."}
@@ -27,7 +28,7 @@ def jose(revoking, application, api):
 
 def revoke():
     token = OAuthToken.objects.get()
-    return revoke_tokens(installation_id=token.installation_id, token=token, **WHY).revocation
+    return revoke_tokens(target=RevocationTarget.of_token(token.pk), **WHY).revocation
 
 
 def case():

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from installations.errors import RateLimited
-from tokens.api.throttling import parse_rate, take
+from tokens.rates import parse_rate, take
 
 
 @pytest.mark.parametrize(
