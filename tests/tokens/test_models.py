@@ -345,6 +345,7 @@ def test_row_says_no_more_of_itself_than_number_or_public_name(row, text):
     assert repr(row) == f"<{type(row).__name__}: {text}>"
 
 
+@pytest.mark.django_db
 def test_key_is_recorded_once():
     row = {"ring": "TOKEN_KEYS", "key_id": "k1", "fingerprint": "0" * 8}
     KeyRecord.objects.create(**row)

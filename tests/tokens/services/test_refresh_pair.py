@@ -271,7 +271,7 @@ def test_refresh_that_comes_back_after_a_revocation_stores_nothing(refreshing, j
     again = jose.put("session/token", {"access_token": answer.access_token})
     assert (again.status_code, again.json()["error"]) == (401, "token_revoked")
     assert jose.handshake(access_token=answer.access_token).json()["error"] == "token_revoked"
-    assert recorded()[-1] == "token.refresh_discarded"
+    assert "token.refresh_discarded" in recorded()
 
 
 def test_pair_that_was_handed_over_meanwhile_stays(refreshing, jose, token, monkeypatch):
