@@ -105,7 +105,7 @@ def _cookies() -> Iterator[CheckMessage]:
 
 
 def _limits() -> Iterator[CheckMessage]:
-    for name in ("HANDSHAKE_RATE", "CALL_RATE", "LEAKED_RATE"):
+    for name in ("HANDSHAKE_RATE", "CALL_RATE", "LEAKED_RATE", "SERVICE_RATE"):
         try:
             parse_rate(getattr(settings, name))
         except ValueError as error:

@@ -13,6 +13,7 @@ from flowlu_admin.network import client_address, is_trusted
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED")
 
 PAGE_METHODS = ("GET", "HEAD", "POST")
+_APIS = ("/api/", "/service/")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -54,14 +55,14 @@ class PageMethodsMiddleware:
     """A page takes GET, HEAD and POST only, whoever asks.
 
     Django's admin and allauth hand any other method to the view, which takes it for a GET or, as allauth does with
-    PUT, for a POST that sends a form. The API is left out: it answers by itself, in its own order.
+    PUT, for a POST that sends a form. The APIs are left out: they answer by themselves, in their own order.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.method not in PAGE_METHODS and not request.path_info.startswith("/api/"):
+        if request.method not in PAGE_METHODS and not request.path_info.startswith(_APIS):
             return HttpResponseNotAllowed(PAGE_METHODS)
         return self.get_response(request)
 

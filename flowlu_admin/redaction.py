@@ -41,6 +41,8 @@ _PATTERNS = (
     re.compile(r"(?P<keep>\b[a-z][a-z0-9+.-]{0,30}://)(?!\s*\[redacted\])[^/\s@]+@", re.IGNORECASE),
     # A JSON web token: its parts may each be short.
     re.compile(r"(?P<keep>)\beyJ[\w-]{5,}(?:\.[\w-]+)+"),
+    # A service key says what it is.
+    re.compile(r"(?P<keep>)\bfls_[\w-]{8,}"),
     # A long run of letters and digits: tokens and keys have no other mark (flowlu-platform §2.1).
     re.compile(r"(?P<keep>)(?<![\w/.-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{40,}={0,2}"),
     # The same as a whole step of a path: a part of one is the digest in a file's name.

@@ -109,6 +109,11 @@ AUDIT_ANCHOR_FILE = env_str("AUDIT_ANCHOR_FILE")  # where anchor_audit writes th
 AUDIT_ANCHOR_URL = env_str("AUDIT_ANCHOR_URL")  # and where it sends it
 AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 365, minimum=1)  # no younger event is ever removed
 
+# --- Backend use -------------------------------------------------------------------------------------------
+
+SERVICE_RATE = env_str("SERVICE_RATE", "1200/m")  # per service client; 0 = off
+SERVICE_CALL_DAYS = env_int("SERVICE_CALL_DAYS", 400)  # how long the row of a call is kept; 0 = for ever
+
 # --- Operators ---------------------------------------------------------------------------------------------
 
 OPERATOR_MFA = env_choice("OPERATOR_MFA", "optional" if DEBUG else "required", ("required", "optional"))

@@ -23,4 +23,5 @@ CSRF_COOKIE_SECURE = False
 SILENCED_SYSTEM_CHECKS = ["flowlu_admin.E008"]  # so that commands run with these settings: the two lines above
 HANDSHAKE_RATE = "0"
 CALL_RATE = "0"
+SERVICE_RATE = "0"
 OPERATOR_MFA = "optional"

@@ -29,6 +29,8 @@ urlpatterns = [
         "api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="api/docs.html"), name="docs"
     ),
     re_path(r"^api/", not_found, name="api-not-found"),
+    path("service/v1/", include("tokens.service_api.urls")),
+    re_path(r"^service/", not_found, name="service-not-found"),
     path("embed/", embed_page, name="embed"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
@@ -37,4 +39,4 @@ urlpatterns = [
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return not_found(request) if request.path.startswith("/api/") else page_not_found(request, exception)
+    return not_found(request) if request.path.startswith(("/api/", "/service/")) else page_not_found(request, exception)

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from installations.models import Application
 from tests import factories
 from tests.factories import APP_ID
-from tokens import flushing, refusals
+from tokens import activity, flushing, refusals
 
 # A test writes what was noted itself: the thread would do it in the midst of another.
 flushing.FLUSH_SECONDS = 3600.0
@@ -26,8 +26,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _clean_cache() -> None:
+def _nothing_kept() -> Iterator[None]:
     cache.clear()
+    yield
+    activity.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,8 @@
 """Rows for tests, made by the project's own verbs wherever a verb exists."""
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -8,9 +10,12 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from installations.actors import Actor, Via, command_actor, operator_actor
-from installations.models import Application, Installation, PortalUser
+from installations.models import Application, Installation, Portal, PortalUser
 from installations.services import LaunchRecord, approve_scopes, import_manifest, record_launch_locked
-from tokens.models import OAuthToken
+from tokens.models import ApiKey, OAuthToken, Purpose
+from tokens.services.api_keys import KeyText, add_api_key
+from tokens.services.purposes import declare_purpose
+from tokens.services.service_clients import Allowed, NewKey, create_service_client
 from tokens.services.storing import Pair, store_pair_locked
 
 APP_ID = "com.example.desk"
@@ -86,3 +91,60 @@ def token(
 ) -> OAuthToken:
     with transaction.atomic():
         return store_pair_locked(installation, portal_user, Pair(access_token, **pair)).token
+
+
+def purpose(
+    code: str = "account-sync",
+    *,
+    acts_as: str = "user",
+    scopes: Sequence[str] = ("crm.accounts.full",),
+    enabled: bool = True,
+    expires_at: datetime | None = None,
+) -> Purpose:
+    return declare_purpose(
+        code=code,
+        description="Keep the accounts in step.",
+        scope_texts=scopes,
+        acts_as=acts_as,
+        owner="Integrations",
+        expires_at=expires_at,
+        enabled=enabled,
+        actor=superactor(),
+        reason="For a test.",
+    )
+
+
+def service_client(
+    name: str = "sync",
+    *,
+    purposes: Sequence[Purpose] = (),
+    applications: Sequence[Application] = (),
+    portals: Sequence[Portal] = (),
+) -> NewKey:
+    return create_service_client(
+        name=name,
+        allowed=Allowed.of(purposes, applications, portals),
+        actor=superactor(),
+        reason="For a test.",
+    )
+
+
+def api_key(
+    installation: Installation,
+    value: str = "an-api-key-of-the-portal",
+    *,
+    purposes: Sequence[Purpose],
+    scopes: Sequence[str] = ("crm.accounts.full",),
+    label: str = "Nightly",
+    expires_at: datetime | None = None,
+) -> ApiKey:
+    return add_api_key(
+        installation_id=installation.pk,
+        label=label,
+        key=KeyText(value),
+        scope_texts=scopes,
+        purposes=purposes,
+        expires_at=expires_at,
+        actor=superactor(),
+        reason="For a test.",
+    )

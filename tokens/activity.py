@@ -1,4 +1,4 @@
-"""Remember when sessions were last used without a write in the request.
+"""Remember when sessions and service clients were last used without a write in the request.
 
 Uses are kept per process and written every few seconds by a background thread and at exit, so a killed worker loses at
 most the last interval: a session may then end that much early, never late.
@@ -6,7 +6,9 @@ most the last interval: a session may then end that much early, never late.
 
 import logging
 import threading
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -14,7 +16,7 @@ from django.utils import timezone
 
 from tokens import flushing
 from tokens.access import Caller
-from tokens.models import EmbedSession
+from tokens.models import EmbedSession, ServiceClient
 
 # Fresh enough: a session is written at most this often, whatever it does.
 _AT_MOST_EVERY = 60.0
@@ -22,15 +24,26 @@ _BATCH = 500
 
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
-_uses: dict[int, datetime] = {}
+_Kind = type[EmbedSession] | type[ServiceClient]
+_uses: dict[tuple[_Kind, int], datetime] = {}
 
 
 def note_use(caller: Caller) -> None:
     """Note that the caller's session is in use; written later."""
     if caller.session_used_seconds_ago < min(_AT_MOST_EVERY, settings.EMBED_SESSION_IDLE / 10):
         return
+    _note(EmbedSession, caller.session_id)
+
+
+def note_client_use(client_id: int, last_used_at: datetime | None) -> None:
+    """Note that a service client is in use; written later."""
+    if last_used_at is None or (timezone.now() - last_used_at).total_seconds() >= _AT_MOST_EVERY:
+        _note(ServiceClient, client_id)
+
+
+def _note(kind: _Kind, pk: int) -> None:
     with _lock:
-        _uses[caller.session_id] = timezone.now()
+        _uses[kind, pk] = timezone.now()
     flushing.keep_flushing(flush)
 
 
@@ -43,11 +56,23 @@ def flush() -> None:
     try:
         while pending:
             batch = pending[:_BATCH]
-            rows = [EmbedSession(pk=pk, last_used_at=used) for pk, used in batch]
-            EmbedSession.objects.bulk_update(rows, ["last_used_at"])
+            _write(EmbedSession, batch)
+            _write(ServiceClient, batch)
             pending = pending[_BATCH:]
     except DatabaseError:
         with _lock:
-            for pk, used in pending:
-                _uses.setdefault(pk, used)
-        logger.warning("The last use of %d sessions could not be written; it is tried again.", len(pending))
+            for what, used in pending:
+                _uses.setdefault(what, used)
+        logger.warning("The last use of %d sessions and clients could not be written; it is tried again.", len(pending))
+
+
+def forget() -> None:
+    """Drop what was noted and is not written yet."""
+    with _lock:
+        _uses.clear()
+
+
+def _write(kind: _Kind, batch: Sequence[tuple[tuple[_Kind, int], datetime]]) -> None:
+    rows: list[Any] = [kind(pk=pk, last_used_at=used) for (its_kind, pk), used in batch if its_kind is kind]
+    if rows:
+        kind._default_manager.bulk_update(rows, ["last_used_at"])

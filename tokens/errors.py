@@ -1,9 +1,13 @@
-"""What can go wrong with a sealed value or a revocation. What a caller of the API sees is in `installations.errors`."""
+"""What can go wrong with a sealed value or a revocation, and every way in which backend use is refused.
+
+What a caller of the current-user API sees is in `installations.errors`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from installations.errors import StateConflict
+from installations.errors import DomainError, Fault, StateConflict
 
 
 class UnsealFailed(Exception):
@@ -66,3 +70,94 @@ class SetChanged(StateConflict):
 def _some(names: Sequence[str], count: int) -> str:
     shown = ", ".join(names)
     return f"{shown} and {count - len(names):,} more" if names and count > len(names) else shown or "by now cut"
+
+
+class ServiceRefused(DomainError):
+    """Backend code asked for something that was not declared or is not there. Nothing was sent to Flowlu."""
+
+    code = "service_refused"
+    status = 403
+    fault: ClassVar[Fault] = "operator"
+
+
+class InvalidClient(ServiceRefused):
+    code = "invalid_client"
+    status = 401
+    public_message = (
+        "No service client that is switched on has this key. Send it as Authorization: Bearer, or ask an operator."
+    )
+
+
+class PurposeUnknown(ServiceRefused):
+    code = "purpose_unknown"
+    public_message = "No purpose with this code is declared. Check X-Purpose, or ask an operator to declare it."
+
+
+class PurposeNotAllowed(ServiceRefused):
+    code = "purpose_not_allowed"
+    public_message = "This service client may not act for this purpose. Ask an operator to allow it."
+
+
+class PurposeDisabled(ServiceRefused):
+    code = "purpose_disabled"
+    public_message = "This purpose is switched off. Ask an operator."
+
+
+class PurposeExpired(ServiceRefused):
+    code = "purpose_expired"
+    public_message = "The time of this purpose is over. Ask an operator to declare how long it goes on."
+
+
+class ActsAsNotAllowed(ServiceRefused):
+    code = "acts_as_not_allowed"
+    public_message = "This purpose is declared for the other kind of act: as a user, or as the system."
+
+
+class ApplicationNotAllowed(ServiceRefused):
+    code = "application_not_allowed"
+    public_message = "This service client may not act for this application. Ask an operator to allow it."
+
+
+class PortalNotAllowedToClient(ServiceRefused):
+    code = "portal_not_allowed"
+    public_message = "This service client may not act on this portal. Ask an operator to allow it."
+
+
+class ScopeNotInPurpose(ServiceRefused):
+    code = "scope_not_in_purpose"
+    public_message = "The purpose does not name a scope that covers this call. Ask an operator to change the purpose."
+
+
+class InstallationUnknown(ServiceRefused):
+    code = "installation_unknown"
+    public_message = "The application is not installed on this portal: it was never opened there, or is uninstalled."
+
+
+class NoCredential(ServiceRefused):
+    code = "no_credential"
+    public_message = "Nothing is stored that this call could be made with."
+
+
+class ScopeNotInKey(ServiceRefused):
+    code = "scope_not_in_key"
+    public_message = "No API key for this purpose may be used for this call. Ask an operator for one with the scope."
+
+
+class UserTokenStale(ServiceRefused):
+    """Flowlu no longer takes what is stored of the user. Only they can bring a fresh token."""
+
+    code = "token_stale"
+    fault = "portal"
+    public_message = (
+        "Flowlu no longer takes the stored token of this user. They have to open the application once more; "
+        "until then nothing can be done in their name."
+    )
+
+
+class ApiKeyRefused(ServiceRefused):
+    """Flowlu answered that it does not take the key, or that this call needs a user."""
+
+    code = "api_key_refused"
+    public_message = (
+        "Flowlu does not accept the stored API key for this call: the key was deleted there, or the call needs a user."
+    )

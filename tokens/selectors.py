@@ -75,7 +75,7 @@ def _caller(statement: str, key: str | int) -> Caller | None:
     first = rows[0]
     return Caller(
         session_id=first[0],
-        session_used_seconds_ago=(now - _time(first[1])).total_seconds(),
+        session_used_seconds_ago=(now - as_utc(first[1])).total_seconds(),
         token_id=first[2],
         token_uuid=str(uuid.UUID(str(first[3]))),
         token_state=first[4],
@@ -90,14 +90,15 @@ def _caller(statement: str, key: str | int) -> Caller | None:
         flowlu_user_id=first[13],
         user_locked=bool(first[14]),
         refreshed_by=first[15],
-        token_expires_at=None if first[16] is None else _time(first[16]),
+        token_expires_at=None if first[16] is None else as_utc(first[16]),
         has_refresh_token=bool(first[17]),
         token_needs_proof=bool(first[18]),
-        approvals=[_approval(*row[19:]) for row in rows if row[19] is not None],
+        approvals=[approval_of(*row[19:]) for row in rows if row[19] is not None],
     )
 
 
-def _approval(code: str, level: str, entry: Any) -> Approval:
+def approval_of(code: str, level: str, entry: Any) -> Approval:
+    """Read one approved permission of a written statement."""
     try:
         stored = json.loads(entry) if isinstance(entry, str | bytes) else entry
         covers = scopes.from_json(stored["covers"])
@@ -106,7 +107,8 @@ def _approval(code: str, level: str, entry: Any) -> Approval:
     return Approval(code, Level(level), covers)
 
 
-def _time(value: datetime) -> datetime:
+def as_utc(value: datetime) -> datetime:
+    """Return a time from a written statement with its zone."""
     # SQLite keeps UTC without saying so; only the ORM would add the zone.
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from installations.trail import anchoring, refusals
 from tokens.models import SweepRun
-from tokens.services import storing, upstream, wiping
+from tokens.services import acting, api_keys, storing, upstream, wiping
 
 LEASE = timedelta(minutes=10)  # a run that did not end by then was ended by something else
 
@@ -39,6 +39,8 @@ JOBS: list[Job] = [
     Job("wipe_expired", 3600, wiping.wipe_expired),
     Job("wipe_orphans", 300, wiping.wipe_orphans),
     Job("prune_replaced_fingerprints", 3600, lambda _stopped: storing.prune_replaced_fingerprints()),
+    Job("wipe_expired_api_keys", 300, lambda _stopped: api_keys.wipe_expired_api_keys()),
+    Job("prune_service_calls", 3600, lambda _stopped: acting.prune_service_calls()),
     Job("tell_refusals", 600, lambda _stopped: refusals.tell_what_was_counted()),
     Job("anchor_audit", 3600, lambda _stopped: int(anchoring.anchor_if_due(every=timedelta(days=1)))),
 ]

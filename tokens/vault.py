@@ -8,11 +8,12 @@ from django.conf import settings
 
 from installations.keys import KeyRing, parse_key_ring
 from tokens.errors import UnsealFailed
-from tokens.models import OAuthToken
+from tokens.models import ApiKey, OAuthToken
 from tokens.sealing import Context, Fingerprint, fingerprint, fingerprints, key_id_of, seal, unseal
 
 ACCESS = "sealed_access_token"
 REFRESH = "sealed_refresh_token"
+API_KEY = "sealed_key"
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 _EXPIRY_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ")
@@ -74,6 +75,19 @@ def unseal_access_token(row_uuid: str, sealed: bytes | memoryview) -> str:
 def unseal_refresh_token(row_uuid: str, sealed: bytes | memoryview) -> str:
     """Return the refresh token of the row with this uuid; raises UnsealFailed."""
     return unseal(sealed, Context("tokens.OAuthToken", row_uuid, REFRESH), token_keys())
+
+
+def seal_api_key_into(row: ApiKey, value: str) -> None:
+    """Set the sealed column, fingerprint and key ids of an unsaved API key."""
+    found = fingerprint_of(value)
+    row.sealed_key = seal(value, Context("tokens.ApiKey", str(row.uuid), API_KEY), token_keys())
+    row.fingerprint, row.fingerprint_key_id = found.digest, found.key_id
+    row.seal_key_id = key_id_of(row.sealed_key)
+
+
+def unseal_api_key(row_uuid: str, sealed: bytes | memoryview) -> str:
+    """Return the API key of the row with this uuid; raises UnsealFailed."""
+    return unseal(sealed, Context("tokens.ApiKey", row_uuid, API_KEY), token_keys())
 
 
 def fingerprint_of(value: str) -> Fingerprint:

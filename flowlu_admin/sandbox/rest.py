@@ -215,7 +215,10 @@ def answer(
     model = MODELS.get((call.module, call.model))
     if model is None or call.action not in model.actions:
         return error(30)
-    if method != ("GET" if call.action in _GET_ACTIONS else "POST"):
+    # A key "is sent as the api_key parameter on every GET and POST request" (flowlu-platform §2.1): with one, POST does
+    # for reads and deletes as well, so that it need not be in an address.
+    methods = ("GET", "POST") if caller.user is None else ("GET",)
+    if method not in (methods if call.action in _GET_ACTIONS else ("POST",)):
         return error(30, f"{call.action} does not take {method}")
     try:
         own_profile = _is_own_profile(call)

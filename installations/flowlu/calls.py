@@ -87,6 +87,14 @@ def build_call(
     return call
 
 
+def build_call_at(path: str, params: Sequence[tuple[str, str]]) -> FlowluCall:
+    """Take `module/model/action[/id]` apart and return the call; raises InvalidRequest."""
+    parts = path.split("/")
+    if len(parts) not in (3, 4):
+        raise InvalidRequest(fields={"path": "must be module/model/action or module/model/action/id"})
+    return build_call(parts[0], parts[1], parts[2], parts[3] if len(parts) == 4 else None, params)
+
+
 def encode_json_body(body: Mapping[str, object]) -> list[tuple[str, str]]:
     """Turn a JSON object into the form pairs that Flowlu's API takes.
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, RemoteDisconnected
 from typing import NoReturn
+from urllib.parse import urlencode
 
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, IncompleteRead, ProtocolError, ReadTimeoutError
@@ -128,7 +129,21 @@ class FlowluClient:
         if len(access_token) > MAX_TOKEN_LENGTH or not _TOKEN.fullmatch(access_token):
             raise InvalidToken
         with self._slots.hold(portal):
-            answer = self._exchange(portal, call, access_token)
+            answer = self._exchange(portal, call, {"Authorization": f"Bearer {access_token}"})
+        return FlowluResult(_result_of(answer))
+
+    def call_as_system(self, portal: str, call: FlowluCall, api_key: str) -> FlowluResult:
+        """Send the call with an API key of the portal, as nobody, and return Flowlu's `response`.
+
+        Flowlu takes a key as a parameter only. It goes into the body of a POST, whatever the call's own method, so that
+        no address with it ever exists: addresses get into logs, exceptions and proxies (docs/adr/0020).
+
+        Raises as `call` does; TokenStale means that Flowlu does not take the key for this call.
+        """
+        if len(api_key) > MAX_TOKEN_LENGTH or not _TOKEN.fullmatch(api_key):
+            raise InvalidToken
+        with self._slots.hold(portal):
+            answer = self._exchange(portal, call, {}, secret_params=(("api_key", api_key),))
         return FlowluResult(_result_of(answer))
 
     def current_user(self, portal: str, access_token: str) -> FlowluUser:
@@ -136,17 +151,24 @@ class FlowluClient:
         result = self.call(portal, build_call("core", "user", "get"), access_token)
         return _user_of(result.response)
 
-    def _exchange(self, portal: str, call: FlowluCall, access_token: str) -> "_Answer":
+    def _exchange(
+        self,
+        portal: str,
+        call: FlowluCall,
+        credential: Mapping[str, str],
+        *,
+        secret_params: tuple[tuple[str, str], ...] = (),
+    ) -> "_Answer":
         base_url = self._base_url_for(portal)
         scheme = base_url.partition("://")[0]
         if scheme != "https" and not (scheme == "http" and self._allow_http):
             raise FlowluUnavailable(reason="scheme")
-        is_get = call.http_method == "GET"
+        is_get = call.http_method == "GET" and not secret_params
         url = base_url.rstrip("/") + call.path
         if is_get and call.params:
             url += "?" + call.encoded_params
         headers = {
-            "Authorization": f"Bearer {access_token}",
+            **credential,
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "User-Agent": USER_AGENT,
@@ -157,11 +179,11 @@ class FlowluClient:
         previous = call_clock.set(clock)
         try:
             response = self._manager().urlopen(
-                call.http_method,
+                "GET" if is_get else "POST",
                 url,
                 redirect=False,
                 retries=False,
-                body=None if is_get else call.encoded_params,
+                body=None if is_get else urlencode((*call.params, *secret_params)),
                 headers=headers,
                 timeout=Timeout(connect=self._limits.connect, read=self._limits.read),
                 preload_content=False,

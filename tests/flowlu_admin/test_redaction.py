@@ -357,3 +357,10 @@ def test_error_pages_are_filtered_with_debug_too(settings):
     settings.DEBUG = True
 
     assert SecretFreeReporterFilter().is_active(None) is True
+
+
+@pytest.mark.parametrize("text", ["key {}", "/x/{}/y", "a={}", "'{}'", "{}"])
+def test_service_key_is_redacted_by_its_prefix_without_a_digit_in_it(text: str) -> None:
+    key = "fls_" + "abcdefghij-KLMNOPQRST_" * 2
+    assert key not in redact(text.format(key))
+    assert "fls_" not in redact(text.format(key))

@@ -109,6 +109,6 @@ def test_use_that_cannot_be_written_is_kept_for_the_next_time(
 
     assert used == session.last_used_at
     assert [record.getMessage() for record in caplog.records if record.name == "tokens.activity"] == [
-        "The last use of 1 sessions could not be written; it is tried again."
+        "The last use of 1 sessions and clients could not be written; it is tried again."
     ]
     assert timezone.now() - EmbedSession.objects.get().last_used_at < timedelta(seconds=30)

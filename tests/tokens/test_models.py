@@ -143,11 +143,22 @@ def test_token_fingerprint_is_hex(token, fingerprint):
         OAuthToken.objects.update(access_fingerprint=fingerprint)
 
 
-def test_one_row_of_an_api_key_is_live(record):
-    api_key(record)
+def test_api_key_is_there_once_whatever_became_of_it(record):
+    api_key(record, state="revoked", sealed_key=None, revoked_at=timezone.now(), ending="revoked")
 
-    with refused("tokens_apikey_one_live", "tokens_apikey.fingerprint"):
+    with refused("tokens_apikey_fingerprint", "tokens_apikey.fingerprint"):
         api_key(record)
+
+
+@pytest.mark.parametrize("fingerprint", NOT_HEX)
+def test_api_key_fingerprint_is_hex(record, fingerprint):
+    with refused("tokens_apikey_fingerprint_is_hex"):
+        api_key(record, fingerprint=fingerprint)
+
+
+def test_deletion_is_stated_of_a_revoked_api_key_only(record):
+    with refused("tokens_apikey_deletion_is_of_a_revoked_one"):
+        api_key(record, deletion_confirmed_at=timezone.now())
 
 
 @pytest.mark.parametrize(
@@ -158,6 +169,8 @@ def test_one_row_of_an_api_key_is_live(record):
         {"state": "revoked"},
         {"state": "revoked", "revoked_at": "2026-04-01T00:00:00Z"},
         {"state": "revoked", "sealed_key": None},
+        {"state": "revoked", "sealed_key": None, "revoked_at": "2026-04-01T00:00:00Z"},
+        {"ending": "revoked"},
         {"state": "broken"},
     ],
 )
@@ -257,6 +270,11 @@ def test_purpose_is_there_once_and_off_at_first(db):
 
     with refused("tokens_purpose_code", "tokens_purpose.code"):
         Purpose.objects.create(code="sync", acts_as="user")
+
+
+def test_purpose_acts_as_a_user_or_the_system(db):
+    with refused("tokens_purpose_acts_as_known"):
+        Purpose.objects.create(code="sync", acts_as="anybody")
 
 
 def test_history_cannot_be_deleted_with_what_it_is_about(token, revocation):

@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from installations import catalogue
 from installations.errors import DomainError, InsufficientScope, InvalidRequest, TokenRevoked, TokenStale
-from installations.flowlu.calls import FlowluCall, build_call, encode_json_body
+from installations.flowlu.calls import FlowluCall, build_call, build_call_at, encode_json_body
 from installations.flowlu.configured import flowlu_client
 from installations.portals import normalise_portal
 from tokens import refusals, selectors, vault
@@ -214,7 +214,7 @@ class ForwardView(SessionAPIView):
         if "Authorization" in request.headers:
             raise InvalidRequest(fields={"Authorization": "is not taken: the session says who is calling"})
         query = [(name, value) for name, values in request.query_params.lists() for value in values]
-        call = _call(path, [*query, *body])
+        call = build_call_at(path, [*query, *body])
         check_allowed(caller, call.scope_call, catalogue.load(), http_method=request.method or "")
         caller = self._may_go(fresh_caller(caller), call, caller)
         try:
@@ -265,13 +265,6 @@ def _rate_portal(data: Any) -> str:
         return normalise_portal(portal, settings.FLOWLU_PORTAL_SUFFIXES) if isinstance(portal, str) else ""
     except DomainError:
         return ""
-
-
-def _call(path: str, params: list[tuple[str, str]]) -> FlowluCall:
-    parts = path.split("/")
-    if len(parts) not in (3, 4):
-        raise InvalidRequest(fields={"path": "must be module/model/action or module/model/action/id"})
-    return build_call(parts[0], parts[1], parts[2], parts[3] if len(parts) == 4 else None, params)
 
 
 def _answer(caller: Caller, call: FlowluCall) -> dict[str, Any]:

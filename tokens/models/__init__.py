@@ -4,7 +4,7 @@ A secret column holds a sealed value or nothing. No attribute of a row is ever a
 `__str__` or `__repr__` names more than the row's number.
 """
 
-from tokens.models.credentials import ApiKey, OAuthToken, OAuthTokenQuerySet, RefreshAttempt
+from tokens.models.credentials import ApiKey, ApiKeyQuerySet, OAuthToken, OAuthTokenQuerySet, RefreshAttempt
 from tokens.models.keys import KeyRecord
 from tokens.models.revocation import ReplacedFingerprint, Revocation, RevokedFingerprint, UpstreamRevocation
 from tokens.models.service import Purpose, ServiceCall, ServiceClient
@@ -13,6 +13,7 @@ from tokens.models.sweeps import SweepRun
 
 __all__ = [
     "ApiKey",
+    "ApiKeyQuerySet",
     "EmbedSession",
     "EmbedSessionQuerySet",
     "KeyRecord",

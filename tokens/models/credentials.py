@@ -180,18 +180,37 @@ class RefreshAttempt(models.Model):
         return f"refresh attempt #{self.pk}"
 
 
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def active(self) -> Self:
+        """Rows that hold a key, also one whose time is over and that is not wiped yet."""
+        return self.filter(state=ApiKey.State.ACTIVE)
+
+    def expired(self) -> Self:
+        """Rows that still hold a key whose time is over: refused already, to be wiped."""
+        return self.active().filter(expires_at__lte=timezone.now())
+
+
 class ApiKey(models.Model):
-    """A portal's API key: system access without a user, for declared backend purposes only."""
+    """A portal's API key: system access without a user, for declared backend purposes only.
+
+    A key is stored once, whatever became of it: a second row would let it live on under another name.
+    """
 
     class State(models.TextChoices):
         ACTIVE = "active", "active"
         REVOKED = "revoked", "revoked"
 
+    class Ending(models.TextChoices):
+        REVOKED = "revoked", "revoked by an operator"
+        REPLACED = "replaced", "replaced by another key"
+        EXPIRED = "expired", "expired"
+        UNINSTALLED = "uninstalled", "the installation is gone"
+
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="api_keys")
     label = models.CharField(max_length=100)
     sealed_key = models.BinaryField(null=True)
-    fingerprint = models.CharField(max_length=64)
+    fingerprint = models.CharField(max_length=64, unique=True)
     fingerprint_key_id = models.CharField(max_length=32)
     seal_key_id = models.CharField(max_length=32, blank=True)
     scopes = models.JSONField(default=list)
@@ -200,22 +219,43 @@ class ApiKey(models.Model):
     )
     expires_at = models.DateTimeField(null=True, blank=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
+    added_by = models.CharField(max_length=250, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    ending = models.CharField(
+        max_length=12, choices=Ending.choices, blank=True, help_text="Why it is not used any more."
+    )
+    replaced_by = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="replaces")
+    deletion_confirmed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When somebody stated that the key is deleted at Flowlu."
+    )
+    deletion_confirmed_by = models.CharField(max_length=250, blank=True)
+
+    objects = ApiKeyQuerySet.as_manager()
 
     class Meta:
         verbose_name = "API key"
+        permissions: ClassVar = [
+            ("manage_apikey", "Can add and replace API keys"),
+            ("revoke_apikey", "Can revoke API keys and record that they are deleted at Flowlu"),
+        ]
         constraints: ClassVar = [
-            models.UniqueConstraint(
-                fields=["installation", "fingerprint"],
-                condition=Q(state="active"),
-                name="tokens_apikey_one_live",
-            ),
             models.CheckConstraint(
-                condition=Q(state="active", sealed_key__isnull=False, revoked_at__isnull=True)
-                | Q(state="revoked", sealed_key__isnull=True, revoked_at__isnull=False),
+                condition=Q(state="active", sealed_key__isnull=False, revoked_at__isnull=True, ending="")
+                | (Q(state="revoked", sealed_key__isnull=True, revoked_at__isnull=False) & ~Q(ending="")),
                 name="tokens_apikey_wiped_iff_revoked",
             ),
+            models.CheckConstraint(
+                condition=Q(deletion_confirmed_at__isnull=True) | Q(state="revoked"),
+                name="tokens_apikey_deletion_is_of_a_revoked_one",
+            ),
+            models.CheckConstraint(condition=Q(fingerprint__regex=HEX_DIGEST), name="tokens_apikey_fingerprint_is_hex"),
+        ]
+        indexes: ClassVar = [
+            # What a call looks for, and what is to be wiped.
+            models.Index(
+                fields=["installation", "expires_at"], condition=Q(state="active"), name="tokens_apikey_active_idx"
+            )
         ]
 
     def __str__(self) -> str:

@@ -28,12 +28,25 @@ class Purpose(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
+    class Meta:
+        permissions: ClassVar = [
+            ("manage_purpose", "Can declare, change and switch on purposes"),
+            ("switch_off_purpose", "Can switch off purposes"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(acts_as__in=["user", "system"]), name="tokens_purpose_acts_as_known")
+        ]
+
     def __str__(self) -> str:
         return self.code
 
 
 class ServiceClient(models.Model):
-    """A backend service of the vendor that may act for declared purposes. Its key is stored as a hash."""
+    """A backend service of the vendor that may act for declared purposes.
+
+    Its key is stored as a plain SHA-256: it is 256 random bits, which nobody can guess their way to. An empty list
+    of purposes, applications or portals allows none.
+    """
 
     name = models.CharField(max_length=100, unique=True)
     key_hash = models.CharField(max_length=64, unique=True)
@@ -42,8 +55,14 @@ class ServiceClient(models.Model):
     portals = models.ManyToManyField(Portal, blank=True, related_name="+")
     enabled = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
+    key_made_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions: ClassVar = [
+            ("manage_serviceclient", "Can create, change and switch on service clients"),
+            ("switch_off_serviceclient", "Can switch off service clients"),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(key_hash__regex=HEX_DIGEST), name="tokens_serviceclient_hash_is_hex")
         ]
@@ -59,12 +78,14 @@ class ServiceCall(models.Model):
     refused call has only what was known when it was refused.
     """
 
+    OK: ClassVar = "ok"
+
     at = models.DateTimeField(default=timezone.now)
     service_client = models.ForeignKey(
         ServiceClient, null=True, blank=True, on_delete=models.PROTECT, related_name="calls"
     )  # None: code of this project, which needs no key
     purpose = models.ForeignKey(Purpose, null=True, blank=True, on_delete=models.PROTECT, related_name="calls")
-    acts_as = models.CharField(max_length=10, choices=Purpose.ActsAs.choices)
+    acts_as = models.CharField(max_length=10, choices=Purpose.ActsAs.choices, blank=True)
     installation = models.ForeignKey(
         Installation, null=True, blank=True, on_delete=models.PROTECT, related_name="service_calls"
     )
@@ -75,7 +96,7 @@ class ServiceCall(models.Model):
         OAuthToken, null=True, blank=True, on_delete=models.PROTECT, related_name="service_calls"
     )
     api_key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.PROTECT, related_name="service_calls")
-    call = models.CharField(max_length=200, help_text="module/model/action; never parameters")
+    call = models.CharField(max_length=200, blank=True, help_text="module/model/action; never parameters")
     code = models.CharField(max_length=200, blank=True, help_text="the approved scope under which it went out")
     level = models.CharField(max_length=4, blank=True, choices=[(level.value, level.value) for level in Level])
     outcome = models.CharField(max_length=40, help_text="ok, or the code of the error")

@@ -32,6 +32,7 @@ from tokens.revocation_selectors import (
     preview_revocation,
     resolve_fingerprints,
 )
+from tokens.services.api_keys import revoke_api_keys_locked
 from tokens.services.cutting import (
     Order,
     RevocationResult,
@@ -266,6 +267,7 @@ def uninstall_installation(
             _check_pin(target, pinned)
         before = installation.status
         cut, event = revoke_locked(Order(target, names_of(target), actor, why, asked))
+        keys = revoke_api_keys_locked(installation, why)
         mark_uninstalled_locked(installation)
         uninstalled = audit.Event(
             "installation.uninstalled",
@@ -275,7 +277,7 @@ def uninstall_installation(
             why,
             {"from": before, "tokens_cut": cut.tokens_cut},
         )
-        audit.append(actor, *([event, uninstalled] if event else [uninstalled]))
+        audit.append(actor, *([event] if event else []), *keys, uninstalled)
     return cut
 
 

@@ -169,11 +169,24 @@ def note_stale_token(*, token_id: int, generation: int) -> None:
 
 
 def note_undecryptable_token(*, caller: Caller, reason: str, key_id: str | None) -> None:
+    """Mark the pair of the caller's session, which does not unseal, as stale, and alert."""
+    note_undecryptable(
+        token_id=caller.token_id,
+        generation=caller.token_generation,
+        installation_id=caller.installation_id,
+        reason=reason,
+        key_id=key_id,
+    )
+
+
+def note_undecryptable(
+    *, token_id: int, generation: int, installation_id: int | None, reason: str, key_id: str | None
+) -> None:
     """Mark a pair that does not unseal as stale, keep the ciphertext for whoever mends the keys, and alert."""
     with transaction.atomic(durable=True):
-        changed = OAuthToken.objects.filter(
-            pk=caller.token_id, generation=caller.token_generation, state=OAuthToken.State.ACTIVE
-        ).update(state=OAuthToken.State.STALE, stale_at=timezone.now())
+        changed = OAuthToken.objects.filter(pk=token_id, generation=generation, state=OAuthToken.State.ACTIVE).update(
+            state=OAuthToken.State.STALE, stale_at=timezone.now()
+        )
         if not changed:
             return
         audit.append(
@@ -181,12 +194,12 @@ def note_undecryptable_token(*, caller: Caller, reason: str, key_id: str | None)
             audit.Event(
                 "token.undecryptable",
                 "token",
-                str(caller.token_id),
-                caller.installation_id,
+                str(token_id),
+                installation_id,
                 details={"reason": reason, "key_id": key_id},
             ),
         )
-    logger.error("Token #%d does not unseal: %s, key id %s", caller.token_id, reason, key_id)
+    logger.error("Token #%d does not unseal: %s, key id %s", token_id, reason, key_id)
 
 
 @contextmanager

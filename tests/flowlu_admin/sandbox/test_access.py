@@ -98,6 +98,7 @@ def test_a_key_is_the_system_and_has_no_user(client: Client, sandbox: SandboxSer
     key = sandbox.state.create_api_key("acme")
     assert re.fullmatch(r"[A-Za-z0-9]{51}", key)
     assert client.call("crm/account/list", query={"api_key": key}).json["response"]["total"] == 34
+    assert client.call("crm/account/list", form={"api_key": key}).json["response"]["total"] == 34
     created = client.call("crm/account/create", form={"api_key": key, "name": "By key"})
     assert "id" in created.json["response"]
     assert client.call("core/user/get", query={"api_key": key}).status == 401

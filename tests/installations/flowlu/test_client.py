@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +29,7 @@ from installations.errors import (
     TokenStale,
 )
 from installations.flowlu.addresses import AddressInfo
-from installations.flowlu.calls import build_call
+from installations.flowlu.calls import FlowluCall, build_call
 from installations.flowlu.client import FlowluClient, FlowluUser, Limits
 
 from .conftest import RawPortal, drip, http
@@ -89,6 +90,68 @@ def test_a_delete_is_a_get_and_an_empty_write_still_a_post(portal: RawPortal, cl
     client.call(ACME, build_call("crm", "lead", "archive", "7"), TOKEN)
     assert portal.requests[0].startswith(b"GET /api/v1/module/crm/lead/delete/7 ")
     assert portal.requests[1].startswith(b"POST /api/v1/module/crm/lead/archive/7 ")
+
+
+KEY = "canary-api-key-77f0"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        LIST,
+        build_call("crm", "account", "get", "7"),
+        build_call("crm", "account", "delete", "7"),
+        build_call("crm", "account", "create", None, [("name", "x&api_key=y")]),
+    ],
+    ids=lambda call: call.action,
+)
+def test_an_api_key_goes_out_in_the_body_of_a_post_and_in_no_address(
+    portal: RawPortal, client: FlowluClient, caplog: pytest.LogCaptureFixture, call: FlowluCall
+) -> None:
+    portal.answer_json(b'{"response": {"id": 7}}')
+    with caplog.at_level("DEBUG", logger="urllib3"):
+        client.call_as_system(ACME, call, KEY)
+
+    head, _, body = portal.requests[0].partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /api/v1/module/crm/" + call.path.split("/crm/")[1].encode() + b" HTTP/1.1\r\n")
+    assert b"authorization" not in head.lower()
+    assert KEY.encode() not in head
+    assert parse_qsl(body.decode(), keep_blank_values=True) == [*call.params, ("api_key", KEY)]
+    assert "POST /api/v1/module/crm/" in caplog.text  # urllib3 says what it does
+    assert "canary" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/?x\r\nContent-Length: 0\r\n\r\n", FlowluError),
+        (http(b'{"error": {"error_code": 11}}'), TokenStale),
+        (http(b"no json " + KEY.encode()), FlowluError),
+        (b"", FlowluTimeout),
+    ],
+)
+def test_no_failure_of_a_call_with_a_key_tells_it(
+    portal: RawPortal,
+    client: FlowluClient,
+    caplog: pytest.LogCaptureFixture,
+    answer: bytes,
+    kind: type[DomainError],
+) -> None:
+    portal.answer(answer)
+    with caplog.at_level("DEBUG", logger="urllib3"), pytest.raises(kind) as caught:
+        client.call_as_system(ACME, LIST, KEY)
+
+    error = caught.value
+    assert (error.__cause__, error.__context__) == (None, None)
+    assert "canary" not in "".join(traceback.format_exception(error)) + repr(error.context) + caplog.text
+    assert len(portal.requests) == 1
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\r\nb", "schl\u00fcssel", "x" * 4097])
+def test_what_cannot_be_a_key_is_never_sent(portal: RawPortal, client: FlowluClient, key: str) -> None:
+    with pytest.raises(InvalidToken):
+        client.call_as_system(ACME, LIST, key)
+    assert portal.requests == []
 
 
 def test_one_connection_serves_many_calls(portal: RawPortal, client: FlowluClient) -> None:

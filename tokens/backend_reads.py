@@ -1,0 +1,186 @@
+"""Reads for backend use. The first one decides every call and costs one statement."""
+
+import json
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+
+from django.db import connection
+from django.db.models import Count, Max, Q, QuerySet
+from django.utils import timezone
+
+from installations.models import PortalUser
+from tokens import selectors
+from tokens.backend_access import ActAs, BackendCall, PurposeFacts, SystemKey, UserToken, read_scopes
+from tokens.models import Purpose, ServiceCall
+
+KEY_PREFIX: Final = "fls_"
+KEY_BYTES: Final = 32
+_KEY: Final = re.compile(r"fls_[A-Za-z0-9_-]{43}")
+USE_DAYS: Final = 30
+
+# One row for each approved permission and API key that could be used; a single one when there is neither. Every part
+# is looked up by itself, so that what is missing is known by name and not only that something is.
+_DECISION: Final = """
+SELECT p.id, p.acts_as, p.scopes, p.enabled, p.expires_at,
+       cp.id IS NOT NULL, ca.id IS NOT NULL, co.id IS NOT NULL,
+       i.id, i.status, i.locked_at IS NOT NULL OR o.locked_at IS NOT NULL OR a.locked_at IS NOT NULL,
+       u.id, u.locked_at IS NOT NULL,
+       EXISTS (SELECT 1 FROM tokens_oauthtoken x WHERE x.installation_id = i.id AND x.portal_user_id = u.id),
+       EXISTS (SELECT 1 FROM tokens_oauthtoken x
+                WHERE x.installation_id = i.id AND x.portal_user_id = u.id AND x.state = 'stale'),
+       t.id, t.uuid, t.generation, t.sealed_access_token,
+       k.id, k.uuid, k.scopes, k.sealed_key,
+       ap.id, ap.code, ap.level, ap.catalogue_entry
+  FROM (SELECT 1 AS one) AS asked
+  LEFT JOIN tokens_purpose p ON p.code = %(purpose)s
+  LEFT JOIN tokens_serviceclient_purposes cp ON cp.purpose_id = p.id AND cp.serviceclient_id = %(client)s
+  LEFT JOIN installations_application a ON a.app_id = %(app_id)s
+  LEFT JOIN tokens_serviceclient_applications ca ON ca.application_id = a.id AND ca.serviceclient_id = %(client)s
+  LEFT JOIN installations_portal o ON o.domain = %(portal)s
+  LEFT JOIN tokens_serviceclient_portals co ON co.portal_id = o.id AND co.serviceclient_id = %(client)s
+  LEFT JOIN installations_installation i
+         ON i.portal_id = o.id AND i.application_id = a.id AND i.status <> 'uninstalled'
+  LEFT JOIN installations_portaluser u ON u.portal_id = o.id AND u.flowlu_user_id = %(user)s
+  LEFT JOIN tokens_oauthtoken t ON t.id = (
+            SELECT n.id FROM tokens_oauthtoken n
+             WHERE n.installation_id = i.id AND n.portal_user_id = u.id AND n.state = 'active' AND NOT n.needs_proof
+               AND NOT EXISTS (SELECT 1 FROM tokens_revokedfingerprint r WHERE r.fingerprint = n.access_fingerprint)
+             ORDER BY n.stored_at DESC, n.id DESC LIMIT 1)
+  LEFT JOIN tokens_apikey k
+         ON k.installation_id = i.id AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > %(now)s)
+        AND %(kind)s = 'system'
+        AND EXISTS (SELECT 1 FROM tokens_apikey_purposes kp WHERE kp.apikey_id = k.id AND kp.purpose_id = p.id)
+  LEFT JOIN installations_approvedpermission ap ON ap.installation_id = i.id AND ap.withdrawn_at IS NULL
+"""
+_CLIENT: Final = "SELECT c.id, c.last_used_at FROM tokens_serviceclient c WHERE c.key_hash = %s AND c.enabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A service client that is switched on, found by its key."""
+
+    id: int
+    last_used_at: datetime | None
+
+
+def hash_service_key(key: str) -> str:
+    """Return the form in which a service key is stored and looked up."""
+    return sha256(key.encode("ascii")).hexdigest()
+
+
+def client_of(key: str) -> Client | None:
+    """Return the service client that is switched on and holds this key. One statement, none for what is no key."""
+    if not _KEY.fullmatch(key):
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(_CLIENT, [hash_service_key(key)])
+        row = cursor.fetchone()
+    return Client(row[0], selectors.as_utc(row[1]) if row[1] else None) if row else None
+
+
+def decision_of(act_as: ActAs, purpose: str, client_id: int | None) -> BackendCall:
+    """Return all that decides a call. One statement; what does not exist is None in it."""
+    now = timezone.now()
+    values = {
+        "purpose": purpose,
+        "client": client_id,
+        "app_id": act_as.app_id,
+        "portal": act_as.portal,
+        "user": act_as.user_id,
+        "kind": act_as.kind,
+        "now": now,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_DECISION, values)
+        rows = cursor.fetchall()
+    first = rows[0]
+    keys = {row[19]: row for row in rows if row[19] is not None}
+    approvals = {row[23]: row for row in rows if row[23] is not None}
+    return BackendCall(
+        act_as=act_as,
+        client_id=client_id,
+        purpose=None if first[0] is None else _purpose(first, now),
+        purpose_allowed=client_id is None or bool(first[5]),
+        application_allowed=client_id is None or bool(first[6]),
+        portal_allowed=client_id is None or bool(first[7]),
+        installation_id=first[8],
+        installation_status=first[9] or "",
+        installation_locked=bool(first[10]),
+        portal_user_id=first[11],
+        user_locked=bool(first[12]),
+        user_known_here=bool(first[13]),
+        has_stale_token=bool(first[14]),
+        token=None if first[15] is None else UserToken(first[15], _uuid(first[16]), first[17], bytes(first[18])),
+        keys=[SystemKey(row[19], _uuid(row[20]), read_scopes(_json(row[21])), bytes(row[22])) for row in keys.values()],
+        approvals=[selectors.approval_of(*row[24:]) for row in approvals.values()],
+    )
+
+
+def _purpose(row: Sequence[Any], now: datetime) -> PurposeFacts:
+    expired = row[4] is not None and selectors.as_utc(row[4]) <= now
+    return PurposeFacts(row[0], row[1], read_scopes(_json(row[2])), bool(row[3]), expired)
+
+
+def _uuid(value: Any) -> str:
+    return str(uuid.UUID(str(value)))
+
+
+def _json(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str | bytes) else value
+    except ValueError:
+        return None
+
+
+# --- What was done -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How often something was used in the last days."""
+
+    key: Any
+    ok: int
+    refused: int
+    people: int
+    last_at: datetime
+
+
+def use_by(calls: QuerySet[ServiceCall], field: str, *, count: int = 50) -> list[Use]:
+    """Return how often each value of `field` was used in the last 30 days, most first. One statement."""
+    since = timezone.now() - timedelta(days=USE_DAYS)
+    ok = Q(outcome=ServiceCall.OK)
+    rows = (
+        calls.filter(at__gte=since)
+        .order_by()
+        .values(field)
+        .annotate(
+            ok=Count("pk", filter=ok),
+            refused=Count("pk", filter=~ok),
+            people=Count("portal_user", distinct=True),
+            last_at=Max("at"),
+        )
+        .order_by("-ok", "-refused", field)[:count]
+    )
+    return [Use(row[field], row["ok"], row["refused"], row["people"], row["last_at"]) for row in rows]
+
+
+def calls_with_names(calls: QuerySet[ServiceCall]) -> QuerySet[ServiceCall]:
+    """Return calls with client, purpose, place and person, newest first. One statement."""
+    return calls.select_related(
+        "service_client", "purpose", "installation__portal", "installation__application", "portal_user__portal"
+    ).order_by("-at", "-pk")
+
+
+def acted_for(user: PortalUser, *, count: int = 20) -> list[ServiceCall]:
+    """Return the last calls that backend code made in a user's name. One statement."""
+    return list(calls_with_names(ServiceCall.objects.filter(portal_user=user))[:count])
+
+
+def purposes_by_code(codes: Sequence[str]) -> dict[str, Purpose]:
+    return {row.code: row for row in Purpose.objects.filter(code__in=codes)}

@@ -1,0 +1,170 @@
+"""Act as a portal user or as the system for a declared purpose. The token or key never leaves this module.
+
+The service API and code of this project come through the same door: `forward`. Whoever uses it holds a `Record` that is
+written as one row, whatever came of the call.
+
+    act_as_user(purpose="invoice-sync", app_id="com.example.desk", portal="acme.flowlu.com", user_id="2").call(
+        "fin", "invoice", "list", params={"limit": 20}
+    )
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from installations import catalogue
+from installations.errors import DomainError, TokenStale
+from installations.flowlu.calls import FlowluCall, build_call, encode_json_body
+from installations.flowlu.configured import flowlu_client
+from installations.strict_json import JSONValue
+from tokens import backend_reads, vault
+from tokens.backend_access import SYSTEM, USER, ActAs, Granted, SystemKey, UserToken, check_call
+from tokens.errors import ApiKeyRefused, NoCredential, UnsealFailed, UserTokenStale
+from tokens.models import ServiceCall
+from tokens.services import api_keys, sessions
+
+_UNKNOWN = "server_error"
+_BATCH = 5000
+
+
+class Record:
+    """What is known so far of one call, to be written as one row when it is over."""
+
+    def __init__(self, client_id: int | None) -> None:
+        self.began_at = time.monotonic()
+        self.row = ServiceCall(service_client_id=client_id, at=timezone.now())
+
+    def write(self, outcome: str) -> None:
+        """Write the row. Raises DatabaseError, and then the caller must not hand out what the call brought."""
+        self.row.outcome = outcome[:40]
+        self.row.milliseconds = int((time.monotonic() - self.began_at) * 1000)
+        self.row.save(force_insert=True)
+
+
+def forward(record: Record, act_as: ActAs, purpose: str, call: FlowluCall, *, http_method: str) -> JSONValue:
+    """Make the call if client, purpose, scope, installation, locks and credential all allow it.
+
+    Fills `record` on the way; its owner writes it. Nothing is sent unless every check has passed. One statement.
+
+    Raises what `tokens.backend_access.check_call` does, UserTokenStale or ApiKeyRefused when Flowlu takes the
+    credential no longer, and what the adapter raises.
+    """
+    row = record.row
+    row.acts_as = act_as.kind
+    row.call = f"{call.module}/{call.model}/{call.action}"
+    found = backend_reads.decision_of(act_as, purpose, row.service_client_id)
+    row.purpose_id = found.purpose.id if found.purpose else None
+    row.installation_id, row.portal_user_id = found.installation_id, found.portal_user_id
+    granted = check_call(found, call.scope_call, catalogue.load(), http_method=http_method)
+    row.code, row.level = granted.scope.code, granted.scope.level.value
+    return _send(row, act_as.portal, call, granted)
+
+
+def _send(row: ServiceCall, portal: str, call: FlowluCall, granted: Granted) -> JSONValue:
+    if granted.token is not None:
+        row.oauth_token_id = granted.token.id
+        return _as_user(row, portal, call, granted.token)
+    assert granted.key is not None  # noqa: S101 - check_call grants with one of the two
+    row.api_key_id = granted.key.id
+    return _as_system(portal, call, granted.key)
+
+
+def _as_user(row: ServiceCall, portal: str, call: FlowluCall, token: UserToken) -> JSONValue:
+    try:
+        access_token = vault.unseal_access_token(token.uuid, token.sealed)
+    except UnsealFailed as error:
+        sessions.note_undecryptable(
+            token_id=token.id,
+            generation=token.generation,
+            installation_id=row.installation_id,
+            reason=error.reason,
+            key_id=error.key_id,
+        )
+        raise UserTokenStale from None
+    try:
+        return flowlu_client().call(portal, call, access_token).response
+    except TokenStale:
+        sessions.note_stale_token(token_id=token.id, generation=token.generation)
+        raise UserTokenStale from None
+
+
+def _as_system(portal: str, call: FlowluCall, key: SystemKey) -> JSONValue:
+    try:
+        api_key = vault.unseal_api_key(key.uuid, key.sealed)
+    except UnsealFailed as error:
+        api_keys.note_undecryptable_key(api_key_id=key.id, reason=error.reason, key_id=error.key_id)
+        raise NoCredential("The stored API key cannot be read any more. Ask an operator to replace it.") from None
+    try:
+        return flowlu_client().call_as_system(portal, call, api_key).response
+    except TokenStale:
+        # Not marked as dead: Flowlu answers the same when a living key is used for a call that needs a user.
+        raise ApiKeyRefused from None
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """Whom code of this project acts as, and for which purpose."""
+
+    act_as: ActAs
+    purpose: str
+
+    def call(
+        self,
+        module: str,
+        model: str,
+        action: str,
+        id: str | None = None,
+        *,
+        params: Mapping[str, object] | None = None,
+    ) -> JSONValue:
+        """Call Flowlu and return its `response`. The checks and the row are those of the service API.
+
+        Call it outside of every transaction: it asks Flowlu, and the row must stay whatever the caller does next.
+        Raises DomainError; RuntimeError inside a transaction.
+        """
+        _outside_of_transactions()
+        record = Record(None)
+        outcome = _UNKNOWN
+        try:
+            call = build_call(module, model, action, id, encode_json_body(params or {}))
+            response = forward(record, self.act_as, self.purpose, call, http_method="POST")
+            outcome = ServiceCall.OK
+        except DomainError as error:
+            outcome = error.code
+            raise
+        finally:
+            record.write(outcome)
+        return response
+
+
+def act_as_user(*, purpose: str, app_id: str, portal: str, user_id: str) -> Acting:
+    """Act as one portal user, with a token that they handed over in this very application."""
+    return Acting(ActAs(USER, app_id, portal.lower(), user_id), purpose)
+
+
+def act_as_system(*, purpose: str, app_id: str, portal: str) -> Acting:
+    """Act as the system, with an API key of the installation that is declared for the purpose."""
+    return Acting(ActAs(SYSTEM, app_id, portal.lower()), purpose)
+
+
+def _outside_of_transactions() -> None:
+    if connection.in_atomic_block:
+        with transaction.atomic(durable=True):  # raises, but for the transaction that a test case wraps around all
+            pass
+
+
+def prune_service_calls(*, days: int | None = None) -> int:
+    """Delete the rows of calls that are older than `SERVICE_CALL_DAYS`, in batches; returns how many. 0 keeps all."""
+    keep = settings.SERVICE_CALL_DAYS if days is None else days
+    if keep <= 0:
+        return 0
+    before = timezone.now() - timedelta(days=keep)
+    deleted = 0
+    while batch := list(ServiceCall.objects.filter(at__lt=before).order_by("at").values_list("pk", flat=True)[:_BATCH]):
+        deleted += ServiceCall.objects.filter(pk__in=batch).delete()[0]
+    return deleted

@@ -1,0 +1,140 @@
+"""Verbs on purposes: declare, change, switch on and off."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from installations import audit
+from installations.actors import Actor, clean_reason
+from installations.errors import InvalidRequest, StateConflict
+from tokens.backend_access import parse_purpose
+from tokens.models import Purpose
+from tokens.services.api_keys import parse_scopes
+
+DESCRIPTION_MAX = 1000
+OWNER_MAX = 150
+
+
+def declare_purpose(
+    *,
+    code: str,
+    description: str,
+    scope_texts: Sequence[str],
+    acts_as: str,
+    owner: str,
+    expires_at: datetime | None,
+    enabled: bool,
+    actor: Actor,
+    reason: str,
+) -> Purpose:
+    """Declare for what backend code may act, and with which scopes at most. No client may use it yet.
+
+    Raises NotPermitted, ReasonRequired, InvalidRequest naming each field, StateConflict when the code is taken.
+    """
+    actor.require("tokens.manage_purpose")
+    why = clean_reason(reason)
+    fields = _faults(description, owner, expires_at)
+    try:
+        parse_purpose(code)
+    except InvalidRequest:
+        fields["code"] = "must be 1 to 100 letters, digits, dashes and underscores"
+    if acts_as not in Purpose.ActsAs.values:
+        fields["acts_as"] = "must be user or system"
+    wanted, scope_faults = parse_scopes(scope_texts)
+    if fields | scope_faults:
+        raise InvalidRequest(fields=fields | scope_faults)
+    try:
+        with transaction.atomic(durable=True):
+            row = Purpose.objects.create(
+                code=code,
+                description=description,
+                scopes=sorted({str(scope) for scope in wanted}),
+                acts_as=acts_as,
+                owner=owner,
+                enabled=enabled,
+                expires_at=expires_at,
+            )
+            audit.append(actor, _event("purpose.declared", row, why, {"acts_as": acts_as, **_state(row)}))
+    except IntegrityError:
+        raise StateConflict(f"There is a purpose {code} already.") from None
+    return row
+
+
+def change_purpose(
+    *,
+    purpose_id: int,
+    description: str,
+    scope_texts: Sequence[str],
+    owner: str,
+    expires_at: datetime | None,
+    actor: Actor,
+    reason: str,
+) -> bool:
+    """Change what a purpose says and allows, from the next call on. Its code and kind stay: clients rely on them.
+
+    Returns whether anything changed. Raises NotPermitted, ReasonRequired, InvalidRequest naming each field.
+    """
+    actor.require("tokens.manage_purpose")
+    why = clean_reason(reason)
+    wanted, fields = parse_scopes(scope_texts)
+    with transaction.atomic(durable=True):
+        row = _locked(purpose_id)
+        # One that is over stays as it is, unless it is prolonged.
+        fields |= _faults(description, owner, expires_at if expires_at != row.expires_at else None)
+        if fields:
+            raise InvalidRequest(fields=fields)
+        before = {**_state(row), "described": row.description}
+        row.description, row.owner, row.expires_at = description, owner, expires_at
+        row.scopes = sorted({str(scope) for scope in wanted})
+        if before == {**_state(row), "described": row.description}:
+            return False
+        row.save(update_fields=["description", "owner", "expires_at", "scopes"])
+        before.pop("described")
+        audit.append(actor, _event("purpose.changed", row, why, {"before": before, "after": _state(row)}))
+    return True
+
+
+def switch_purpose(*, purpose_id: int, on: bool, actor: Actor, reason: str) -> bool:
+    """Switch a purpose on or off; off holds at the commit. Returns whether it changed.
+
+    Raises NotPermitted, ReasonRequired, StateConflict when there is no such purpose.
+    """
+    actor.require("tokens.manage_purpose" if on else "tokens.switch_off_purpose")
+    why = clean_reason(reason)
+    with transaction.atomic(durable=True):
+        row = _locked(purpose_id)
+        if row.enabled is on:
+            return False
+        row.enabled = on
+        row.save(update_fields=["enabled"])
+        audit.append(actor, _event("purpose.switched_on" if on else "purpose.switched_off", row, why, {}))
+    return True
+
+
+def _faults(description: str, owner: str, expires_at: datetime | None) -> dict[str, str]:
+    fields = {}
+    if not description.strip() or len(description) > DESCRIPTION_MAX or "\x00" in description:
+        fields["description"] = f"must be 1 to {DESCRIPTION_MAX} characters: what is done, and why"
+    if not owner.strip() or len(owner) > OWNER_MAX or not owner.isprintable():
+        fields["owner"] = f"must be 1 to {OWNER_MAX} visible characters: who answers for it"
+    if expires_at is not None and expires_at <= timezone.now():
+        fields["expires_at"] = "must be in the future"
+    return fields
+
+
+def _locked(purpose_id: int) -> Purpose:
+    row = Purpose.objects.select_for_update().filter(pk=purpose_id).first()
+    if row is None:
+        raise StateConflict("There is no such purpose.")
+    return row
+
+
+def _state(row: Purpose) -> dict[str, object]:
+    until = row.expires_at.isoformat() if row.expires_at else None
+    return {"scopes": row.scopes, "owner": row.owner, "expires_at": until, "enabled": row.enabled}
+
+
+def _event(verb: str, row: Purpose, reason: str, details: dict[str, object]) -> audit.Event:
+    return audit.Event(verb, "purpose", row.code, reason=reason, details=details)
