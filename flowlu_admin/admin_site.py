@@ -29,6 +29,10 @@ _ORDER: Final = (
     "Revocation",
     "UpstreamRevocation",
     "RefreshAttempt",
+    "ApiKey",
+    "Purpose",
+    "ServiceClient",
+    "ServiceCall",
 )
 
 

@@ -20,6 +20,10 @@ VIEW: Final = (
     "tokens.view_revocation",
     "tokens.view_refreshattempt",
     "tokens.view_upstreamrevocation",
+    "tokens.view_apikey",
+    "tokens.view_purpose",
+    "tokens.view_serviceclient",
+    "tokens.view_servicecall",
 )
 # In no group: tokens.close_upstream, which gives up on a token that Flowlu did not confirm to be dead. A superuser has
 # it, or a group of the deployment's own.
@@ -31,6 +35,9 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "installations.withdraw_scopes",
         "installations.import_manifest",
         "installations.configure_application",
+        "tokens.manage_apikey",
+        "tokens.manage_purpose",
+        "tokens.manage_serviceclient",
     ),
     "Responder": (
         *VIEW,
@@ -41,6 +48,9 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "tokens.revoke_oauthtoken",
         "tokens.find_leaked",
         "tokens.rewrap_tokens",
+        "tokens.revoke_apikey",
+        "tokens.switch_off_purpose",
+        "tokens.switch_off_serviceclient",
     ),
 }
 

@@ -1,15 +1,23 @@
-"""What operators hand in to revoke tokens. The forms check shape only; every rule is the verb's."""
+"""What operators hand in about tokens, API keys, purposes and service clients. Shape only; every rule is the verb's."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar, Final
 
 from django import forms
 from django.core import signing
 
+from installations import scopes
+from installations.deception import visible_text
 from installations.forms import ReasonForm
 from installations.models import Application, Portal
+from installations.scopes import Level, Scope
 from tokens import leaks
 from tokens.errors import NoPin, NoTarget
+from tokens.models import Purpose, ServiceClient
+from tokens.services.api_keys import LABEL_MAX
+from tokens.services.purposes import DESCRIPTION_MAX, OWNER_MAX
+from tokens.services.service_clients import NAME_MAX, allowed_of
 from tokens.targets import MOST_FINGERPRINTS, Pin, RevocationTarget
 
 _AT_ONCE = 200
@@ -163,6 +171,172 @@ class PortalStepForm(ReasonForm):
         field.label = "Who did what, and how you know"
         field.help_text = "1 to 1000 characters. Kept in the ledger and the audit trail with your name."
         field.error_messages["required"] = "Say in 1 to 1000 characters who did what, and how you know."
+
+
+def _last_day(help_text: str) -> forms.DateField:
+    return forms.DateField(
+        label="Last day (UTC)",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        input_formats=["%Y-%m-%d"],
+        help_text=help_text,
+    )
+
+
+def end_of(day: date | None) -> datetime | None:
+    """Return the end of a day in UTC, from which on what expires is over."""
+    return None if day is None else datetime.combine(day + timedelta(days=1), time.min, UTC)
+
+
+def last_day_of(moment: datetime | None) -> date | None:
+    return None if moment is None else (moment.astimezone(UTC) - timedelta(microseconds=1)).date()
+
+
+def _key_field(help_text: str) -> forms.CharField:
+    # A password field: what was typed is never written into a page again, also not after a mistake elsewhere.
+    return forms.CharField(
+        label="API key",
+        max_length=4096,
+        widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text=help_text,
+    )
+
+
+class _Rows(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """A choice of rows, whose names strangers may have written."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        return visible_text(obj)
+
+
+class _ScopeLines(forms.CharField):
+    """Scopes, one on each line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.Textarea(attrs={"rows": 5, "spellcheck": "false", "class": "code"})
+        super().__init__(max_length=10_000, widget=widget, **kwargs)
+
+    def clean(self, value: Any) -> list[str]:
+        return [line.strip() for line in super().clean(value).splitlines() if line.strip()]
+
+
+class AddKeyForm(ReasonForm):
+    label = forms.CharField(max_length=LABEL_MAX, help_text="How the portal's administrator will know it again.")
+    key = _key_field("Pasted once. No page ever shows it again, not even in part.")
+    scopes = forms.MultipleChoiceField(
+        widget=forms.CheckboxSelectMultiple,
+        help_text=(
+            "What it may be used for here: a part of what is approved for the installation. What Flowlu allows the key "
+            "is set at Flowlu and may be less."
+        ),
+    )
+    purposes = _Rows(
+        Purpose.objects.none(),
+        widget=forms.CheckboxSelectMultiple,
+        help_text="It is used for these and for nothing else.",
+    )
+    last_day = _last_day("Empty: no end. After it the key is refused and wiped.")
+
+    def __init__(self, *args: Any, approved: Sequence[Scope], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        effective = scopes.normalise(approved)
+        texts = [f"{code}.{level}" for code, most in effective.items() for level in Level if level <= most]
+        self.fields["scopes"].choices = [(text, text) for text in texts]  # type: ignore[attr-defined]
+        system = Purpose.objects.filter(acts_as=Purpose.ActsAs.SYSTEM).order_by("code")
+        self.fields["purposes"].queryset = system  # type: ignore[attr-defined]
+
+
+class ReplaceKeyForm(ReasonForm):
+    key = _key_field("The new one. Pasted once, never shown again.")
+    overlap = forms.TypedChoiceField(
+        label="The old key stays for",
+        coerce=int,
+        choices=[
+            (0, "not at all: it is wiped at once"),
+            (3600, "one hour"),
+            (86400, "one day"),
+            (604800, "seven days"),
+        ],
+        initial=86400,
+        help_text="Calls go out with the new key from now on. The old one is there for whatever still needs it.",
+    )
+    last_day = _last_day("Of the new key. Empty: no end.")
+
+
+class PurposeForm(ReasonForm):
+    """What may be changed of a purpose later."""
+
+    description = forms.CharField(
+        max_length=DESCRIPTION_MAX,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="What is done in whose name, and why. Whoever asks later reads this.",
+    )
+    scopes = _ScopeLines(
+        help_text="One on each line, like crm.accounts.read. A call needs one of them and an approved one as well."
+    )
+    owner = forms.CharField(max_length=OWNER_MAX, help_text="Who answers for it: a team or a person.")
+    last_day = _last_day("Empty: no end. After it every call for this purpose is refused.")
+
+
+class DeclarePurposeForm(PurposeForm):
+    code = forms.SlugField(max_length=100, help_text="Sent in X-Purpose, like invoice-sync. It stays.")
+    acts_as = forms.ChoiceField(
+        label="Acts as",
+        choices=Purpose.ActsAs.choices,
+        widget=forms.RadioSelect,
+        help_text="As a user: with the token that this user handed over. As the system: with the portal's API key.",
+    )
+    enabled = forms.BooleanField(label="Switch it on now", required=False, initial=True)
+    field_order = ("code", "description", "acts_as", "scopes", "owner", "last_day", "enabled")
+
+
+class ClientForm(ReasonForm):
+    """For what, in which applications and on which portals a client may act."""
+
+    purposes = _Rows(
+        Purpose.objects.order_by("code"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None: for nothing.",
+    )
+    applications = _Rows(
+        Application.objects.order_by("name", "pk"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None: in no application.",
+    )
+    portals = forms.CharField(
+        required=False,
+        max_length=100_000,
+        widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
+        help_text="One domain on each line, like acme.flowlu.com. Empty: on no portal.",
+    )
+
+    def __init__(self, *args: Any, client: ServiceClient | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if client is not None:
+            now = allowed_of(client)
+            self.initial = {
+                **self.initial,
+                "purposes": now.purposes,
+                "applications": now.applications,
+                "portals": "\n".join(sorted(portal.domain for portal in now.portals)),
+            }
+
+    def clean_portals(self) -> list[Portal]:
+        wanted = {line.strip().lower() for line in self.cleaned_data["portals"].splitlines() if line.strip()}
+        found = list(Portal.objects.filter(domain__in=wanted))
+        if missing := sorted(wanted - {portal.domain for portal in found}):
+            names = ", ".join(visible_text(name[:100], ascii_only=True) for name in missing[:10])
+            raise forms.ValidationError(
+                f"Never seen here: {names}. A portal is known from its first launch on.", code="portal_unknown"
+            )
+        return found
+
+
+class CreateClientForm(ClientForm):
+    name = forms.CharField(max_length=NAME_MAX, help_text="Of the backend service, like billing-worker.")
+    field_order = ("name", "purposes", "applications", "portals")
 
 
 class _NeverEchoed(forms.Textarea):

@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from installations.actors import Actor, Via, operator_actor
-from installations.admin.display import change_url
+from installations.admin.display import change_url, list_url
 from installations.admin.text import visible_text
 from installations.errors import DomainError, NotPermitted
 from installations.forms import ReasonForm
@@ -34,6 +34,7 @@ TOKENS_STAY_VALID = (
 )
 IN_FLIGHT = "A call that is already under way may still end, within 30 seconds."
 FROM_COMMIT = "From the moment this is saved, on every worker."
+FROM_COMMIT_ON = "From the moment this is saved, on every worker,"
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -176,9 +177,13 @@ class Act(ABC):
             except DomainError as error:
                 form.add_error(None, visible_text(error.public_message))
             else:
-                messages.add_message(request, messages.SUCCESS if outcome.changed else messages.INFO, outcome.message)
-                return HttpResponseRedirect(self.back_to(target))
+                return self.done(request, target, outcome)
         return self.page(request, target, form)
+
+    def done(self, request: HttpRequest, target: Any, outcome: Outcome) -> HttpResponse:
+        """Say what was done, on the page that the operator came from."""
+        messages.add_message(request, messages.SUCCESS if outcome.changed else messages.INFO, outcome.message)
+        return HttpResponseRedirect(self.back_to(target))
 
     def page(self, request: HttpRequest, target: Any, form: ReasonForm) -> TemplateResponse:
         context = {
@@ -195,6 +200,29 @@ class Act(ABC):
             **self.context(request, target, form),
         }
         return TemplateResponse(request, self.template_name, context)
+
+
+class CreateAct(Act):
+    """Make a new object of the page's model. It is offered on the list; there is no object yet."""
+
+    slug = "new"
+    route = "{slug}/"
+    tone = "go"
+
+    def find(self, request: HttpRequest, object_id: int = 0, **_values: int) -> Any:
+        return self.model_admin.model
+
+    def applies(self, target: Any) -> bool:
+        return False  # never on the page of an object
+
+    def name(self, target: Any) -> str:
+        return ""  # the list is named in the way back already
+
+    def heading(self, target: Any) -> str:
+        return self.label
+
+    def back_to(self, target: Any) -> str:
+        return list_url(self.model_admin.model)
 
 
 @dataclass(frozen=True, slots=True)

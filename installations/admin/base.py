@@ -10,7 +10,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 
-from installations.admin.acts import Act, note_refusal, offered
+from installations.admin.acts import Act, CreateAct, note_refusal, offered
 from installations.admin.display import Column, Table, list_url
 from installations.admin.text import visible_text
 from installations.models import AuditEvent
@@ -82,7 +82,13 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self._note_refused_action(request)
-        context = {"intro": self.intro, "empty_text": self.empty_text, **(extra_context or {})}
+        links = [(act.url(), act.label) for act in self.acts if isinstance(act, CreateAct) and act.permitted(request)]
+        context = {
+            "intro": self.intro,
+            "empty_text": self.empty_text,
+            "list_links": links,
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, context)
 
     def _note_refused_action(self, request: HttpRequest) -> None:

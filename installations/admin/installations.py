@@ -39,6 +39,7 @@ from installations.admin.locks import Lock, Unlock
 from installations.admin.text import visible
 from installations.models import AuditEvent, Installation
 from installations.scopes import ScopeSyntaxError, parse
+from tokens.admin.api_keys import AddKey, keys_table
 from tokens.admin.tables import tokens_table
 
 _PENDING_FIRST = Case(When(status=Installation.Status.PENDING_APPROVAL, then=Value(0)), default=Value(1))
@@ -61,7 +62,7 @@ class InstallationAdmin(ReadOnlyAdmin):
     search_fields = ("portal__domain", "application__app_id")
     search_help_text = "Search by portal domain or appId"
     ordering = (_PENDING_FIRST, "-first_seen_at", "-pk")
-    act_classes = (Approve, Withdraw, RevokeAll, RevokeUser, Suspend, Resume, Lock, Unlock, Uninstall)
+    act_classes = (Approve, Withdraw, AddKey, RevokeAll, RevokeUser, Suspend, Resume, Lock, Unlock, Uninstall)
     intro = "An application on a portal. Those that wait for approval come first."
     empty_text = (
         "No installation was seen yet. One appears when somebody opens a registered application in their portal."
@@ -102,6 +103,7 @@ class InstallationAdmin(ReadOnlyAdmin):
             query = f"installation__id__exact={row.pk}"
             table = tokens_table(request, row.tokens.all(), query, title="People and tokens", without="Installation")
             found.append(table)
+        found += keys_table(request, row.api_keys.all(), f"installation__id__exact={row.pk}")
         if request.user.has_perm("installations.view_auditevent"):
             found.append(_history(selectors.latest_events(row.pk), f"installation_id={row.pk}"))
         others = _generations(row)

@@ -28,6 +28,7 @@ from installations.admin.locks import Lock, Unlock
 from installations.admin.text import visible, visible_text
 from installations.models import Installation, Portal, PortalUser
 from tokens.admin.revoke_acts import RevokePortal, RevokePortalUser
+from tokens.admin.service_tables import acted_in_name_of
 from tokens.admin.tables import tokens_table
 
 _SHOWN = 20
@@ -141,6 +142,7 @@ class PortalUserAdmin(ReadOnlyAdmin):
             found.append(
                 installations_table(used, f"portal__id__exact={row.portal_id}", title="Installations they used")
             )
+        found += acted_in_name_of(request, row)
         return found
 
 

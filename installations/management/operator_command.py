@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError, CommandParser
 
 from installations.actors import Actor, Via, operator_actor
-from installations.errors import DomainError, NotPermitted
+from installations.errors import DomainError, InvalidRequest, NotPermitted
 from installations.management.output import VisibleCommand
 from installations.models import Application, Installation, Portal, PortalUser
 from installations.services import public_id
@@ -42,12 +42,18 @@ class OperatorCommand(VisibleCommand, ABC):
             )
             raise CommandError(error.public_message) from None
         except DomainError as error:
-            raise CommandError(error.public_message) from None
+            raise CommandError(in_words(error)) from None
         self.say(summary)
 
     @abstractmethod
     def act(self, actor: Actor, options: dict[str, Any]) -> str:
         """Call the verb and return the one summary line."""
+
+
+def in_words(error: DomainError) -> str:
+    """Return a refusal in one line; where it is about fields, with each of them."""
+    fields = error.fields.items() if isinstance(error, InvalidRequest) else ()
+    return " ".join((error.public_message, *(f"{name}: {text}." for name, text in fields)))
 
 
 def operator(name: str) -> Actor:

@@ -721,4 +721,96 @@ REFRESH = (
     ),
 )
 
-BREAKAGES = (*AUDIT, *IDENTITY, *APPROVAL, *CUT, *SECRETS, *WIRE, *CONSOLE, *KEYS, *RACES, *REFRESH)
+SERVICE = ("tests/tokens/service_api", "tests/security/test_backend_isolation.py")
+API_KEYS = ("tests/tokens/services/test_api_keys.py",)
+
+BACKEND = (
+    Breakage(
+        "backend: a client may act for any purpose",
+        "tokens/backend_reads.py",
+        "purpose_allowed=client_id is None or bool(first[5])",
+        "purpose_allowed=True",
+        SERVICE,
+    ),
+    Breakage(
+        "backend: a client may act in any application",
+        "tokens/backend_reads.py",
+        "application_allowed=client_id is None or bool(first[6])",
+        "application_allowed=True",
+        SERVICE,
+    ),
+    Breakage(
+        "backend: a client may act on any portal",
+        "tokens/backend_reads.py",
+        "portal_allowed=client_id is None or bool(first[7])",
+        "portal_allowed=True",
+        SERVICE,
+    ),
+    Breakage(
+        "backend: a client that is off goes on",
+        "tokens/backend_reads.py",
+        "WHERE c.key_hash = %s AND c.enabled",
+        "WHERE c.key_hash = %s",
+        SERVICE,
+    ),
+    Breakage(
+        "backend: a token of another application of the user is used",
+        "tokens/backend_reads.py",
+        "WHERE n.installation_id = i.id AND n.portal_user_id = u.id AND n.state",
+        "WHERE n.portal_user_id = u.id AND n.state",
+        SERVICE,
+    ),
+    Breakage(
+        "backend: an API key is used for any purpose",
+        "tokens/backend_reads.py",
+        "        AND EXISTS (SELECT 1 FROM tokens_apikey_purposes kp"
+        " WHERE kp.apikey_id = k.id AND kp.purpose_id = p.id)\n",
+        "",
+        SERVICE,
+    ),
+    Breakage(
+        "backend: an expired API key is used until it is wiped",
+        "tokens/backend_reads.py",
+        " AND (k.expires_at IS NULL OR k.expires_at > %(now)s)",
+        "",
+        SERVICE,
+    ),
+    Breakage(
+        "backend: the purpose's own scopes do not count",
+        "tokens/backend_access.py",
+        "    if not covers(purpose.scopes, call, catalogue):\n        raise ScopeNotInPurpose\n",
+        "",
+        SERVICE,
+    ),
+    Breakage(
+        "backend: a purpose for users is good for the system as well",
+        "tokens/backend_access.py",
+        "    if purpose.acts_as != found.act_as.kind:\n        raise ActsAsNotAllowed\n",
+        "",
+        SERVICE,
+    ),
+    Breakage(
+        "backend: an API key goes out in the address",
+        "installations/flowlu/client.py",
+        'is_get = call.http_method == "GET" and not secret_params',
+        'is_get = call.http_method == "GET"',
+        ("tests/installations/flowlu/test_client.py", *SERVICE),
+    ),
+    Breakage(
+        "backend: an API key may be for more than is approved",
+        "tokens/services/api_keys.py",
+        "if beyond := outside(wanted, _approved(installation)):",
+        "if beyond := outside(wanted, wanted):",
+        API_KEYS,
+    ),
+    Breakage(
+        "backend: uninstalling leaves the API keys",
+        "tokens/services/revocation.py",
+        "keys = revoke_api_keys_locked(installation, why)",
+        "keys: list[audit.Event] = []",
+        (*API_KEYS, *SERVICE),
+    ),
+)
+
+
+BREAKAGES = (*AUDIT, *IDENTITY, *APPROVAL, *CUT, *SECRETS, *WIRE, *CONSOLE, *KEYS, *RACES, *REFRESH, *BACKEND)

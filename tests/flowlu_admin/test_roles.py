@@ -13,6 +13,9 @@ EXPECTED = {
         "installations.withdraw_scopes",
         "installations.import_manifest",
         "installations.configure_application",
+        "tokens.manage_apikey",
+        "tokens.manage_purpose",
+        "tokens.manage_serviceclient",
     },
     "Responder": {
         "installations.suspend_installation",
@@ -22,6 +25,9 @@ EXPECTED = {
         "tokens.revoke_oauthtoken",
         "tokens.find_leaked",
         "tokens.rewrap_tokens",
+        "tokens.revoke_apikey",
+        "tokens.switch_off_purpose",
+        "tokens.switch_off_serviceclient",
     },
 }
 pytestmark = pytest.mark.django_db

@@ -1,18 +1,16 @@
 """A frontend whose every answer is looked at for canaries, and the rows that hold those of backend code."""
 
 import secrets
-from hashlib import sha256
 from typing import Any
 
 from rest_framework.test import APIClient
 
 from flowlu_admin.sandbox.server import SandboxServer
 from installations.models import Installation
+from tests import factories
 from tests.canary import Canaries
 from tests.embedded import Frontend
-from tokens import vault
-from tokens.models import ApiKey, OAuthToken, Purpose, RefreshAttempt, ServiceClient
-from tokens.sealing import Context, key_id_of, seal
+from tokens.models import OAuthToken, RefreshAttempt
 
 # Secrets of backend code, which no page ever holds.
 BACKEND = ("client secret", "API key", "service key")
@@ -102,24 +100,15 @@ class Page(Frontend):
 
 
 def backend_rows(canaries: Canaries, installation: Installation) -> None:
-    """Store an API key and a service client, as far as there is anything that stores them.
+    """Store an API key and a service client.
 
-    No verb, command or page makes or uses either yet, and there is no setting for a client secret: the rows are made
-    from what the vault offers. The secrets are sent everywhere all the same.
+    There is no setting for a client secret; it is sent everywhere all the same.
     """
     canaries.add("client secret", f"cs-{secrets.token_hex(24)}")
     api_key = canaries.add("API key", f"ak{secrets.token_hex(25)}")
-    service_key = canaries.add("service key", f"sk-{secrets.token_urlsafe(32)}")
-    row = ApiKey(installation=installation, label="Nightly export")
-    row.sealed_key = seal(api_key, Context("tokens.ApiKey", str(row.uuid), "sealed_key"), vault.token_keys())
-    found = vault.fingerprint_of(api_key)
-    row.fingerprint, row.fingerprint_key_id = found.digest, found.key_id
-    row.seal_key_id = key_id_of(row.sealed_key)
-    row.save()
-    purpose = Purpose.objects.create(code="nightly", description="A test.", acts_as=Purpose.ActsAs.SYSTEM)
-    row.purposes.add(purpose)
-    client = ServiceClient.objects.create(name="exporter", key_hash=sha256(service_key.encode()).hexdigest())
-    client.purposes.add(purpose)
+    purpose = factories.purpose("nightly-export", acts_as="system")
+    factories.api_key(installation, api_key, purposes=[purpose], label="Nightly export")
+    canaries.add("service key", factories.service_client("exporter", purposes=[purpose]).key)
     token = OAuthToken.objects.active().filter(installation=installation).first()
     assert token is not None
     RefreshAttempt.objects.create(oauth_token=token, generation=token.generation)

@@ -64,6 +64,6 @@ def canary_page(canaries: Canaries, sandbox: SandboxServer, application: Applica
 @pytest.fixture
 def canary_scene(canary_page: Page, canaries: Canaries) -> Scene:
     """The console over the rows of the page's session, whose tokens are the canaries."""
-    for name in ("an-access-token", "an-older-token"):
+    for name in ("an-access-token", "an-older-token", "an-api-key-of-the-portal", "an-older-api-key"):
         canaries.add(name, name)
     return set_up(Application.objects.get())

@@ -138,6 +138,42 @@ URLS: dict[str, dict[str, str]] = {
     "admin:tokens_upstreamrevocation_change": OBJECT,
     "admin/tokens/upstreamrevocation/<path:object_id>/": LEADS_ON,
     "admin:installations_portal_revoke": RESPONDS,
+    "admin:tokens_apikey_replace": REVIEWS,
+    "admin:tokens_apikey_revoke": RESPONDS,
+    "admin:tokens_apikey_confirm_deletion": RESPONDS,
+    "admin:tokens_apikey_changelist": LIST,
+    "admin:tokens_apikey_add": NOBODY,
+    "admin:tokens_apikey_history": HISTORY,
+    "admin:tokens_apikey_delete": NOBODY,
+    "admin:tokens_apikey_change": OBJECT,
+    "admin/tokens/apikey/<path:object_id>/": LEADS_ON,
+    "admin:tokens_purpose_new": REVIEWS,
+    "admin:tokens_purpose_change_purpose": REVIEWS,
+    "admin:tokens_purpose_switch_on": REVIEWS,
+    "admin:tokens_purpose_switch_off": RESPONDS,
+    "admin:tokens_purpose_changelist": LIST,
+    "admin:tokens_purpose_add": NOBODY,
+    "admin:tokens_purpose_history": HISTORY,
+    "admin:tokens_purpose_delete": NOBODY,
+    "admin:tokens_purpose_change": OBJECT,
+    "admin/tokens/purpose/<path:object_id>/": LEADS_ON,
+    "admin:tokens_serviceclient_new": REVIEWS,
+    "admin:tokens_serviceclient_change_client": REVIEWS,
+    "admin:tokens_serviceclient_new_key": REVIEWS,
+    "admin:tokens_serviceclient_switch_on": REVIEWS,
+    "admin:tokens_serviceclient_switch_off": RESPONDS,
+    "admin:tokens_serviceclient_changelist": LIST,
+    "admin:tokens_serviceclient_add": NOBODY,
+    "admin:tokens_serviceclient_history": HISTORY,
+    "admin:tokens_serviceclient_delete": NOBODY,
+    "admin:tokens_serviceclient_change": OBJECT,
+    "admin/tokens/serviceclient/<path:object_id>/": LEADS_ON,
+    "admin:tokens_servicecall_changelist": LIST,
+    "admin:tokens_servicecall_add": NOBODY,
+    "admin:tokens_servicecall_history": NOT_THERE,
+    "admin:tokens_servicecall_delete": NOBODY,
+    "admin:tokens_servicecall_change": OBJECT,
+    "admin/tokens/servicecall/<path:object_id>/": LEADS_ON,
     "admin:installations_portal_lock": RESPONDS,
     "admin:installations_portal_unlock": RESPONDS,
     "admin:installations_portal_changelist": LIST,
@@ -194,6 +230,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin/installations/auditevent/<path:object_id>/": LEADS_ON,
     "admin:installations_installation_approve": REVIEWS,
     "admin:installations_installation_withdraw": REVIEWS,
+    "admin:installations_installation_add_key": REVIEWS,
     "admin:installations_installation_revoke": RESPONDS,
     "admin:installations_installation_revoke_user": RESPONDS,
     "admin:installations_installation_suspend": RESPONDS,
@@ -286,6 +323,15 @@ URLS: dict[str, dict[str, str]] = {
         "GET": "404 404 404 404 404 404 404 404",
         "POST": "404 404 404 404 404 404 404 404",
     },
+    # For a service client it is tests/tokens/service_api: none of these roles is one, whatever they hold.
+    "service:forward": {
+        "GET": "401 401 401 401 401 401 401 401",
+        "POST": "401 401 401 401 401 401 401 401",
+    },
+    "service-not-found": {
+        "GET": "404 404 404 404 404 404 404 404",
+        "POST": "404 404 404 404 404 404 404 404",
+    },
     "not-found": {
         "GET": "404 404 404 404 404 404 404 404",
         "POST": "404 404 404 404 404 404 404 404",
@@ -307,7 +353,8 @@ ACTIONS: dict[str, dict[str, tuple[str, str]]] = {
 # Files that need no address of the URL configuration: open to all, reading only.
 STATIC = ("embed/flowlu-client.js", "embed/page.js", "embed/embed.css", "console/console.css", "admin/css/base.css")
 
-# Commands: which operators are served; None for those that ask no operator, since a shell may do them by itself.
+# Commands, with `{app_model}` for the number of an object: which operators are served; None for those that ask no
+# operator, since a shell may do them by itself.
 REVIEWERS, RESPONDERS = {"reviewer", "superuser"}, {"responder", "superuser"}
 HERE = ("--portal", "acme.flowlu.com", "--app", "com.example.desk")
 COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
@@ -332,4 +379,20 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "verify_audit": (None, ()),
     "anchor_audit": (None, ()),
     "export_audit": (None, ()),
+    "add_api_key": (
+        REVIEWERS,
+        (*HERE, "--label", "Weekly", "--scope", "crm.accounts.read", "--purpose", "nightly"),
+    ),
+    "replace_api_key": (REVIEWERS, ("--key", "{tokens_apikey}", "--overlap-hours", "2")),
+    "revoke_api_key": (RESPONDERS, ("--key", "{tokens_apikey}")),
+    "create_purpose": (
+        REVIEWERS,
+        ("weekly", "--acts-as", "system", "--scope", "crm.accounts.read", "--owner", "Us", "--description", "Why."),
+    ),
+    "switch_off_purpose": (RESPONDERS, ("nightly",)),
+    "create_service_client": (
+        REVIEWERS,
+        ("worker", "--purpose", "nightly", "--app", "com.example.desk", "--portal", "acme.flowlu.com"),
+    ),
+    "switch_off_service_client": (RESPONDERS, ("sync",)),
 }

@@ -13,7 +13,8 @@ from django.utils import timezone
 from installations.models import Application, Evidence, Installation, PortalUser
 from tests import factories
 from tokens import selectors
-from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, Revocation, UpstreamRevocation
+from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, Revocation, ServiceCall, UpstreamRevocation
+from tokens.services.api_keys import confirm_key_deletion, revoke_api_key
 from tokens.services.revocation import revoke_tokens
 from tokens.targets import RevocationTarget
 
@@ -70,6 +71,28 @@ class Scene:
         return session_token
 
 
+def _backend(application: Application, installation: Installation, user: PortalUser, token: OAuthToken) -> None:
+    """Leave a purpose of each kind, a client, a key that is gone and one in use, and a call by each of them."""
+    sync, nightly = factories.purpose(), factories.purpose("nightly", acts_as="system")
+    client = factories.service_client(
+        purposes=[sync, nightly], applications=[application], portals=[installation.portal]
+    ).client
+    gone = factories.api_key(installation, "an-older-api-key", purposes=[nightly])
+    revoke_api_key(api_key_id=gone.pk, actor=factories.superactor(), reason="For a test.")
+    confirm_key_deletion(api_key_id=gone.pk, actor=factories.superactor(), reason="For a test.")
+    key = factories.api_key(installation, purposes=[nightly])
+    shared = {
+        "service_client": client,
+        "installation": installation,
+        "call": "crm/account/list",
+        "code": "crm.accounts",
+        "level": "full",
+        "outcome": "ok",
+    }
+    ServiceCall.objects.create(purpose=nightly, acts_as="system", api_key=key, **shared)
+    ServiceCall.objects.create(purpose=sync, acts_as="user", oauth_token=token, portal_user=user, **shared)
+
+
 def set_up(application: Application) -> Scene:
     """Fill every list of the console; operators have a second factor, all but the one who is named so."""
     installation = factories.installation(application, approved=["crm.accounts.full"])
@@ -98,6 +121,7 @@ def set_up(application: Application) -> Scene:
     for role, user in operators.items():
         if role != "superuser_without_mfa":
             Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={"secret": ""})
+    _backend(application, installation, portal_user, token)
     scene = Scene(application, installation, portal_user, token, operators)
     scene.session()
     return scene

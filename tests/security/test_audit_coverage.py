@@ -32,11 +32,13 @@ from tests.security.audit_coverage import ACTIONS, ACTS, BY_ROUTE, COMMANDS, PAG
 from tests.security.permissions import COMMANDS as COMMAND_ARGUMENTS
 from tests.security.permissions import URLS
 from tests.security.scene import Scene, set_up
-from tests.security.test_permission_matrix import address
+from tests.security.test_permission_matrix import address, filled
 from tests.unchanged import nothing_changes
 from tokens import selectors
 from tokens.api import urls as api_urls
+from tokens.models import Purpose, ServiceClient
 from tokens.services import erasing, keys, leaks, ledger, revocation, sessions
+from tokens.services.api_keys import revoke_api_key
 from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db
@@ -159,6 +161,11 @@ def prepare(scene: Scene, name: str) -> None:
     """Bring the scene into the state in which an act or command has something to do."""
     if "resume" in name:
         suspend_installation(installation_id=scene.installation.pk, **WHY)
+    if "switch_on" in name:
+        Purpose.objects.update(enabled=False)
+        ServiceClient.objects.update(enabled=False)
+    if "confirm_deletion" in name:
+        revoke_api_key(api_key_id=scene.objects()["tokens_apikey"].pk, **WHY)
     if "unlock" in name:
         kind = next((each for each in ("portaluser", "portal", "application") if f"_{each}_" in name), "installation")
         lock(target=scene.objects()[f"installations_{kind}"], **WHY)
@@ -179,6 +186,17 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
         "pasted": "an-access-token",
         "stored_before": "2099-01-01",
         "confirmed": "yes",
+        "label": "Weekly",
+        "key": "a-key-that-is-pasted",
+        "scopes": "crm.accounts.read",
+        "purposes": str(Purpose.objects.get(code="nightly").pk),
+        "overlap": "0",
+        "code": "weekly",
+        "description": "Why.",
+        "owner": "Us",
+        "acts_as": "system",
+        "name": "worker",
+        "portals": "acme.flowlu.com",
     }
     where = address(scene, f"admin:{name}")
     client = scene.client("superuser")
@@ -186,8 +204,8 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
     body |= pin(client.get(where)) or pin(client.post(where, named)) if "revoke_by" in name else pin(client.get(where))
     with events() as found:
         response = client.post(where, body)
-        # A file, or what was found; all others lead back to their object.
-        stays = response.streaming or name.endswith("_leaked")
+        # A file, what was found, or a new key; all others lead back to their object.
+        stays = response.streaming or name.endswith(("_leaked", "serviceclient_new", "serviceclient_new_key"))
         assert response.status_code == (200 if stays else 302), response.content
     assert tuple(found) == ACTS[name]
 
@@ -207,7 +225,8 @@ def test_action_records_its_events(scene: Scene, row: str) -> None:
 @pytest.mark.parametrize("name", recorded_rows(COMMANDS))
 def test_command_records_its_events(scene: Scene, name: str, tmp_path: Path, monkeypatch: Any) -> None:
     prepare(scene, name)
-    who, arguments = COMMAND_ARGUMENTS[name]
+    who, given = COMMAND_ARGUMENTS[name]
+    arguments = tuple(filled(scene, given))
     if who is not None:
         arguments = (*arguments, "--operator", "superuser", "--reason", "A test.")
     document = tmp_path / "manifest.json"
@@ -218,7 +237,8 @@ def test_command_records_its_events(scene: Scene, name: str, tmp_path: Path, mon
         "import_manifest": (str(document),),
         "prune_audit": ("--before", "2299-01-01", "--archive", str(tmp_path / "archive"), *arguments[4:]),
     }
-    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery staple\n"))
+    typed = "a-key-that-is-typed" if name.endswith("api_key") else "correct horse battery staple"
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{typed}\n"))
     later = datetime(2300, 1, 1, tzinfo=UTC) if name == "prune_audit" else datetime.now(UTC)
     with time_machine.travel(later), events() as found:
         call_command(name, *others.get(name, arguments), stdout=io.StringIO(), stderr=io.StringIO())

@@ -33,7 +33,8 @@ from tests.installations.admin.console import confirm, pin
 from tests.security.canary_page import Page
 from tests.security.permissions import ACTIONS, COMMANDS, OTHER_METHODS, URLS
 from tests.security.scene import Scene
-from tests.security.test_permission_matrix import ACTS, PATTERNS, address
+from tests.security.test_hostile_labels import SHOWS_KEY
+from tests.security.test_permission_matrix import ACTS, PATTERNS, address, filled
 from tokens.models import OAuthToken
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -95,6 +96,30 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_installation_unlock": {},
     "admin:installations_installation_approve": {"scope-fin": "fin.read"},
     "admin:installations_installation_withdraw": {"codes": "fin"},
+    "admin:installations_installation_add_key": {
+        "label": "Weekly",
+        "key": "a-key-that-is-pasted",
+        "scopes": "crm.accounts.read",
+        "purposes": "{tokens_purpose}",
+    },
+    "admin:tokens_apikey_replace": {"key": "the-next-key-that-is-pasted", "overlap": "3600"},
+    "admin:tokens_apikey_revoke": {},
+    "admin:tokens_apikey_confirm_deletion": {},
+    "admin:tokens_purpose_change_purpose": {"description": "Why.", "owner": "Us", "scopes": "task.read"},
+    "admin:tokens_purpose_switch_off": {},
+    "admin:tokens_purpose_switch_on": {},
+    "admin:tokens_purpose_new": {
+        "code": "weekly",
+        "description": "Why.",
+        "owner": "Us",
+        "scopes": "task.read",
+        "acts_as": "user",
+    },
+    "admin:tokens_serviceclient_change_client": {"portals": ""},
+    "admin:tokens_serviceclient_new_key": {},
+    "admin:tokens_serviceclient_switch_off": {},
+    "admin:tokens_serviceclient_switch_on": {},
+    "admin:tokens_serviceclient_new": {"name": "worker", "portals": "acme.flowlu.com"},
     "admin:installations_installation_suspend": {},
     "admin:installations_installation_resume": {},
     "admin:tokens_oauthtoken_revoke": {},
@@ -125,7 +150,11 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
     for key, form in FORMS.items():
         where = address(scene, key)
         own.refresh_from_db()
-        seen = {"reason": "A test.", "seen_manifest": own.manifest.sha256, **form}
+        purpose = str(scene.objects()["tokens_purpose"].pk)
+        filled_in = {name: value.replace("{tokens_purpose}", purpose) for name, value in form.items()}
+        seen = {"reason": "A test.", "seen_manifest": own.manifest.sha256, **filled_in}
+        if "key" in form:
+            canaries.add(f"what {key} is given", form["key"])
         before = AuditEvent.objects.count()
         for name, secret in canaries.secrets.items():
             # A refused form stands as it was typed, for the one who typed it. Not as the reason or the document: those
@@ -139,7 +168,13 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
         named = {name: value for name, value in form.items() if name != "confirmed"}
         seen |= pin(client.get(where)) or pin(client.post(where, named))
         done = client.post(where, seen, follow=True, headers={"X-Session-Token": page.session_token})
-        assert done.redirect_chain or done.streaming, (key, done.content.decode()[-3000:])
+        # What makes a service key shows it, and leads nowhere.
+        assert done.redirect_chain or done.streaming or key in SHOWS_KEY, (key, done.content.decode()[-3000:])
+        if key in SHOWS_KEY:
+            made = canaries.add(f"the key of {key}", done.context["service_key"])
+            canaries.look_at_response(key, done, but=(f"the key of {key}",))
+            assert done.content.decode().count(made) == 1
+            continue
         canaries.look_at_response(key, done)
         if "_revoke" in key and key != "admin:tokens_oauthtoken_revoke":
             continue  # what the one before has cut is cut
@@ -265,9 +300,9 @@ def test_commands_print_no_secret(
     assert ours == by_operators.keys() | COMMANDS_WITHOUT_OPERATOR, "A new command has to take part here."
 
     for command, arguments in by_operators.items():
-        said = run(
-            canaries, command, *arguments, "--operator", "superuser", "--reason", "A test.", monkeypatch=monkeypatch
-        )
+        typed = canaries.add(f"typed for {command}", f"typed-{secrets.token_hex(16)}")
+        line = (command, *filled(scene, arguments), "--operator", "superuser", "--reason", "A test.")
+        said = run(canaries, *line, typed=f"{typed}\n", monkeypatch=monkeypatch)
         assert said
     password = canaries.add("password", f"battery-{secrets.token_hex(12)}")
     weak = canaries.add("weak password", "123456789012")

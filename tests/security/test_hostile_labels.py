@@ -33,6 +33,7 @@ from tests.security.reading import Page, deceits, faults_of
 from tests.security.scene import Scene, set_up
 from tests.security.test_permission_matrix import ACTS, PATTERNS, address
 from tests.unchanged import nothing_changes
+from tokens.models import ApiKey, Purpose, ServiceClient
 
 pytestmark = pytest.mark.django_db
 
@@ -59,8 +60,14 @@ OURS = {
     "tokens.ReplacedFingerprint": "fingerprint fingerprint_key_id",
     "tokens.RevokedFingerprint": "fingerprint fingerprint_key_id",
     "tokens.RefreshAttempt": "outcome",
+    "tokens.ApiKey": "fingerprint fingerprint_key_id seal_key_id scopes state ending",  # scopes of the catalogue
+    "tokens.Purpose": "code scopes acts_as",  # letters, digits, dashes; scopes of the catalogue
+    "tokens.ServiceClient": "key_hash",
+    "tokens.ServiceCall": "acts_as call code level outcome",  # `call` has parts that passed the grammar of paths
     "auth.User": "password",
 }
+# Acts that answer with the key that they made, and lead nowhere.
+SHOWS_KEY = {"admin:tokens_serviceclient_new", "admin:tokens_serviceclient_new_key"}
 # Columns that strangers, or other operators, write; shown somewhere in the console.
 THEIRS = {
     "installations.AuditEvent": "actor_id actor_name target_id reason details",
@@ -71,16 +78,16 @@ THEIRS = {
     "installations.ApprovedPermission": "approved_by reason withdrawn_by withdrawn_why",
     "installations.Evidence": "integration_point",
     "tokens.Revocation": "actor_name reason target_label portal_step_by portal_step_note",
+    "tokens.ApiKey": "label added_by deletion_confirmed_by",
+    "tokens.Purpose": "description owner",
+    "tokens.ServiceClient": "name",
     "auth.User": "username",
 }
 # Written by operators or later features, and on no page yet.
 NOT_SHOWN = {
     "installations.Application": "allowed_origins",
     "installations.ScopeUsage": "purpose code level",
-    "tokens.ApiKey": "label fingerprint fingerprint_key_id seal_key_id scopes state",
     "tokens.Revocation": "target_id",  # as the audit trail names it, where it is shown
-    "tokens.Purpose": "code description scopes acts_as owner",
-    "tokens.ServiceClient": "name key_hash",
     "auth.User": "first_name last_name email",
 }
 
@@ -198,6 +205,7 @@ def _addresses(scene: Scene) -> list[str]:
 def bodies(scene: Scene) -> dict[str, dict[str, Any]]:
     """Return what carries each act out, with a hostile reason."""
     reason = {"reason": probe("installations.AuditEvent", "reason")}
+    system = Purpose.objects.get(code="nightly")
     return dict.fromkeys(ACTS, reason) | {
         "admin:installations_installation_approve": {
             **reason,
@@ -207,6 +215,30 @@ def bodies(scene: Scene) -> dict[str, dict[str, Any]]:
         "admin:installations_installation_withdraw": {**reason, "codes": "crm.accounts"},
         "admin:installations_auditevent_export": {**reason, "format": "jsonl"},
         "admin:tokens_oauthtoken_revoke_by": {**reason, "stored_before": "2099-01-01", "confirmed": "yes"},
+        "admin:installations_installation_add_key": {
+            **reason,
+            "label": LABELS["markup"][0],
+            "key": "a-key-for-this-test",
+            "scopes": "crm.accounts.read",
+            "purposes": system.pk,
+        },
+        "admin:tokens_apikey_replace": {**reason, "key": "a-key-for-this-test", "overlap": "0"},
+        "admin:tokens_purpose_new": {
+            **reason,
+            "code": "weekly",
+            "description": ALL_LABELS[0],
+            "owner": LABELS["markup"][0],
+            "acts_as": "system",
+            "scopes": "crm.accounts.read",
+        },
+        "admin:tokens_purpose_change_purpose": {
+            **reason,
+            "description": ALL_LABELS[0],
+            "owner": LABELS["markup"][0],
+            "scopes": "crm.accounts.read",
+        },
+        "admin:tokens_serviceclient_new": {**reason, "name": LABELS["markup"][0], "purposes": system.pk},
+        "admin:tokens_serviceclient_change_client": {**reason, "purposes": system.pk},
         "admin:installations_application_import": {
             "document": factories.manifest(
                 # What may not be in an appId or a name at all is refused, which other tests state.
@@ -233,6 +265,9 @@ def test_no_act_takes_a_label_for_more_than_text(scene: Scene, key: str) -> None
             assert answer["Content-Disposition"].startswith("attachment"), "a file is no page"
             return
         assert faults_of(answer.content.decode()) == []
+    if key in SHOWS_KEY:
+        assert answer.context["service_key"]
+        return
     assert answer.redirect_chain, answer.context["form"].errors
     assert len(list(answer.context["messages"])) == 1
 
@@ -240,6 +275,12 @@ def test_no_act_takes_a_label_for_more_than_text(scene: Scene, key: str) -> None
 def _make_possible(scene: Scene, key: str) -> None:
     if key.endswith("resume"):
         Installation.objects.update(status="suspended")
+    elif key.endswith("switch_on"):
+        Purpose.objects.update(enabled=False)
+        ServiceClient.objects.update(enabled=False)
+    elif key.endswith("confirm_deletion"):
+        gone = {"state": "revoked", "sealed_key": None, "revoked_at": timezone.now(), "ending": "revoked"}
+        ApiKey.objects.update(**gone, deletion_confirmed_at=None)
 
 
 @pytest.mark.parametrize(
@@ -248,6 +289,15 @@ def _make_possible(scene: Scene, key: str) -> None:
         ("admin:installations_installation_withdraw", {"codes": ALL_LABELS, "keep": ALL_LABELS}),
         ("admin:installations_installation_approve", {"scope-fin": ALL_LABELS[0], "seen_manifest": ALL_LABELS[1]}),
         ("admin:installations_application_configure", {"allowed_portals": "\n".join(ALL_LABELS)}),
+        (
+            "admin:installations_installation_add_key",
+            dict.fromkeys(("label", "key", "scopes", "purposes"), ALL_LABELS[0]),
+        ),
+        ("admin:tokens_apikey_replace", dict.fromkeys(("key", "overlap", "last_day"), ALL_LABELS[0])),
+        ("admin:tokens_purpose_new", dict.fromkeys(("code", "scopes", "acts_as", "owner"), ALL_LABELS[0])),
+        ("admin:tokens_purpose_change_purpose", {"scopes": "\n".join(ALL_LABELS), "owner": "x", "description": "x"}),
+        ("admin:tokens_serviceclient_new", {"name": ALL_LABELS[0], "portals": "\n".join(ALL_LABELS)}),
+        ("admin:tokens_serviceclient_change_client", {"portals": "\n".join(ALL_LABELS), "purposes": ALL_LABELS[0]}),
         ("admin:installations_application_import", {"document": "{}", "kind": ALL_LABELS[0]}),
         ("admin:installations_application_import", {"document": json.dumps(dict.fromkeys(ALL_LABELS))}),
         ("admin:installations_application_import", {"document": "\n".join(ALL_LABELS)}),

@@ -6,7 +6,7 @@ that has no row here fails.
 
 import re
 from collections.abc import Iterator
-from io import BytesIO, TextIOWrapper
+from io import BytesIO, StringIO, TextIOWrapper
 from typing import Any
 
 import pytest
@@ -14,10 +14,11 @@ from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.cache import cache
 from django.core.management import CommandError, call_command, get_commands
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from installations.models import Application
+from tests import factories
 from tests.factories import manifest
 from tests.installations.admin.console import pin
 from tests.security.permissions import (
@@ -33,6 +34,7 @@ from tests.security.permissions import (
 )
 from tests.security.scene import ROLES, Scene, set_up
 from tests.unchanged import last_event, nothing_changes
+from tokens.models import Purpose
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +55,9 @@ PATTERNS = dict(_walk(get_resolver()))
 
 # Acts that a form carries out: who is refused changes nothing even with a body that would do it.
 ACTS = [key for key, rows in URLS.items() if rows in (RESPONDS, REVIEWS, AUDITS, CLOSES)]
+
+# Whatever is not there below the two APIs is theirs to answer.
+NOWHERE = {"api-not-found": "/api", "service-not-found": "/service"}
 
 OPERATORS = [role for role in ROLES if role not in {"anonymous", "portal_session", "superuser_without_mfa"}]
 
@@ -76,8 +81,8 @@ def address(scene: Scene, key: str, text: str = "") -> str:
         "path": "crm/lead/list",
     }
     route = PATTERNS[key]
-    if key in ("api-not-found", "not-found"):
-        return f"{'/api' if key == 'api-not-found' else ''}/{text or 'nothing'}"
+    if key in ("api-not-found", "service-not-found", "not-found"):
+        return f"{NOWHERE.get(key, '')}/{text or 'nothing'}"
     for name in re.findall(r"<(?:str:|path:|slug:)?(\w+)>|\(\?P<url>", route) if text else ():
         values[name or "url"] = text
     if key != route:
@@ -108,14 +113,14 @@ def expected_of(key: str) -> dict[str, list[str]]:
     if is_api(key):
         # The session is asked for before the method is looked at; what is open to all asks nobody.
         unknown = [status if status == "401" else "405" for status in rows["GET"]]
-        unknown = rows["GET"] if key == "api-not-found" else unknown
+        unknown = rows["GET"] if key in NOWHERE else unknown
     else:
         unknown = ["405"] * len(ROLES)
     return {"HEAD": rows["GET"]} | dict.fromkeys(OTHER_METHODS, unknown) | rows
 
 
 def is_api(key: str) -> bool:
-    return PATTERNS[key].startswith("api/") or key == "api-not-found"
+    return PATTERNS[key].startswith(("api/", "service/")) or key in NOWHERE
 
 
 @pytest.mark.parametrize("key", URLS)
@@ -141,6 +146,18 @@ def test_refused_role_changes_nothing_by_posting_the_whole_form(scene: Scene, ke
         "document": manifest(version="2.0.0"),
         "format": "jsonl",
         "_confirmed": "1",
+        "label": "An attempt",
+        "key": "a-key-of-an-attempt",
+        "scopes": "crm.accounts.read",
+        "purposes": [str(row.pk) for row in Purpose.objects.all()],
+        "overlap": "0",
+        "code": "attempt",
+        "name": "attempt",
+        "description": "An attempt.",
+        "acts_as": "system",
+        "owner": "Nobody",
+        "applications": str(scene.application.pk),
+        "portals": "acme.flowlu.com",
     }
     where = address(scene, key)
     for role, status in zip(ROLES, URLS[key]["POST"].split(), strict=True):
@@ -171,6 +188,15 @@ def test_operator_cookie_with_a_session_acts_as_the_session_only(scene: Scene) -
     assert (
         client.get("/api/v1/flowlu/fin/invoice/list", headers={"X-Session-Token": scene.session()}).status_code == 403
     )
+
+
+@pytest.mark.parametrize("key", [key for key in URLS if key != "service:forward"])
+def test_service_key_opens_nothing_but_the_service_api(scene: Scene, key: str) -> None:
+    service_key = factories.service_client().key
+    headers = {"Authorization": f"Bearer {service_key}", "X-Purpose": "x", "X-Act-As": "system:x@acme.flowlu.com"}
+    asked = Client(raise_request_exception=False).get(address(scene, key), headers=headers)
+
+    assert str(asked.status_code) == URLS[key]["GET"].split()[0]
 
 
 def test_inactive_operator_and_plain_account_see_no_page(scene: Scene) -> None:
@@ -252,11 +278,21 @@ def test_every_command_has_a_row() -> None:
     assert ours == COMMANDS.keys(), "Add a row to COMMANDS in tests/security/permissions.py that says who may run it."
 
 
+def filled(scene: Scene, arguments: tuple[str, ...]) -> list[str]:
+    """Return the arguments of a command with the numbers of objects that exist."""
+    numbers = {name: row.pk for name, row in scene.objects().items()}
+    return [argument.format(**numbers) for argument in arguments]
+
+
 @pytest.mark.parametrize("command", [name for name, (who, _arguments) in COMMANDS.items() if who is not None])
 @pytest.mark.parametrize("role", [*OPERATORS, "superuser_without_mfa"])
-def test_command_serves_its_operators_only(scene: Scene, capsys: Any, command: str, role: str) -> None:
-    who, arguments = COMMANDS[command]
+def test_command_serves_its_operators_only(
+    scene: Scene, capsys: Any, monkeypatch: Any, command: str, role: str
+) -> None:
+    who, given = COMMANDS[command]
     assert who is not None
+    arguments = filled(scene, given)
+    monkeypatch.setattr("sys.stdin", StringIO("what-a-command-reads\n"))
     line = (command, *arguments, "--operator", role, "--reason", "A test.")
     if role.removesuffix("_without_mfa") in who:  # commands ask for no second factor: docs/commands.md
         call_command(*line)
@@ -267,7 +303,8 @@ def test_command_serves_its_operators_only(scene: Scene, capsys: Any, command: s
 
 @pytest.mark.parametrize("command", [name for name, (who, _arguments) in COMMANDS.items() if who is not None])
 def test_command_serves_no_account_that_is_none_of_ours(scene: Scene, command: str) -> None:
-    _who, arguments = COMMANDS[command]
+    _who, given = COMMANDS[command]
+    arguments = filled(scene, given)
     user_model = type(scene.operators["superuser"])
     user_model.objects.create_user("plain", is_superuser=True)
     user_model.objects.create_user("gone", is_staff=True, is_superuser=True, is_active=False)

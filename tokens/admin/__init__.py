@@ -1,5 +1,25 @@
 """The console's pages of the upper app. Importing the modules registers their models on the admin site."""
 
-from tokens.admin import ledger, oauth_tokens, records, refreshing, upstream
+from tokens.admin import (
+    api_keys,
+    ledger,
+    oauth_tokens,
+    purposes,
+    records,
+    refreshing,
+    service_calls,
+    service_clients,
+    upstream,
+)
 
-__all__ = ["ledger", "oauth_tokens", "records", "refreshing", "upstream"]
+__all__ = [
+    "api_keys",
+    "ledger",
+    "oauth_tokens",
+    "purposes",
+    "records",
+    "refreshing",
+    "service_calls",
+    "service_clients",
+    "upstream",
+]

@@ -30,7 +30,18 @@ OF_NO_INSTALLATION = {
 }
 ALL = COMMANDS | OF_NO_INSTALLATION
 # Not about one installation: tested in files of their own.
-ELSEWHERE = {"erase_portal_user", "prune_audit"}
+ELSEWHERE = {
+    "erase_portal_user",
+    "prune_audit",
+    # tests/tokens/commands/test_backend_use.py
+    "add_api_key",
+    "create_purpose",
+    "create_service_client",
+    "replace_api_key",
+    "revoke_api_key",
+    "switch_off_purpose",
+    "switch_off_service_client",
+}
 VERBS = {
     "approve_scopes": "scopes.approved",
     "withdraw_scopes": "scopes.withdrawn",

@@ -1,0 +1,299 @@
+"""API keys of portals: pasted once, used for declared purposes, never shown."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+
+from installations import selectors as installation_selectors
+from installations.actors import Actor
+from installations.admin.acts import IN_FLIGHT, Act, Outcome, posted
+from installations.admin.base import ReadOnlyAdmin
+from installations.admin.display import Table, at, badge, column, join, link, list_url, mono, text_of, to, utc
+from installations.admin.lists import NamedFilter
+from installations.admin.text import visible
+from installations.errors import InvalidRequest
+from installations.forms import ReasonForm
+from installations.models import Installation
+from tokens.admin.service_tables import calls_table, put_on_form
+from tokens.forms import AddKeyForm, ReplaceKeyForm, end_of
+from tokens.models import ApiKey, ServiceCall
+from tokens.services.api_keys import KeyText, add_api_key, confirm_key_deletion, replace_api_key, revoke_api_key
+
+# Flowlu's own pages and those who write about them do not agree (flowlu-platform §2.1).
+MENUS = (
+    "Portal Settings > API Settings",
+    "Portal Settings > For Developers > API",
+    "System Settings > API Settings",
+    "Personal > All settings > API",
+)
+
+
+def where_to_delete(portal: str) -> str:
+    """Return what to tell the portal's administrator: only they can delete the key, and nothing else ends it."""
+    return (
+        f"At Flowlu the key stays valid until an administrator of {portal} deletes it there, on the page of the "
+        f"portal's API settings. Where that is in the menu differs: {'; '.join(MENUS)}. Deleting it is final there too."
+    )
+
+
+class AddKey(Act):
+    slug = "add-key"
+    label = "Add an API key"
+    summary = "Store a key of the portal for backend jobs that need no user."
+    permission = "tokens.manage_apikey"
+
+    def applies(self, target: Installation) -> bool:
+        return target.status != Installation.Status.UNINSTALLED
+
+    def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
+        in_force = installation_selectors.approvals_in_force(target)
+        return AddKeyForm(posted(request), approved=[row.as_approval().scope for row in in_force])
+
+    def stops(self, target: Installation) -> Sequence[str]:
+        return (
+            "Backend code may act as the system on this portal: for the purposes that you choose, within the scopes "
+            "that you choose and that stay approved, and only if a service client is allowed to.",
+            "Flowlu asks no user's rights for a key. Whoever may use it can do all that the key may.",
+        )
+
+    def stays(self, target: Installation) -> Sequence[str]:
+        return (
+            "The key is not tried: Flowlu documents no harmless call for that. The first real call will tell.",
+            "The embedded application never uses it, and it never stands in for a user's token.",
+        )
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        values = form.cleaned_data
+        try:
+            row = add_api_key(
+                installation_id=target.pk,
+                label=values["label"],
+                key=KeyText(values["key"]),
+                scope_texts=values["scopes"],
+                purposes=values["purposes"],
+                expires_at=end_of(values["last_day"]),
+                actor=actor,
+                reason=values["reason"],
+            )
+        except InvalidRequest as error:
+            put_on_form(form, error)
+            raise
+        return Outcome(f"{row} is stored. No page shows it again.")
+
+
+class ReplaceKey(Act):
+    slug = "replace"
+    label = "Replace"
+    summary = "Store a new key in its place; the old one may stay for a while."
+    permission = "tokens.manage_apikey"
+    form_class = ReplaceKeyForm
+
+    def applies(self, target: ApiKey) -> bool:
+        return target.state == ApiKey.State.ACTIVE and target.replaced_by_id is None
+
+    def stops(self, target: ApiKey) -> Sequence[str]:
+        return (
+            "The new key takes over label, scopes and purposes. Calls go out with it from now on.",
+            "The old key is refused and wiped when its time is over.",
+        )
+
+    def stays(self, target: ApiKey) -> Sequence[str]:
+        return (where_to_delete(str(target.installation.portal)),)
+
+    def perform(self, target: ApiKey, form: ReasonForm, actor: Actor) -> Outcome:
+        values = form.cleaned_data
+        try:
+            row = replace_api_key(
+                api_key_id=target.pk,
+                key=KeyText(values["key"]),
+                overlap=timedelta(seconds=values["overlap"]),
+                expires_at=end_of(values["last_day"]),
+                actor=actor,
+                reason=values["reason"],
+            )
+        except InvalidRequest as error:
+            put_on_form(form, error)
+            raise
+        return Outcome(f"{row} takes the place of this one. Have the old one deleted at Flowlu.")
+
+
+class RevokeKey(Act):
+    slug = "revoke"
+    label = "Revoke"
+    summary = "Wipe it here at once, for good, and say where it is deleted at Flowlu."
+    permission = "tokens.revoke_apikey"
+    tone = "danger"
+    stops_heading = "What stops"
+    stays_heading = "What does not stop"
+
+    def applies(self, target: ApiKey) -> bool:
+        return target.state == ApiKey.State.ACTIVE
+
+    def stops(self, target: ApiKey) -> Sequence[str]:
+        return (
+            "From the moment this is saved, on every worker, no call through this service starts with this key.",
+            "It is wiped. A tombstone with a keyed hash stays, so that it cannot be added again.",
+        )
+
+    def stays(self, target: ApiKey) -> Sequence[str]:
+        return (
+            where_to_delete(str(target.installation.portal)),
+            "Record here that it was deleted, once you were told so.",
+            IN_FLIGHT,
+        )
+
+    def perform(self, target: ApiKey, form: ReasonForm, actor: Actor) -> Outcome:
+        if not revoke_api_key(api_key_id=target.pk, actor=actor, reason=form.cleaned_data["reason"]):
+            return Outcome("Nothing changed: it was revoked already.", changed=False)
+        return Outcome(f"Revoked and wiped here. {where_to_delete(str(target.installation.portal))}")
+
+
+class ConfirmDeletion(Act):
+    slug = "confirm-deletion"
+    label = "Record the deletion at Flowlu"
+    summary = "State that an administrator of the portal deleted it there."
+    permission = "tokens.revoke_apikey"
+
+    def applies(self, target: ApiKey) -> bool:
+        return target.state == ApiKey.State.REVOKED and target.deletion_confirmed_at is None
+
+    def stops(self, target: ApiKey) -> Sequence[str]:
+        return ("It is recorded with your name that the key is deleted at Flowlu. Write who told you into the reason.",)
+
+    def stays(self, target: ApiKey) -> Sequence[str]:
+        return ("Nothing is checked: the key is wiped here, so nobody can try it.",)
+
+    def perform(self, target: ApiKey, form: ReasonForm, actor: Actor) -> Outcome:
+        if not confirm_key_deletion(api_key_id=target.pk, actor=actor, reason=form.cleaned_data["reason"]):
+            return Outcome("Nothing changed: that was recorded already.", changed=False)
+        return Outcome("Recorded: the key is deleted at Flowlu.")
+
+
+def key_badge(row: ApiKey) -> Any:
+    if row.state == ApiKey.State.REVOKED:
+        return badge(str(ApiKey.Ending(row.ending).label), "gone")
+    if row.expires_at and row.expires_at <= timezone.now():
+        return badge("expired", "bad")
+    return badge("active, replaced", "wait") if row.replaced_by_id else badge("active", "good")
+
+
+def deletion(row: ApiKey) -> Any:
+    if row.deletion_confirmed_at:
+        return format_html(
+            "deleted, as {} recorded on {}", visible(row.deletion_confirmed_by), utc(row.deletion_confirmed_at)
+        )
+    return "in use here" if row.state == ApiKey.State.ACTIVE else badge("not confirmed to be deleted", "wait")
+
+
+def key_scopes(row: ApiKey) -> Any:
+    return join((visible(text, ascii_only=True) for text in row.scopes), ", ") or "–"
+
+
+def _purposes(row: ApiKey) -> Any:
+    return join((link(purpose) for purpose in row.purposes.all()), ", ") or "–"
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    list_display = (
+        column("name", "key", lambda row: str(row)),
+        text_of("label", "label"),
+        to("installation", "installation"),
+        column("state_word", "state", key_badge, order="state"),
+        column("scope_words", "scopes", key_scopes),
+        column("purpose_words", "purposes", _purposes),
+        column("expires", "expires", lambda row: utc(row.expires_at, "never"), order="expires_at"),
+        column("at_flowlu", "at Flowlu", deletion),
+    )
+    list_filter = ("state", ("installation__application", NamedFilter))
+    allowed_lookups = frozenset(
+        {"state__exact", "installation__application__id__exact", "installation__id__exact", "purposes__id__exact"}
+    )
+    search_fields = ("label", "installation__portal__domain", "installation__application__app_id")
+    search_help_text = "Search by label, portal domain or appId"
+    ordering = ("-created_at", "-pk")
+    sortable_by = ("state_word", "expires")
+    facts = (
+        text_of("label", "label"),
+        to("installation", "installation"),
+        column("state_word", "state", key_badge),
+        column("print", "fingerprint (first 8 digits of a keyed hash)", lambda row: mono(row.fingerprint[:8])),
+        column("scope_words", "may be used within", key_scopes),
+        column("purpose_words", "for", _purposes),
+        column("expires", "expires", lambda row: utc(row.expires_at, "never")),
+        text_of("added_by", "added by"),
+        at("created_at", "added"),
+        at("revoked_at", "wiped", empty="not wiped"),
+        column("successor", "replaced by", lambda row: link(row.replaced_by) if row.replaced_by else "–"),
+        column("at_flowlu", "at Flowlu", deletion),
+        column("todo", "what is left to do", lambda row: _todo(row)),
+        column("seal", "sealed under key", lambda row: row.seal_key_id or "nothing sealed"),
+    )
+    act_classes: ClassVar = (ReplaceKey, RevokeKey, ConfirmDeletion)
+    intro = (
+        "Keys of portals, stored sealed, for backend jobs without a user. No page shows one, not even in part. Add one "
+        "on the page of its installation."
+    )
+    empty_text = "No API key is stored. Add one on the page of an installation, when a backend job needs no user."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("installation__portal", "installation__application", "replaced_by")
+            .prefetch_related("purposes")
+            .defer("sealed_key", "replaced_by__sealed_key")
+        )
+
+    def page_title(self, row: ApiKey) -> str:
+        return f"{row}: {row.label}"
+
+    def badges(self, row: ApiKey) -> Sequence[Any]:
+        return [key_badge(row)]
+
+    def audit_query(self, row: ApiKey) -> dict[str, Any]:
+        return {"target_kind": "apikey", "target_id": str(row.pk)}
+
+    def tables(self, request: HttpRequest, row: ApiKey) -> Sequence[Table]:
+        calls = ServiceCall.objects.filter(api_key=row)
+        return calls_table(request, calls, {"api_key__id__exact": row.pk}, title="Calls with this key")
+
+
+def _todo(row: ApiKey) -> str:
+    if row.state == ApiKey.State.REVOKED and row.deletion_confirmed_at is None:
+        return where_to_delete(str(row.installation.portal)) + " Then record it here."
+    return "nothing"
+
+
+def keys_table(request: HttpRequest, keys: QuerySet[ApiKey], query: str, *, title: str = "API keys") -> Sequence[Table]:
+    """Return API keys, those in use first, for whoever may see them. Two statements."""
+    if not request.user.has_perm("tokens.view_apikey"):
+        return ()
+    rows = keys.defer("sealed_key").select_related("installation__portal", "installation__application")
+    return [
+        Table(
+            title,
+            ("Key", "Installation", "State", "Scopes", "Purposes", "Expires", "At Flowlu"),
+            [
+                (
+                    link(row, f"{row.label} (#{row.pk})"),
+                    link(row.installation),
+                    key_badge(row),
+                    key_scopes(row),
+                    _purposes(row),
+                    utc(row.expires_at, "never"),
+                    deletion(row),
+                )
+                for row in rows.prefetch_related("purposes").order_by("state", "-created_at", "-pk")[:20]
+            ],
+            "None is stored. Backend code acts as users only.",
+            more_url=list_url(ApiKey, query),
+            more="Show in the list",
+        )
+    ]
