@@ -145,6 +145,15 @@ def test_switching_a_fault_off_lets_go_whom_it_holds_back(client: Client, sandbo
     assert 0.2 <= time.monotonic() - started < 10
 
 
+def test_what_has_begun_to_drip_comes_at_once_when_it_is_switched_off(
+    client: Client, sandbox: SandboxServer, token: str
+) -> None:
+    whole = client.call(PATH, token).body
+    sandbox.state.add_fault("acme", "drip")
+    threading.Timer(0.7, sandbox.state.clear_faults).start()
+    assert client.call(PATH, token).body == whole
+
+
 def test_stopping_does_not_wait_for_a_delay() -> None:
     sandbox = SandboxServer()
     sandbox.start()

@@ -188,10 +188,12 @@ def test_what_is_kept_of_a_portal_that_is_gone_is_passed_over(tmp_path: Path) ->
     file = tmp_path / "sandbox.json"
     with SandboxServer(state_file=file) as first:
         pair = first.state.issue_tokens("acme", "2")
+        gone = first.state.issue_tokens("globex", "2")
     file.write_text(file.read_text().replace("globex.flowlu.com", "gone.flowlu.com"))
     with SandboxServer(state_file=file) as second:
         assert Client(second).call("core/user/get", pair.access_token).status == 200
         assert "gone.flowlu.com" not in second.state.portals
+        assert Client(second).call("core/user/get", gone.access_token, portal="globex").status == 401
 
 
 def test_without_a_state_file_nothing_survives() -> None:

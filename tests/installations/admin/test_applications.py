@@ -182,3 +182,20 @@ def test_next_manifest_says_whom_it_concerns(
         f"com.example.desk 1.1.0 is the current manifest. {asks}; what is approved stays as it is."
     ]
     assert last_event().details["installations"] == len(portals)
+
+
+def test_settings_as_they_are_change_nothing_and_say_so(reviewer: Any, application: Application) -> None:
+    address = url("installations_application_configure", object_id=application.pk)
+
+    with nothing_changes():
+        response = signed_in(reviewer).post(address, {"allowed_portals": "", "reason": "Ok."}, follow=True)
+
+    assert messages(response) == ["Nothing changed: these are the settings already."]
+
+
+def test_manifest_that_would_be_refused_today_is_still_shown(auditor: Any, application: Application) -> None:
+    Manifest.objects.update(document={"appId": "com.example.desk"})
+
+    page = text(signed_in(auditor).get(url("installations_manifest_change", application.current_manifest_id)))
+
+    assert "This manifest would be refused today. It was imported under other rules." in page
