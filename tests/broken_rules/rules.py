@@ -377,8 +377,10 @@ WIRE = (
     Breakage(
         "wire: a portal of another domain is called",
         "installations/portals.py",
-        '        if ending == "." or not host.endswith(ending):',
-        '        if ending == "." or ending not in host:',
+        '        if ending == "." or not host.endswith(ending):\n            continue\n'
+        "        if not _LABEL.fullmatch(host.removesuffix(ending)):",
+        '        if ending == "." or ending not in host:\n            continue\n'
+        "        if not _LABEL.fullmatch(host.partition(ending)[0]):",
         HOSTILE,
     ),
 )
