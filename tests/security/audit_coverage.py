@@ -254,6 +254,7 @@ VERBS: dict[str, Covered] = {
     "tokens.services.sessions.note_undecryptable_token": ("token.undecryptable",),
     "tokens.services.sessions.open_session": ("installation.first_seen", "token.stored"),
     "tokens.services.storing.is_spent": _READS,
+    "tokens.services.storing.remember_replaced_locked": _STEP,
     "tokens.services.storing.make_room_locked": _STEP,
     "tokens.services.storing.prune_replaced_fingerprints": "Forgets hashes of pairs that are out of use by their age.",
     "tokens.services.storing.store_pair_locked": _STEP,
