@@ -1,4 +1,4 @@
-"""Settings of the test suite: throw-away keys, a fast hasher and no look through the static files; nothing else differs."""
+"""Settings of the test suite: throw-away keys, a fast hasher and static files on demand; nothing else differs."""
 
 import base64
 import os
