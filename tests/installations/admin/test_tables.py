@@ -47,6 +47,7 @@ def test_page_names_the_generations_before(auditor: Any, application: Applicatio
 
     assert titles(auditor, "installations_installation", second.pk) == [
         "People and tokens",
+        "API keys",
         "History",
         "Other generations",
     ]
