@@ -192,7 +192,7 @@ def test_operator_cookie_with_a_session_acts_as_the_session_only(scene: Scene) -
 
 @pytest.mark.parametrize("key", [key for key in URLS if key != "service:forward"])
 def test_service_key_opens_nothing_but_the_service_api(scene: Scene, key: str) -> None:
-    service_key = factories.service_client().key
+    service_key = factories.service_client("another").key
     headers = {"Authorization": f"Bearer {service_key}", "X-Purpose": "x", "X-Act-As": "system:x@acme.flowlu.com"}
     asked = Client(raise_request_exception=False).get(address(scene, key), headers=headers)
 

@@ -25,7 +25,8 @@ from tokens.targets import RevocationTarget
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKER = "redis://127.0.0.1:6379/13"
-pytestmark = pytest.mark.django_db(transaction=True)
+# One queue for all: its tests run one after the other.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("queue")]
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def endpoint(port, **options):
         "token_url": f"http://127.0.0.1:{port}/token",
         "revocation_url": f"http://127.0.0.1:{port}/revoke",
         "allow_http": True,
-        "limits": EndpointLimits(connect=1, read=0.5, total=0.5),
+        "limits": EndpointLimits(connect=2, read=2, total=2),  # room for a busy machine
     }
     return OAuthEndpoint(credentials, **(values | options))
 
