@@ -19,6 +19,10 @@ from tokens.rates import parse_rate
 _RINGS = ("TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
 MAX_TOTAL_SECONDS = 35  # graceful_timeout in gunicorn_conf.py
 _HOW = "Make one with: manage.py generate_key"
+_MEND = (
+    "Keep the present keys: a ring is id:key,id:key. A key that stood alone has the id 1: write it as 1:<that key> "
+    "beside a new one from manage.py generate_key (docs/operations.md)."
+)
 
 
 def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage]:
@@ -48,7 +52,7 @@ def _secrets() -> Iterator[CheckMessage]:
         try:
             ring = parse_key_ring(text)
         except KeyRingError as error:
-            yield Error(f"{name} is not usable. {error}", hint=_HOW, id="flowlu_admin.E003")
+            yield Error(f"{name} is not usable. {error}", hint=_MEND, id="flowlu_admin.E003")
             continue
         for key in ring:
             other = materials.setdefault(key.material, name)

@@ -140,7 +140,7 @@ def _free_port() -> int:
 def _wait_for(path: Path, text: str, process: "subprocess.Popen[bytes]") -> None:
     import time
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180  # on a busy machine the migrations alone take a minute
     while text not in path.read_text(errors="replace"):
         if process.poll() is not None or time.monotonic() > deadline:
             pytest.fail(f"The stack did not start:\n{path.read_text(errors='replace')}")

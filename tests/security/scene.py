@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from installations.models import Application, Evidence, Installation, PortalUser
 from tests import factories
-from tokens import selectors
+from tokens import selectors, vault
 from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, Revocation, ServiceCall, UpstreamRevocation
 from tokens.services.api_keys import confirm_key_deletion, revoke_api_key
 from tokens.services.revocation import revoke_tokens
@@ -108,7 +108,8 @@ def set_up(application: Application) -> Scene:
     UpstreamRevocation.objects.create(
         revocation=Revocation.objects.latest("pk"),
         oauth_token=cut,
-        sealed_access_token=b"sealed",
+        sealed_access_token=vault.sealed_for(cut, "an-access-token-that-was-cut", None)[0],
+        seal_key_id=vault.newest_key_id(),
         state="irrevocable",
         next_try_at=None,
         error="status_500",

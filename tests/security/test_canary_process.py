@@ -47,8 +47,10 @@ class Service:
             "FLOWLU_CONNECT_SECONDS": "1",
             "FLOWLU_READ_SECONDS": "1",
             "FLOWLU_TOTAL_SECONDS": "2",
-            # No setting of these names exists yet. Whatever stands in the environment is not to be told either.
+            "FLOWLU_TOKEN_URL": sandbox.token_url,
+            "FLOWLU_CLIENT_ID": "a-vendor",
             "FLOWLU_CLIENT_SECRET": secrets["client secret"],
+            # No setting of this name exists. Whatever stands in the environment is not to be told either.
             "FLOWLU_API_KEY": secrets["API key"],
         }
         self.manage("migrate", "--verbosity=0")

@@ -13,8 +13,13 @@ from tests.unchanged import nothing_changes
 
 pytestmark = pytest.mark.django_db
 
-# The API takes no cookie, so nothing can ride on one; /embed/ is opened by the portal's own form and reads no cookie.
-WITHOUT_COOKIES = {key for key, route in PATTERNS.items() if route.startswith("api/")} | {"api-not-found", "embed"}
+# Neither API takes a cookie, so nothing can ride on one; /embed/ is opened by the portal's own form and reads none, and
+# where nothing is, nothing is done.
+WITHOUT_COOKIES = {key for key, route in PATTERNS.items() if route.startswith(("api/", "service/"))} | {
+    "api-not-found",
+    "embed",
+    "not-found",
+}
 # Ids that no page would write: none may end in an error of the server.
 ODD_IDS = ("0", "-1", "9" * 30, "1.5", "x", "1 OR 1=1", "%00", "\u0661", "_5F", "1/change/1", "..", "é" * 300)
 

@@ -34,4 +34,7 @@ class Command(OperatorCommand):
             f"; with them, as they were swallowed: {', '.join(result.also_withdrawn)}" if result.also_withdrawn else ""
         )
         kept = f"; kept: {', '.join(result.kept)}" if result.kept else ""
-        return f"{installation}: withdrawn {', '.join(result.withdrawn)}{also}{kept}"
+        # Only what a withdrawn scope had swallowed can be kept; to lower a level, the lower one is approved.
+        idle = sorted(set(options["keep"]) - set(result.kept) - {text.rpartition(".")[0] for text in result.kept})
+        nothing = f"; nothing to keep of {', '.join(idle)}: nothing withdrawn swallowed it" if idle else ""
+        return f"{installation}: withdrawn {', '.join(result.withdrawn)}{also}{kept}{nothing}"

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
+import time_machine
 from django.core.management import CommandError, call_command
 
 from installations.keys import parse_key_ring
-from tests.tokens.keyring import K1
 
 
 def run(*arguments):
@@ -32,12 +32,9 @@ def test_each_key_is_another():
     assert len(keys) == 20
 
 
-def test_id_is_the_date_and_never_one_of_the_rings(settings):
-    today = f"k{datetime.now(tz=UTC):%Y%m%d}"
-    assert run()[0].startswith(f"{today}:")
-
-    settings.TOKEN_KEYS = f"{today}:{K1.partition(':')[2]}"
-    assert run()[0].startswith(f"{today}a:")
+def test_id_is_the_time_so_that_two_of_one_day_stand_in_one_ring():
+    with time_machine.travel(datetime(2026, 4, 1, 10, 15, 20, tzinfo=UTC), tick=False):
+        assert run()[0].startswith("k20260401-101520:")
 
 
 @pytest.mark.parametrize("name", ["", "with space", "a:b", "a,b", "ü", "x" * 33])
