@@ -73,8 +73,8 @@ IDENTITY = (
     Breakage(
         "identity: an ended session goes on",
         "tokens/selectors.py",
-        " WHERE s.ended_at IS NULL AND",
-        " WHERE",
+        '" AND s.ended_at IS NULL AND s.expires_at',
+        '" AND s.expires_at',
         API,
     ),
     Breakage(
@@ -208,9 +208,9 @@ CUT = (
     ),
     Breakage(
         "cut: a revoked token goes on under another application",
-        "tokens/selectors.py",
-        '    return OAuthToken.objects.live().filter(Q(pk__in=found.values("pk")) | same_elsewhere)',
-        '    return OAuthToken.objects.live().filter(Q(pk__in=found.values("pk")))',
+        "tokens/revocation_selectors.py",
+        "    if not found:\n        return tokens\n    live =",
+        "    if found or not found:\n        return tokens\n    live =",
         ("tests/security/test_isolation.py", "tests/tokens/services"),
     ),
 )
@@ -417,8 +417,8 @@ CONSOLE = (
     Breakage(
         "console: auditors may revoke",
         "flowlu_admin/roles.py",
-        '    "Auditor": VIEW,',
-        '    "Auditor": (*VIEW, "tokens.revoke_oauthtoken"),',
+        '    "Auditor": (*VIEW, "installations.export_audit"),',
+        '    "Auditor": (*VIEW, "installations.export_audit", "tokens.revoke_oauthtoken"),',
         MATRIX,
     ),
     Breakage(
@@ -430,8 +430,8 @@ CONSOLE = (
     ),
     Breakage(
         "audit: the chain has no key",
-        "installations/audit.py",
-        '    return hmac.new(key.derive("audit"), text.encode("ascii"), sha256).hexdigest()',
+        "installations/audit_chain.py",
+        '    return hmac.new(key.derive(use), text.encode("ascii"), sha256).hexdigest()',
         '    return sha256(text.encode("ascii")).hexdigest()',
         ("tests/installations/test_audit.py",),
     ),

@@ -39,3 +39,11 @@ def test_second_run_is_refused_and_changes_nothing(swallowing, run):
         run("withdraw_scopes", *HERE, "crm", *BY)
 
     assert str(caught.value) == "Not approved at present: crm. Look at the installation again."
+
+
+def test_what_cannot_be_kept_is_named(swallowing, run):
+    printed = run("withdraw_scopes", *HERE, "crm.accounts", "--keep", "crm.accounts.read", *BY)
+
+    assert printed == (
+        f"{IT}: withdrawn crm.accounts.full; nothing to keep of crm.accounts.read: nothing withdrawn swallowed it\n"
+    )
