@@ -21,7 +21,8 @@ class ConsoleChangeList(ChangeList):
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
-        self.title = str(self.opts.verbose_name_plural).capitalize()
+        name = str(self.opts.verbose_name_plural)
+        self.title = name[:1].upper() + name[1:]
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
