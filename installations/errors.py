@@ -249,6 +249,15 @@ class FlowluUnavailable(DomainError):
     fault = "portal"
     public_message = "The portal cannot be reached at the moment. Try again later."
 
+    def __init__(
+        self, public_message: str | None = None, *, retry_after: int | None = None, **context: Loggable
+    ) -> None:
+        super().__init__(public_message, **context)
+        self.retry_after = retry_after
+
+    def headers(self) -> dict[str, str]:
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
 
 class FlowluTimeout(DomainError):
     """The portal did not answer in time; whether it acted on the call is not known."""

@@ -12,6 +12,7 @@ import re
 import time
 import unicodedata
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -145,6 +146,13 @@ class FlowluClient:
         with self._slots.hold(portal):
             answer = self._exchange(portal, call, {}, secret_params=(("api_key", api_key),))
         return FlowluResult(_result_of(answer))
+
+    def place(self, portal: str) -> AbstractContextManager[None]:
+        """Hold one of the portal's places for what makes a call wait outside of `call`; RateLimited when none is free.
+
+        Not around `call`, which takes a place of its own.
+        """
+        return self._slots.hold(portal)
 
     def current_user(self, portal: str, access_token: str) -> FlowluUser:
         """Ask the portal who the token's user is: the only source of identity there is."""

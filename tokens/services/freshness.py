@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from installations.errors import DomainError, FlowluUnavailable, InvalidSession, TokenStale
+from installations.flowlu.configured import flowlu_client
 from tokens import selectors
 from tokens.access import Caller, Need, check_usable, refresh_need
 from tokens.models import RefreshAttempt
@@ -14,6 +15,8 @@ from tokens.services.proving import prove_pair
 from tokens.services.refreshing import Ending, refresh_pair
 
 _LOOK_AGAIN = 0.05  # seconds between two looks at what another worker is doing
+_MOST_SECONDS = 1  # that a call waits for another worker, holding a thread
+_RETRY_AFTER = 1  # second
 _MOST_ROUNDS = 5  # a pair that moves on faster than this is somebody else's race
 
 
@@ -21,8 +24,10 @@ def fresh_caller(caller: Caller, *, trigger: RefreshAttempt.Trigger = RefreshAtt
     """Return the caller with a token to use, refreshed first where it is about to expire or was refused.
 
     Costs nothing where the frontend refreshes or the token has time left. Waits for another worker that is at it only
-    where there is nothing else to use. Raises TokenStale where the user has to come back, FlowluUnavailable where
-    trying again later helps, InvalidSession when the session ended meanwhile, and what `check_usable` raises.
+    where there is nothing else to use, and not for long. Refreshing and waiting hold a place of the portal, as a call
+    does: one portal, or one session, never holds every thread. Raises RateLimited when no place is free, TokenStale
+    where the user has to come back, FlowluUnavailable where trying again later helps, InvalidSession when the session
+    ended meanwhile, and what `check_usable` raises.
     """
     need = _need(caller)
     if need is Need.NONE:
@@ -33,7 +38,7 @@ def fresh_caller(caller: Caller, *, trigger: RefreshAttempt.Trigger = RefreshAtt
         if ending is Ending.BUSY:
             if need is Need.SOON:
                 return caller
-            again = _wait_for_the_other(caller, give_up_at)
+            again = _wait_for_the_other(caller)
         else:
             again = _again(caller)
         check_usable(again)
@@ -47,7 +52,7 @@ def fresh_caller(caller: Caller, *, trigger: RefreshAttempt.Trigger = RefreshAtt
         if ending is Ending.OVER:
             raise TokenStale
         caller, need = again, left
-    raise FlowluUnavailable(reason="refresh_under_way")
+    raise _under_way()
 
 
 def caller_after_refusal(caller: Caller) -> Caller | None:
@@ -66,7 +71,9 @@ def _one_step(caller: Caller, trigger: RefreshAttempt.Trigger, need: Need) -> En
         # Raises what the adapter raises: the pair then waits for the next call or the sweep.
         prove_pair(token_id=caller.token_id, generation=caller.token_generation)
         return Ending.MOVED
-    ending = refresh_pair(token_id=caller.token_id, generation=caller.token_generation, trigger=trigger)
+    # Taken before an attempt is committed: one that is not sent would have to be labelled unknown.
+    with flowlu_client().place(caller.portal):
+        ending = refresh_pair(token_id=caller.token_id, generation=caller.token_generation, trigger=trigger)
     if ending is Ending.FRESH:
         try:
             prove_pair(token_id=caller.token_id, generation=caller.token_generation + 1)
@@ -78,13 +85,20 @@ def _one_step(caller: Caller, trigger: RefreshAttempt.Trigger, need: Need) -> En
     return ending
 
 
-def _wait_for_the_other(caller: Caller, give_up_at: float) -> Caller:
-    while True:
-        time.sleep(_LOOK_AGAIN)
-        again = _again(caller)
-        moved = again.token_generation != caller.token_generation or not again.has_refresh_token
-        if moved or again.token_state != caller.token_state or time.monotonic() > give_up_at:
-            return again
+def _wait_for_the_other(caller: Caller) -> Caller:
+    give_up_at = time.monotonic() + _MOST_SECONDS
+    with flowlu_client().place(caller.portal):
+        while time.monotonic() < give_up_at:
+            time.sleep(_LOOK_AGAIN)
+            again = _again(caller)
+            moved = again.token_generation != caller.token_generation or not again.has_refresh_token
+            if moved or again.token_state != caller.token_state:
+                return again
+    raise _under_way()
+
+
+def _under_way() -> FlowluUnavailable:
+    return FlowluUnavailable(retry_after=_RETRY_AFTER, reason="refresh_under_way")
 
 
 def _again(caller: Caller) -> Caller:

@@ -21,9 +21,11 @@ from rest_framework.test import APIClient
 from installations.services import lock, resume_installation, suspend_installation, unlock
 from tests import factories
 from tests.embedded import Frontend
-from tests.security.races.conftest import PORTAL, Page
+from tests.refreshed import refreshed_here
+from tests.security.races.conftest import PORTAL, Page, endpoints_of
 from tests.security.races.invariants import everything_holds
 from tests.security.races.workers import ROUNDS, Workers, database_url, wait_for
+from tokens.models import RefreshAttempt
 from tokens.services.revocation import revoke_tokens
 from tokens.targets import RevocationTarget
 
@@ -188,3 +190,43 @@ def test_portal_that_answers_late_holds_up_no_other_portal(workers: Workers, pag
         for caller in callers:
             caller.join(timeout=30)
     assert sorted(slow) == [(200, "")] * (threads // 2) + [(429, "rate_limited")] * (waiting - threads // 2)
+
+
+def test_session_whose_pair_is_refreshed_slowly_holds_up_no_other_portal(
+    workers: Workers, page: Page, tmp_path: Path
+) -> None:
+    """One redeems, a few wait for it a moment, and nobody holds a thread until the token endpoint answers."""
+    threads, waiting = 8, 8
+    refreshed_here(page.application)
+    page.frontend.open()
+    pair = page.pair(with_refresh_token=True)
+    assert page.frontend.put("session/token", pair).status_code == 204
+    changes = endpoints_of(page.sandbox) | {"OAUTH_TOTAL_SECONDS": "35"}
+    with deployed(workers, tmp_path, WEB_CONCURRENCY="1", THREADS=str(threads), **changes) as port:
+        answered: list[tuple[int, str]] = []
+
+        def call() -> None:
+            link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            answered.append(ask(link, page.frontend.session_token))
+            link.close()
+
+        page.sandbox.state.expire_token(page.frontend.access_token)
+        page.sandbox.state.oauth.add_fault("delay_before", delay_seconds=60)
+        callers = [threading.Thread(target=call) for _ in range(waiting)]
+        for caller in callers:
+            caller.start()
+        wait_for(lambda: len(answered) == waiting - 1)  # all but the one that redeems, which is still at it
+        assert RefreshAttempt.objects.get().outcome == "started"
+        assert set(answered) <= {(503, "flowlu_unavailable"), (429, "rate_limited")}
+
+        other = Frontend(APIClient(raise_request_exception=False), page.sandbox, "globex.flowlu.com")
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        link.request("POST", "/api/v1/session", json.dumps(other.launch_values()), {"Content-Type": "application/json"})
+        assert link.getresponse().status == 201
+        link.close()
+        page.sandbox.state.oauth.clear_faults()
+        for caller in callers:
+            caller.join(timeout=60)
+            assert not caller.is_alive()
+    assert answered[-1] == (200, "")
+    assert RefreshAttempt.objects.get().outcome == "fresh"

@@ -121,6 +121,7 @@ def test_caller_who_finds_another_at_it_uses_the_pair_as_long_as_it_does(jose: F
     jose.sandbox.state.expire_token(access_token_of(token))
     response = jose.accounts()
     assert (response.status_code, response.json()["error"]) == (503, "flowlu_unavailable")
+    assert response["Retry-After"] == "1"
 
 
 def test_frontends_own_pairs_are_left_to_it(jose: Frontend, token: OAuthToken, application: Any) -> None:
