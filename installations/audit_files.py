@@ -7,6 +7,7 @@ anchors has one signed anchor a line and is only ever appended to. Both are veri
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
@@ -29,6 +30,8 @@ from installations.keys import Key, KeyRing
 
 MAX_LINE: Final = 1024 * 1024
 _FORMULA = frozenset("=+-@\t\r")
+# Where a list is separated by semicolons or tabs, quotes do not hold a cell together: these begin another one.
+_FORMULA_INSIDE = re.compile(r"([;\t\r\n][\s\"]*)(?=[=+\-@])")
 _CSV_COLUMNS = COLUMNS
 
 
@@ -87,7 +90,9 @@ def _cell(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
     text = text.replace("\x00", "")
     # A spreadsheet takes these for the beginning of a formula, also behind white space.
-    return f"'{text}" if text.lstrip(" \n")[:1] in _FORMULA and text.strip() else text
+    if text.lstrip(" \n")[:1] in _FORMULA and text.strip():
+        text = f"'{text}"
+    return _FORMULA_INSIDE.sub(r"\1'", text)
 
 
 def anchor_line(head: Link, at: str, key: Key) -> str:
