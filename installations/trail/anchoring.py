@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from installations import audit
 from installations.actors import Actor, system_actor
-from installations.audit_chain import START, Anchor, Link, row_hash
+from installations.audit_chain import START, Anchor, Link, Signature, row_hash
 from installations.audit_files import AnchorFileError, anchor_line, read_anchors
 from installations.errors import StateConflict
 from installations.trail import reading
@@ -69,42 +69,74 @@ def anchor_to_url(*, url: str, actor: Actor) -> Anchoring:
     """
     head = _head()
     send_anchor(url, anchor_line(head, _now(), audit.audit_keys().newest), allow_http=settings.DEBUG)
-    _record(head, "url", urlsplit(url).hostname or "", actor)
+    _record(head, "url", _host(url), actor)
     return Anchoring(head, True)
 
 
 def anchor_if_due(*, every: timedelta) -> bool:
-    """Anchor to where the settings say, when the last one is older than `every` and something happened since.
+    """Anchor to where the settings say, when the last one there is older than `every` and something happened since.
 
-    For whatever runs periodically. Returns whether it anchored; raises StateConflict as the two above.
+    For whatever runs periodically. Each place is due by itself: one that fails neither holds up the other nor counts as
+    done. Returns whether it anchored anywhere; raises StateConflict as the two above, after every place was tried.
     """
     path, url = settings.AUDIT_ANCHOR_FILE, settings.AUDIT_ANCHOR_URL
-    if not (path or url):
-        return False
-    last = reading.newest_genuine((ANCHORED,), audit.audit_keys())
-    if last is not None:
-        recent = timezone.now() - last.occurred_at < every
-        if recent or not reading.anything_but(_ABOUT_THE_TRAIL, after=int(last.target_id)):
-            return False
-    elif _head().sequence == 0:
-        return False
+    file_due = path and _is_due("file", Path(path).name, every)
+    url_due = url and _is_due("url", _host(url), every)
+    return bool(anchor(path=path if file_due else "", url=url if url_due else "", actor=system_actor()))
+
+
+def anchor(*, path: str, url: str, actor: Actor) -> list[str]:
+    """Anchor to every place that is named, and say what was done; raises StateConflict after all were tried."""
+    said: list[str] = []
+    failed: list[str] = []
     if path:
-        anchor_to_file(path=Path(path), actor=system_actor())
+        try:
+            done = anchor_to_file(path=Path(path), actor=actor)
+            word = "anchored in the file" if done.changed else "was anchored in the file already"
+            said.append(f"event {done.head.sequence} {word}")
+        except StateConflict as error:
+            failed.append(error.public_message)
     if url:
-        anchor_to_url(url=url, actor=system_actor())
-    return True
+        try:
+            done = anchor_to_url(url=url, actor=actor)
+            said.append(f"event {done.head.sequence} anchored at the receiver")
+        except StateConflict as error:
+            failed.append(error.public_message)
+    if failed:
+        raise StateConflict("; ".join([*said, *failed]))
+    return said
+
+
+def _is_due(kind: str, where: str, every: timedelta) -> bool:
+    last = reading.newest_genuine((ANCHORED,), audit.audit_keys(), details__to=kind, details__where=where[:200])
+    if last is None:
+        return reading.head() != START
+    if timezone.now() - last.occurred_at < every:
+        return False
+    return reading.anything_but(_ABOUT_THE_TRAIL, after=int(last.target_id))
 
 
 def _head() -> Link:
     """Return the head, which has to be a true one: what is signed here is believed elsewhere."""
+    newest = reading.newest_number()  # before the head, which is never behind it
     head = reading.head() or START
-    if head == reading.start():
-        return head
-    row = next(reading.rows(after=head.sequence - 1, to=head.sequence), None)
-    key = audit.audit_keys().get(row["key_id"]) if row else None
-    if row is None or key is None or row["hash"] != head.hash or row_hash(row, key) != head.hash:
+    if not (_is_genuine_start(head) if newest is None else newest <= head.sequence and _is_genuine_event(head)):
         raise StateConflict("The end of the chain does not verify. Nothing was anchored; run verify_audit.")
     return head
+
+
+def _is_genuine_start(head: Link) -> bool:
+    return head == reading.start() and reading.checkpoint_signature(audit.audit_keys()) is Signature.GOOD
+
+
+def _is_genuine_event(head: Link) -> bool:
+    row = next(reading.rows(after=head.sequence - 1, to=head.sequence), None)
+    key = audit.audit_keys().get(row["key_id"]) if row else None
+    return row is not None and key is not None and row["hash"] == head.hash == row_hash(row, key)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 def _check_goes_on(last: Anchor, head: Link) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.db import connection
+from django.db.models import Max
 
 from installations.audit import time_text
 from installations.audit_chain import (
@@ -94,9 +95,15 @@ def checkpoint_fields(row: AuditCheckpoint) -> dict[str, Any]:
     }
 
 
-def newest_genuine(verbs: tuple[str, ...], ring: KeyRing) -> AuditEvent | None:
+def newest_number() -> int | None:
+    """Return the number of the last event that is there; None: there is none."""
+    last: int | None = AuditEvent.objects.aggregate(last=Max("sequence"))["last"]
+    return last
+
+
+def newest_genuine(verbs: tuple[str, ...], ring: KeyRing, **narrowed: str) -> AuditEvent | None:
     """Return the newest event of one of these verbs whose hash is right; one that was written in is passed over."""
-    for event in AuditEvent.objects.filter(verb__in=verbs).order_by("-sequence")[:10]:
+    for event in AuditEvent.objects.filter(verb__in=verbs, **narrowed).order_by("-sequence")[:10]:
         row = next(rows(after=event.sequence - 1, to=event.sequence), None)
         key = ring.get(event.key_id)
         if row is not None and key is not None and row_hash(row, key) == event.hash:

@@ -318,6 +318,9 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         "installations.services.suspend_installation": lambda: services.suspend_installation(**here),
         "installations.services.resume_installation": lambda: services.resume_installation(**here),
         "installations.services.withdraw_scopes": lambda: services.withdraw_scopes(codes=["crm.accounts"], **here),
+        "installations.trail.anchoring.anchor": lambda: anchoring.anchor(
+            path=str(folder / "anchors"), url="", actor=WHY["actor"]
+        ),
         "installations.trail.anchoring.anchor_if_due": lambda: anchoring.anchor_if_due(every=timedelta(0)),
         "installations.trail.anchoring.anchor_to_file": lambda: anchoring.anchor_to_file(
             path=folder / "anchors", actor=WHY["actor"]

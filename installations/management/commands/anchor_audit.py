@@ -1,6 +1,5 @@
 """Write the head of the audit trail down elsewhere."""
 
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +9,7 @@ from installations.actors import command_actor
 from installations.errors import DomainError
 from installations.management.audit_command import audit_keys
 from installations.management.output import VisibleCommand
-from installations.trail.anchoring import anchor_to_file, anchor_to_url
+from installations.trail.anchoring import anchor
 
 
 class Command(VisibleCommand):
@@ -30,15 +29,8 @@ class Command(VisibleCommand):
         if not path and not url:
             raise CommandError("Name where to anchor: --file FILE or --url URL, or set AUDIT_ANCHOR_FILE or _URL.")
         audit_keys()
-        said = []
         try:
-            if path:
-                done = anchor_to_file(path=Path(path), actor=command_actor())
-                word = "anchored in the file" if done.changed else "was anchored in the file already"
-                said.append(f"event {done.head.sequence} {word}")
-            if url:
-                done = anchor_to_url(url=url, actor=command_actor())
-                said.append(f"event {done.head.sequence} anchored at the receiver")
+            said = anchor(path=path or "", url=url or "", actor=command_actor())
         except DomainError as error:
-            raise CommandError("; ".join([*said, error.public_message])) from None
+            raise CommandError(error.public_message) from None
         self.say("; ".join(said))

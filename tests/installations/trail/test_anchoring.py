@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from installations import audit
 from installations.audit_files import read_anchors
-from installations.audit_models import AuditHead
+from installations.audit_models import AuditCheckpoint, AuditEvent, AuditHead
 from installations.errors import StateConflict
 from installations.trail import reading
 from installations.trail.anchoring import anchor_if_due, anchor_to_file, anchor_to_url
@@ -94,6 +95,27 @@ def test_head_that_is_not_true_is_not_signed(path: Path, change: dict[str, Any])
     with nothing_changes(), pytest.raises(StateConflict, match="The end of the chain does not verify"):
         anchor_to_file(path=path, actor=ACTOR)
     assert anchored(path) == []
+
+
+def test_head_that_is_gone_or_behind_is_not_signed(path: Path) -> None:
+    AuditHead.objects.all().delete()
+    with nothing_changes(), pytest.raises(StateConflict, match="The end of the chain does not verify"):
+        anchor_to_file(path=path, actor=ACTOR)
+    assert anchored(path) == []
+
+
+def test_head_on_a_checkpoint_that_we_did_not_sign_is_not_signed(path: Path) -> None:
+    anchor_to_file(path=path, actor=ACTOR)
+    with as_owner() as cursor:
+        cursor.execute(f"DELETE FROM {TABLE}")
+        forged = {"sequence": 500, "hash": "ab" * 32}
+        AuditCheckpoint.objects.create(
+            **forged, after=0, events=500, made_at=timezone.now(), key_id=audit.audit_keys().newest.id, mac="00" * 32
+        )
+        AuditHead.objects.update(**forged)
+        with pytest.raises(StateConflict, match="The end of the chain does not verify"):
+            anchor_to_file(path=path, actor=ACTOR)
+    assert anchored(path) == [10]
 
 
 def test_file_that_is_not_ours_is_left_as_it_is(path: Path) -> None:
@@ -201,3 +223,33 @@ def test_due_when_something_happened_and_the_last_anchor_is_old(path: Path, sett
     assert anchor_if_due(every=timedelta(0)) is True
     assert recorded()[-3:] == ["audit.anchored", "test.done", "audit.anchored"]
     assert anchored(path) == [10, 12]
+
+
+@pytest.mark.parametrize("trouble", ["receiver", "file"])
+def test_place_that_is_down_neither_silences_the_other_nor_counts_as_done(
+    path: Path, receiver: Receiver, settings: Any, trouble: str
+) -> None:
+    settings.AUDIT_ANCHOR_FILE, settings.AUDIT_ANCHOR_URL = str(path), receiver.url
+    if trouble == "receiver":
+        receiver.status = 503
+        said = "answered 503"
+    else:
+        settings.AUDIT_ANCHOR_FILE = str(path.parent / "gone" / path.name)
+        said = "cannot be written"
+
+    with pytest.raises(StateConflict, match=said):
+        anchor_if_due(every=timedelta(days=1))
+    assert (anchored(path) if trouble == "receiver" else [got["sequence"] for got in receiver.got]) == [10]
+
+    asked = len(receiver.got)
+    with pytest.raises(StateConflict, match=said):
+        anchor_if_due(every=timedelta(days=1))
+    assert len(receiver.got) == asked + (trouble == "receiver"), "only the one that failed is due"
+
+    receiver.status, settings.AUDIT_ANCHOR_FILE = 204, str(path)
+    assert anchor_if_due(every=timedelta(days=1)) is True
+    assert anchor_if_due(every=timedelta(days=1)) is False
+    assert anchored(path)
+    assert [event.details["to"] for event in AuditEvent.objects.filter(verb="audit.anchored").order_by("sequence")] == (
+        ["file", "url"] if trouble == "receiver" else ["url", "file"]
+    )

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from installations import audit
-from installations.audit_chain import Link
+from installations.audit_chain import START, Link
 from installations.audit_models import AuditCheckpoint, AuditEvent, AuditHead
 from installations.keys import parse_key_ring
 from installations.trail import reading
@@ -48,6 +49,48 @@ def test_trail_as_it_was_written_holds(trail: int) -> None:
 
 def test_trail_that_was_never_written_to_holds() -> None:
     assert said() == []
+
+
+@pytest.mark.parametrize("head", ["gone", "reset"])
+def test_empty_trail_beside_what_somebody_did_is_a_finding(trail: int, application: Any, head: str) -> None:
+    factories.installation(application)
+    with as_owner() as cursor:
+        cursor.execute(f"DELETE FROM {TABLE}")
+        if head == "gone":
+            AuditHead.objects.all().delete()
+        else:
+            AuditHead.objects.update(sequence=0, hash=START.hash)
+        (found,) = DatabaseVerification(audit.audit_keys())
+    assert str(found) == "event 1: missing: the trail is empty although there are installations"
+
+
+@pytest.mark.parametrize("when", ["before the first", "during", "after the last"])
+def test_checkpoint_that_is_put_in_during_the_walk_has_to_be_signed(trail: int, when: str) -> None:
+    newest = audit.audit_keys().newest.id
+    with as_owner() as cursor:
+
+        def put_in() -> None:
+            forged = {"sequence": 25, "hash": reading.hash_at(25), "after": 0, "events": 25}
+            AuditCheckpoint.objects.create(**forged, made_at=timezone.now(), key_id=newest, mac="00" * 32)
+            cursor.execute(f"DELETE FROM {TABLE} WHERE sequence <= 25")
+
+        checked = DatabaseVerification(audit.audit_keys())
+        real = reading.rows
+
+        def rows(**options: Any) -> Any:
+            if when == "before the first":
+                put_in()
+            for number, row in enumerate(real(**options)):
+                yield row
+                if when == "during" and number == 3:
+                    put_in()
+            if when == "after the last":
+                put_in()
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(reading, "rows", rows)
+            found = [(finding.kind.value, finding.sequence) for finding in checked]
+    assert found.count(("not signed by us", 25)) == 1
 
 
 def test_trail_longer_than_a_batch_holds(monkeypatch: Any) -> None:
