@@ -1,3 +1,3 @@
-"""Fixtures for every test: who acts (`cast`) and where (`stage`)."""
+"""Fixtures for every test: who acts (`cast`) and where (`stage`). `emptying` empties the database."""
 
-pytest_plugins = ["tests.cast", "tests.stage"]
+pytest_plugins = ["tests.cast", "tests.emptying", "tests.stage"]

@@ -260,6 +260,10 @@ def test_models_refuse_to_change_remove_or_slip_in_an_event(event, change):
         "UPDATE installations_auditevent SET reason = 'Edited.'",
         "UPDATE installations_auditevent SET reason = reason",
         "DELETE FROM installations_auditevent",
+        "TRUNCATE installations_auditevent",
+        "TRUNCATE installations_auditevent CASCADE",
+        "TRUNCATE installations_auditcheckpoint",
+        "TRUNCATE installations_audithead, installations_auditevent RESTART IDENTITY",
     ],
 )
 def test_database_refuses_to_change_or_remove_an_event(event, sql):

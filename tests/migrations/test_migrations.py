@@ -71,6 +71,21 @@ def test_trigger_goes_and_comes_with_its_step(event):
         cursor.execute("UPDATE installations_auditevent SET reason = 'y'")
 
 
+@pytest.mark.postgresql
+@pytest.mark.usefixtures("_migrated_again")
+@pytest.mark.parametrize("table", ["installations_auditevent", "installations_auditcheckpoint"])
+def test_refusal_to_truncate_goes_and_comes_with_its_step(event, table):
+    migrate_to([("installations", "0007_refreshed_by_server")])
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {table}")
+        transaction.set_rollback(True)
+
+    migrate_to([("installations", "0008_audit_trail_refuses_truncate")])
+    with pytest.raises(DatabaseError, match="append-only"), connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {table}")
+    assert AuditEvent.objects.filter(verb="test.done").count() == 1
+
+
 @pytest.mark.usefixtures("_migrated_again")
 def test_step_of_the_trigger_leaves_rows_alone_on_either_database(event):
     before = list(AuditEvent.objects.values())
@@ -151,6 +166,7 @@ def test_every_data_step_can_be_taken_back():
         ("0002_audit_trail_append_only", True),
         ("0003_audit_ids_are_sequences", True),
         ("0005_audit_prefix_may_go", True),
+        ("0008_audit_trail_refuses_truncate", True),
     ]
 
 

@@ -1,0 +1,23 @@
+"""Between two tests Django empties every table with TRUNCATE, which the audit trail refuses on PostgreSQL.
+
+Its owner can switch that off, and does so here for the one transaction that empties. Nothing of it is in the service.
+"""
+
+from typing import Any
+
+from django.db.backends.postgresql.operations import DatabaseOperations
+
+GUARDED = ("installations_auditevent", "installations_auditcheckpoint")
+_sql_flush = DatabaseOperations.sql_flush
+
+
+def _sql_flush_as_owner(self: Any, style: Any, tables: Any, **options: Any) -> list[str]:
+    found = [table for table in GUARDED if table in tables]
+    return [
+        *(f"ALTER TABLE {table} DISABLE TRIGGER {table}_no_truncate" for table in found),
+        *_sql_flush(self, style, tables, **options),
+        *(f"ALTER TABLE {table} ENABLE TRIGGER {table}_no_truncate" for table in found),
+    ]
+
+
+DatabaseOperations.sql_flush = _sql_flush_as_owner  # type: ignore[method-assign]
