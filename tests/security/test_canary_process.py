@@ -78,7 +78,7 @@ class Service:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=90)
 
     def wait_for(self, text: str) -> None:
         deadline = time.monotonic() + 30
