@@ -105,8 +105,6 @@ def _hits(marks: _Marks) -> Iterator[Hit]:
     told: set[int] = set()
     for (pk, kind), lines in marks.tokens.items():
         row = tokens[pk]
-        denial = marks.denied.get(row.access_fingerprint) or marks.denied.get(row.refresh_fingerprint)
-        is_cut = row.state == OAuthToken.State.REVOKED
         told |= lines
         yield Hit(
             kind,
@@ -115,9 +113,9 @@ def _hits(marks: _Marks) -> Iterator[Hit]:
             approved.get(row.installation_id, ()),
             token=row,
             last_used_at=row.last_used_at,
-            # Denied, but not wiped here: it is refused all the same.
-            revoked_at=row.revoked_at if is_cut else denial[0].revoked_at if denial else None,
-            revocation_id=row.revocation_id if is_cut else denial[0].revocation_id if denial else None,
+            # What is denied and was not cut here is refused, and there is something left to cut all the same.
+            revoked_at=row.revoked_at,
+            revocation_id=row.revocation_id,
         )
     for pk, lines in marks.api_keys.items():
         key = keys[pk]

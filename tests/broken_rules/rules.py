@@ -670,7 +670,7 @@ REFRESH = (
     Breakage(
         "refresh: what comes back after a revocation may be handed in again",
         "tokens/services/refreshing.py",
-        "            _refuse_locked(token, redeemed, now)\n",
+        "        _refuse_locked(revocation, token, redeemed, now)\n",
         "",
         REFRESHING,
     ),

@@ -9,7 +9,15 @@ from tests import factories
 from tests.refreshed import access_token_of, endings, page, soon
 from tests.unchanged import last_event, nothing_changes
 from tokens import sweeps
-from tokens.models import EmbedSession, OAuthToken, Purpose, RefreshAttempt, SweepRun, UpstreamRevocation
+from tokens.models import (
+    EmbedSession,
+    OAuthToken,
+    Purpose,
+    RefreshAttempt,
+    RevokedFingerprint,
+    SweepRun,
+    UpstreamRevocation,
+)
 from tokens.services import wiping
 from tokens.services.revocation import revoke_tokens
 from tokens.sweeps import Job
@@ -123,7 +131,7 @@ def test_pair_that_waits_for_its_proof_is_proven_by_the_sweep(jose, token):
     assert endings() == [("fresh", "")]
 
 
-@pytest.mark.parametrize("case", ["no session", "frontend", "locked", "off", "tried", "under way", "unknown"])
+@pytest.mark.parametrize("case", ["no session", "frontend", "locked", "off", "tried", "under way", "unknown", "denied"])
 def test_sweep_refreshes_nothing_that_it_should_not(jose, token, application, settings, case):
     soon(token)
     match case:
@@ -138,6 +146,10 @@ def test_sweep_refreshes_nothing_that_it_should_not(jose, token, application, se
         case "tried":
             jose.sandbox.state.oauth.add_fault("status_503")
             wiping.refresh_what_expires(never)
+        case "denied":
+            gone = factories.token(token.installation, factories.launch(application, user_id="77").portal_user, "gone")
+            revoke_tokens(target=RevocationTarget.of_token(gone.pk), actor=factories.superactor(), reason="For a test.")
+            RevokedFingerprint.objects.update(fingerprint=token.access_fingerprint)
         case _:
             done = {} if case == "under way" else {"outcome": "unknown", "finished_at": timezone.now()}
             RefreshAttempt.objects.create(oauth_token=token, generation=token.generation, **done)

@@ -130,6 +130,13 @@ def cut_next_locked(revocation: Revocation, target: RevocationTarget, size: int 
     return cut
 
 
+def cut_beside_locked(revocation: Revocation, target: RevocationTarget, now: datetime) -> int:
+    """Cut what was stored beside a revocation under its row of the ledger, which the caller holds with the places."""
+    cut = _cut_locked(revocation, tokens_of(target), now)
+    revocation.save(update_fields=["tokens_cut", "without_expiry", "possibly_alive_until"])
+    return cut
+
+
 def _cut_locked(revocation: Revocation, named: QuerySet[OAuthToken], now: datetime) -> int:
     """Cut these and what holds the same secret elsewhere: deny every fingerprint, wipe, leave a tombstone."""
     rows = cut_with(named)

@@ -21,7 +21,8 @@ from installations.flowlu.oauth_endpoint import FailedForNow, GrantRefused, Outc
 from installations.models import Application, Installation
 from tokens import backoff, selectors, vault
 from tokens.errors import UnsealFailed
-from tokens.models import OAuthToken, RefreshAttempt, RevokedFingerprint
+from tokens.models import OAuthToken, RefreshAttempt, Revocation, RevokedFingerprint
+from tokens.services.denied import cut_denied, denial_of
 from tokens.services.proving import is_open
 from tokens.services.storing import is_spent, remember_replaced_locked
 from tokens.services.upstream import enqueue_pair_locked
@@ -61,6 +62,10 @@ def refresh_pair(*, token_id: int, generation: int, trigger: RefreshAttempt.Trig
     Any number of workers may ask at once: one of them redeems the refresh token, and it is sent once.
     """
     started = _start(token_id, generation, trigger)
+    if started is None:
+        # In a transaction of its own: it holds the row of the ledger before the token's.
+        cut_denied(token_id=token_id)
+        return Ending.MOVED
     if isinstance(started, Ending):
         return started
     try:
@@ -100,8 +105,11 @@ def overdue(now: datetime) -> datetime:
     return now - timedelta(seconds=settings.OAUTH_TOTAL_SECONDS + LATE_SECONDS)
 
 
-def _start(token_id: int, generation: int, trigger: RefreshAttempt.Trigger) -> _Redemption | Ending:
-    """Commit an attempt before anything is sent, or say why there is none."""
+def _start(token_id: int, generation: int, trigger: RefreshAttempt.Trigger) -> _Redemption | Ending | None:
+    """Commit an attempt before anything is sent, or say why there is none; None for what is on the deny list.
+
+    That must bring no new pair, which would not be on the list.
+    """
     now = timezone.now()
     with transaction.atomic(durable=True):
         token = (
@@ -111,6 +119,8 @@ def _start(token_id: int, generation: int, trigger: RefreshAttempt.Trigger) -> _
         )
         if token.generation != generation or token.state == OAuthToken.State.REVOKED:
             return Ending.MOVED
+        if denial_of(token) is not None:
+            return None
         if token.sealed_refresh_token is None or not _may_refresh(token):
             return Ending.OVER
         earlier = token.refresh_attempts.filter(generation=generation).order_by("-pk").first()
@@ -181,38 +191,54 @@ def _store(started: _Redemption, redeemed: Redeemed) -> Ending:
         installation = Installation.objects.select_for_update().get(pk=started.installation_id)
         token = OAuthToken.objects.select_for_update().get(pk=started.token_id)
         attempt = RefreshAttempt.objects.select_for_update().get(pk=started.attempt_id)
-        if token.state == OAuthToken.State.REVOKED:
-            _refuse_locked(token, redeemed, now)
-            _end(attempt.pk, _Outcome.DISCARDED, "revoked")
-            _record("token.refresh_discarded", token.pk, token.installation_id, attempt, "revoked")
-            return Ending.MOVED
-        if token.generation != attempt.generation or _held_elsewhere(token, redeemed):
-            _end(attempt.pk, _Outcome.DISCARDED, "superseded")
-            return Ending.MOVED
-        if selectors.is_revoked(redeemed.access_token, redeemed.refresh_token):
-            _wipe_locked(token, now)
-            _end(attempt.pk, _Outcome.PERMANENT, "revoked_pair")
-            _record("token.refresh_refused", token.pk, token.installation_id, attempt, "revoked_pair")
-            return Ending.OVER
-        application = Application.objects.get(pk=installation.application_id)
-        keeps = application.stores_refresh_tokens and application.refreshed_by == Application.RefreshedBy.SERVER
-        new_or_same = redeemed.refresh_token or started.refresh_token
-        held, held_key_id = {token.access_fingerprint, token.refresh_fingerprint}, token.fingerprint_key_id
-        vault.seal_into(token, redeemed.access_token, new_or_same if keeps else None)
-        token.generation += 1
-        token.needs_proof, token.state, token.stale_at = True, OAuthToken.State.STALE, now
-        token.stored_at = now
-        # Counted from before the request: the answer may have taken its time.
-        lifetime = redeemed.expires_in
-        token.expires_at = started.started_at + timedelta(seconds=lifetime) if lifetime is not None else None
-        token.save()
-        replaced = held - set(vault.digests_of(redeemed.access_token, new_or_same))
-        remember_replaced_locked(token, replaced, held_key_id)
-        if redeemed.refresh_token is None:
-            # Not rotated: the same one may be redeemed again (RFC 6749 §6).
-            RefreshAttempt.objects.filter(pk=attempt.pk).update(refresh_fingerprint="")
-        _end(attempt.pk, _Outcome.FRESH, "")
-        _record("token.refreshed", token.pk, token.installation_id, attempt, "")
+        is_cut = token.state == OAuthToken.State.REVOKED
+        revocation = token.revocation if is_cut else _denied_by(token)
+        if revocation is None:
+            return _seal_locked(started, redeemed, installation, token, attempt)
+        _refuse_locked(revocation, token, redeemed, now)
+        _end(attempt.pk, _Outcome.DISCARDED, "revoked")
+        _record("token.refresh_discarded", token.pk, token.installation_id, attempt, "revoked")
+    if not is_cut:
+        cut_denied(token_id=started.token_id)
+    return Ending.MOVED
+
+
+def _denied_by(token: OAuthToken) -> Revocation | None:
+    denial = denial_of(token)
+    return denial.revocation if denial is not None else None
+
+
+def _seal_locked(
+    started: _Redemption, redeemed: Redeemed, installation: Installation, token: OAuthToken, attempt: RefreshAttempt
+) -> Ending:
+    now = timezone.now()
+    if token.generation != attempt.generation or _held_elsewhere(token, redeemed):
+        _end(attempt.pk, _Outcome.DISCARDED, "superseded")
+        return Ending.MOVED
+    if selectors.is_revoked(redeemed.access_token, redeemed.refresh_token):
+        _wipe_locked(token, now)
+        _end(attempt.pk, _Outcome.PERMANENT, "revoked_pair")
+        _record("token.refresh_refused", token.pk, token.installation_id, attempt, "revoked_pair")
+        return Ending.OVER
+    application = Application.objects.get(pk=installation.application_id)
+    keeps = application.stores_refresh_tokens and application.refreshed_by == Application.RefreshedBy.SERVER
+    new_or_same = redeemed.refresh_token or started.refresh_token
+    held, held_key_id = {token.access_fingerprint, token.refresh_fingerprint}, token.fingerprint_key_id
+    vault.seal_into(token, redeemed.access_token, new_or_same if keeps else None)
+    token.generation += 1
+    token.needs_proof, token.state, token.stale_at = True, OAuthToken.State.STALE, now
+    token.stored_at = now
+    # Counted from before the request: the answer may have taken its time.
+    lifetime = redeemed.expires_in
+    token.expires_at = started.started_at + timedelta(seconds=lifetime) if lifetime is not None else None
+    token.save()
+    replaced = held - set(vault.digests_of(redeemed.access_token, new_or_same))
+    remember_replaced_locked(token, replaced, held_key_id)
+    if redeemed.refresh_token is None:
+        # Not rotated: the same one may be redeemed again (RFC 6749 §6).
+        RefreshAttempt.objects.filter(pk=attempt.pk).update(refresh_fingerprint="")
+    _end(attempt.pk, _Outcome.FRESH, "")
+    _record("token.refreshed", token.pk, token.installation_id, attempt, "")
     return Ending.FRESH
 
 
@@ -225,10 +251,8 @@ def _held_elsewhere(token: OAuthToken, redeemed: Redeemed) -> bool:
     return same.exclude(pk=token.pk).exists()
 
 
-def _refuse_locked(token: OAuthToken, redeemed: Redeemed, now: datetime) -> None:
+def _refuse_locked(revocation: Revocation, token: OAuthToken, redeemed: Redeemed, now: datetime) -> None:
     """Put a pair that came back after the revocation on the deny list."""
-    revocation = token.revocation
-    assert revocation is not None  # noqa: S101  (a constraint: whatever is revoked has one)
     values = (redeemed.access_token, redeemed.refresh_token)
     prints = [found for value in values if value for found in vault.fingerprints_of(value)]
     RevokedFingerprint.objects.bulk_create(

@@ -18,6 +18,7 @@ from installations.errors import DomainError
 from installations.flowlu.configured import can_refresh
 from installations.models import Application, Installation
 from tokens.models import EmbedSession, OAuthToken, Purpose, RefreshAttempt
+from tokens.services.denied import on_deny_list
 from tokens.services.proving import prove_pair
 from tokens.services.refreshing import Ending, label_unknown, overdue, refresh_pair
 
@@ -134,6 +135,7 @@ def _to_refresh() -> QuerySet[OAuthToken]:
             portal_user__locked_at__isnull=True,
         )
         .exclude(Exists(out_of_turn))
+        .exclude(on_deny_list())
         .only("pk", "generation", "needs_proof", "state")
         .order_by("expires_at", "pk")
     )

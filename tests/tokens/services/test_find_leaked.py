@@ -73,11 +73,16 @@ def test_revoked_token_is_told_as_such(row, which):
     assert (found.live, found.unknown) == ([], 0)
 
 
-def test_denied_token_that_is_in_another_row_is_not_told_as_live(row, record):
+def test_denied_token_that_lives_in_another_row_is_offered_for_cutting(row, record):
     revoke_tokens(target=RevocationTarget.of_installation(row.installation_id), actor=ACTOR, reason="Before.")
-    factories.token(row.installation, record.portal_user)  # stored beside the revocation
+    beside = factories.token(row.installation, record.portal_user)  # stored beside the revocation
 
-    assert [hit.is_live for hit in find("an-access-token").hits] == [False, False]
+    found = find("an-access-token")
+
+    assert [(hit.token, hit.is_live) for hit in found.hits] == [(beside, True), (row, False)]
+    cut = revoke_tokens(target=RevocationTarget.of_token(beside.pk), actor=ACTOR, reason="It leaked.")
+    assert cut.tokens_cut == 1
+    assert find("an-access-token").live == []
 
 
 def test_same_token_in_two_installations_is_told_twice(row):

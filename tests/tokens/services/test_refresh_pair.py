@@ -12,6 +12,8 @@ from tests import factories
 from tests.refreshed import access_token_of, endings, hand_over_both, page, refresh_token_of, soon
 from tests.unchanged import nothing_changes, recorded
 from tokens.models import OAuthToken, RefreshAttempt, RevokedFingerprint
+from tokens.selectors import is_revoked
+from tokens.services.denied import cut_denied
 from tokens.services.proving import prove_pair
 from tokens.services.refreshing import Ending, label_unknown, refresh_pair
 from tokens.services.revocation import configure_application, revoke_tokens
@@ -387,6 +389,70 @@ def test_undecryptable_refresh_token_is_told_once_and_kept(refreshing, token, al
     assert endings() == [("permanent", "undecryptable")]
     assert sent(refreshing) == 0
     assert "does not unseal" in all_logs.text
+
+
+@pytest.fixture
+def deny(token):
+    """Put what the row holds on the deny list, as a revocation of the same token elsewhere does."""
+
+    def put(column="access_fingerprint"):
+        there = factories.launch(token.installation.application, user_id="77")
+        gone = factories.token(there.installation, there.portal_user, "gone")
+        revocation = revoke_tokens(target=RevocationTarget.of_token(gone.pk), **WHY).revocation
+        RevokedFingerprint.objects.create(
+            fingerprint=getattr(token, column),
+            fingerprint_key_id=token.fingerprint_key_id,
+            revocation=revocation,
+            revoked_at=timezone.now(),
+        )
+        return revocation
+
+    return put
+
+
+def assert_cut_under(revocation, token):
+    token.refresh_from_db()
+    revocation.refresh_from_db()
+    assert (token.state, token.sealed_access_token, token.sealed_refresh_token) == ("revoked", None, None)
+    assert (token.revocation, revocation.tokens_cut) == (revocation, 2)
+    assert OAuthToken.objects.filter(revocation=revocation).count() == 2
+    event = AuditEvent.objects.filter(verb="tokens.revoked").latest("sequence")
+    assert (event.actor_kind, event.target_id) == ("system", str(token.pk))
+    assert (event.details["tokens_cut"], event.details["in_all"]) == (1, 2)
+
+
+@pytest.mark.parametrize("column", ["access_fingerprint", "refresh_fingerprint"])
+def test_token_that_was_revoked_elsewhere_is_cut_instead_of_refreshed(refreshing, jose, token, deny, column):
+    revocation = deny(column)
+
+    assert refresh(token) is Ending.MOVED
+
+    assert sent(refreshing) == 0
+    assert endings() == []
+    assert_cut_under(revocation, token)
+    assert jose.accounts().json()["error"] == "token_revoked"
+    with nothing_changes():
+        assert refresh(token) is Ending.MOVED
+        assert cut_denied(token_id=token.pk) == 0
+
+
+def test_token_that_is_revoked_elsewhere_meanwhile_gets_no_new_pair(refreshing, jose, token, deny, monkeypatch):
+    cuts = []
+    got = _during_redemption(monkeypatch, lambda: cuts.append(deny()))
+
+    assert refresh(token) is Ending.MOVED
+
+    [answer], [revocation] = got, cuts
+    assert_cut_under(revocation, token)
+    assert endings() == [("discarded", "revoked")]
+    assert is_revoked(answer.access_token)
+    assert is_revoked(answer.refresh_token)
+    assert jose.accounts().json()["error"] == "token_revoked"
+
+
+def test_token_that_is_not_denied_is_not_cut(token):
+    with nothing_changes():
+        assert cut_denied(token_id=token.pk) == 0
 
 
 def _during_redemption(monkeypatch, act):
