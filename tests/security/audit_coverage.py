@@ -268,6 +268,7 @@ VERBS: dict[str, Covered] = {
     "tokens.services.upstream.enqueue_pair_locked": _STEP,
     "tokens.services.upstream.enqueue_upstream_locked": _STEP,
     "tokens.services.upstream.retry_upstream": "upstream.retried, shown by its act and in test_upstream.py.",
+    "tokens.services.upstream.sum_up": "Sums up on the ledger what is recorded of each case.",
     "tokens.services.upstream.tell": "upstream.confirmed or upstream.irrevocable at its end: test_upstream.py.",
     "tokens.services.upstream.tell_due": "Calls tell, which records it.",
     "tokens.services.wiping.label_lost_attempts": "Calls label_unknown, which records it.",

@@ -25,7 +25,7 @@ from tokens.models import OAuthToken, RefreshAttempt, Revocation, RevokedFingerp
 from tokens.services.denied import cut_denied, denial_of
 from tokens.services.proving import is_open
 from tokens.services.storing import is_spent, remember_replaced_locked
-from tokens.services.upstream import enqueue_pair_locked
+from tokens.services.upstream import enqueue_pair_locked, sum_up
 
 LATE_SECONDS = 30  # beyond the deadline of a request, after which nobody can be at it any more
 
@@ -198,6 +198,7 @@ def _store(started: _Redemption, redeemed: Redeemed) -> Ending:
         _refuse_locked(revocation, token, redeemed, now)
         _end(attempt.pk, _Outcome.DISCARDED, "revoked")
         _record("token.refresh_discarded", token.pk, token.installation_id, attempt, "revoked")
+    sum_up(revocation_id=revocation.pk)
     if not is_cut:
         cut_denied(token_id=started.token_id)
     return Ending.MOVED
@@ -256,15 +257,15 @@ def _refuse_locked(revocation: Revocation, token: OAuthToken, redeemed: Redeemed
     values = (redeemed.access_token, redeemed.refresh_token)
     prints = [found for value in values if value for found in vault.fingerprints_of(value)]
     RevokedFingerprint.objects.bulk_create(
-        (
+        [
             RevokedFingerprint(
                 fingerprint=found.digest,
                 fingerprint_key_id=found.key_id,
                 revocation=revocation,
                 revoked_at=now,
             )
-            for found in prints
-        ),
+            for found in sorted(prints, key=lambda found: found.digest)
+        ],
         ignore_conflicts=True,
     )
     enqueue_pair_locked(revocation, token, redeemed.access_token, redeemed.refresh_token)

@@ -70,7 +70,11 @@ def enqueue_upstream_locked(revocation: Revocation, cut: QuerySet[OAuthToken]) -
 def enqueue_pair_locked(
     revocation: Revocation, token: OAuthToken, access_token: str, refresh_token: str | None
 ) -> None:
-    """Have Flowlu told about a pair that came back from a refresh after its row was revoked."""
+    """Have Flowlu told about a pair that came back from a refresh after its row was revoked.
+
+    The caller holds the token, behind which nobody may wait for the row of the ledger: a run in batches holds that one
+    first. Call `sum_up` after the commit; until then the row says what it said before.
+    """
     if not can_revoke_upstream():
         return
     sealed_access, sealed_refresh = vault.sealed_for(token, access_token, refresh_token)
@@ -81,8 +85,15 @@ def enqueue_pair_locked(
         sealed_refresh_token=sealed_refresh,
         seal_key_id=vault.newest_key_id(),
     )
-    _set_upstream(revocation, Revocation.Upstream.PENDING)
     after_commit("tokens.tell_upstream", revocation.pk)
+
+
+def sum_up(*, revocation_id: int) -> None:
+    """Set what the ledger says about Flowlu's side, in a transaction that holds nothing else."""
+    if not UpstreamRevocation.objects.filter(revocation=revocation_id).exists():
+        return
+    with transaction.atomic(durable=True):
+        _sum_up_locked(Revocation.objects.select_for_update().get(pk=revocation_id))
 
 
 def tell_due(
@@ -108,9 +119,11 @@ def tell(*, upstream_id: int) -> bool:
     """
     if not can_revoke_upstream():
         return False
-    row = UpstreamRevocation.objects.due().filter(pk=upstream_id).first()
+    row = UpstreamRevocation.objects.due().select_related("revocation").filter(pk=upstream_id).first()
     if row is None:
         return False
+    if row.revocation.upstream != Revocation.Upstream.PENDING:
+        sum_up(revocation_id=row.revocation_id)  # a pair that came back from a refresh
     now = timezone.now()
     mine = UpstreamRevocation.objects.due().filter(pk=row.pk, attempts=row.attempts, next_try_at=row.next_try_at)
     lease = now + timedelta(seconds=LEASE_SECONDS + 2 * settings.OAUTH_TOTAL_SECONDS)

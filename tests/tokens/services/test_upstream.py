@@ -1,20 +1,25 @@
 """Telling Flowlu what was revoked: bounded, refresh token first, and never said to be done before it was confirmed."""
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from installations.errors import NotPermitted, ReasonRequired, StateConflict
 from tests import factories
 from tests.refreshed import page
+from tests.tokens.services.test_refresh_pair import _during_redemption
 from tests.unchanged import last_event, nothing_changes, recorded
 from tokens import vault
 from tokens.models import OAuthToken, Revocation, UpstreamRevocation
-from tokens.services.revocation import revoke_tokens, uninstall_installation
+from tokens.services import revocation as revocation_verbs
+from tokens.services.refreshing import Ending, refresh_pair
+from tokens.services.revocation import resume_revocation, revoke_tokens, uninstall_installation
 from tokens.services.storing import Pair, store_pair_locked
-from tokens.services.upstream import close_upstream, retry_upstream, tell, tell_due
+from tokens.services.upstream import close_upstream, retry_upstream, sum_up, tell, tell_due
 from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -234,8 +239,6 @@ def test_case_that_is_being_told_is_not_closed(revoking, jose):
 
 
 def test_pair_that_came_back_after_the_revocation_is_told_too(revoking, jose, monkeypatch):
-    from tests.tokens.services.test_refresh_pair import _during_redemption
-    from tokens.services.refreshing import refresh_pair
 
     token = OAuthToken.objects.get()
     got = _during_redemption(monkeypatch, revoke)
@@ -247,3 +250,80 @@ def test_pair_that_came_back_after_the_revocation_is_told_too(revoking, jose, mo
     assert Revocation.objects.get().upstream == "confirmed"
     assert revoking.state.is_live(fresh.access_token) is False
     assert revoking.state.is_live(fresh.refresh_token) is False
+
+
+def test_ledger_follows_a_pair_that_came_back_also_when_the_worker_died_before_summing_up(revoking, jose, monkeypatch):
+    token = OAuthToken.objects.get()
+    _during_redemption(monkeypatch, revoke)
+    revoking.state.oauth.add_fault("status_503", endpoint="revoke")
+    refresh_pair(token_id=token.pk, generation=token.generation, trigger="call")
+    assert Revocation.objects.get().upstream == "pending"
+    Revocation.objects.update(upstream="confirmed")  # as it was before
+
+    come_due()
+    assert tell_due() == 2
+
+    assert Revocation.objects.get().upstream == "pending"
+
+
+def test_summing_up_says_nothing_where_there_is_no_case(revoking, jose, settings):
+    settings.FLOWLU_REVOCATION_URL = ""
+    revocation = revoke()
+
+    with nothing_changes():
+        sum_up(revocation_id=revocation.pk)
+
+
+@pytest.mark.postgresql
+def test_pair_that_comes_back_and_a_run_in_batches_do_not_wait_in_a_circle(revoking, jose, monkeypatch):
+    token = OAuthToken.objects.get()
+    factories.token(token.installation, token.portal_user, "second-token")
+    here = RevocationTarget.of_installation(token.installation_id)
+    ended, has_ledger_row = {}, threading.Event()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        [mine] = cursor.fetchone()
+    really_cut = revocation_verbs.cut_next_locked
+
+    def wait_until_the_refresh_waits():
+        give_up_at = time.monotonic() + 20
+        while time.monotonic() < give_up_at:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s", [mine])
+                if cursor.fetchone() != (0,):
+                    return
+        raise AssertionError("the refresh did not get as far as the row of the ledger")
+
+    def cut(*arguments):
+        has_ledger_row.set()
+        wait_until_the_refresh_waits()
+        return really_cut(*arguments)
+
+    def go_on():
+        try:
+            ended["run"] = resume_revocation(revocation_id=Revocation.objects.get().pk, batch=1, **WHY).revocation.state
+        except Exception as error:
+            ended["run"] = repr(error)
+        finally:
+            connections.close_all()
+
+    def interrupt(_done, _of):
+        raise KeyboardInterrupt
+
+    run = threading.Thread(target=go_on)
+
+    def revoke_in_part():
+        with pytest.raises(KeyboardInterrupt):
+            revoke_tokens(target=here, batch=1, on_progress=interrupt, **WHY)
+        monkeypatch.setattr(revocation_verbs, "cut_next_locked", cut)
+        run.start()
+        assert has_ledger_row.wait(20)
+
+    got = _during_redemption(monkeypatch, revoke_in_part)
+    ended["refresh"] = refresh_pair(token_id=token.pk, generation=token.generation, trigger="call")
+    run.join(30)
+
+    assert ended == {"refresh": Ending.MOVED, "run": "done"}
+    assert Revocation.objects.get().tokens_cut == 2
+    assert Revocation.objects.get().upstream == "confirmed"
+    assert revoking.state.is_live(got[0].access_token) is False
