@@ -29,6 +29,10 @@ class RevocationResult:
     tokens_cut: int
     revocation: Revocation | None  # None: there was nothing left to revoke
 
+    def then(self, later: "RevocationResult") -> "RevocationResult":
+        """Return what both cut, with the later row of the ledger."""
+        return RevocationResult(self.tokens_cut + later.tokens_cut, later.revocation or self.revocation)
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -79,9 +83,10 @@ def _hold(rows: QuerySet[Any]) -> None:
     list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
 
 
-def extent(target: RevocationTarget) -> tuple[int, int]:
-    """Return how many tokens the target names, and the newest of them. One statement."""
-    found = tokens_of(target).aggregate(tokens=Count("pk"), newest=Max("pk"))
+def extent(target: RevocationTarget, until: int | None = None) -> tuple[int, int]:
+    """Return how many tokens the target names, and the newest of them, up to a number. One statement."""
+    named = tokens_of(target) if until is None else tokens_of(target).filter(pk__lte=until)
+    found = named.aggregate(tokens=Count("pk"), newest=Max("pk"))
     return found["tokens"], found["newest"] or 0
 
 

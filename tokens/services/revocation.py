@@ -12,6 +12,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from installations import audit
@@ -68,39 +69,55 @@ def revoke_tokens(
     looked at, or nothing.
 
     Up to `batch` tokens are cut in one transaction. More are cut in several, oldest first, up to the newest there is
-    when it begins; what is cut stays cut when it is interrupted, and doing the same again goes on with the same row of
-    the ledger.
+    when it begins; what is cut stays cut when it is interrupted. A run of the same target that was interrupted is
+    finished first, under its own row of the ledger, and then whatever else is live by now is cut as well. The result
+    counts both.
 
     Raises NotPermitted, ReasonRequired, NoTarget when what is aimed at is not there, SetChanged.
     """
     actor.require("tokens.revoke_oauthtoken")
     why = clean_reason(reason)
-    asked = asked_at or timezone.now()
     target = _resolved(target)
-    running = Revocation.objects.filter(state=Revocation.State.RUNNING, target=target.to_json()).order_by("pk").first()
-    if running is not None:
+    order = Order(target, names_of(target), actor, why, asked_at or timezone.now())
+    done, until = RevocationResult(0, None), None
+    if extent(target)[0] > batch and (unfinished := list(_unfinished(target))):
         if pinned is not None:
+            # Compared before the first batch, as ever; what comes later is not of it.
             _check_pin(target, pinned)
-        return _go_on(running.pk, actor, why, on_progress, batch)
-    order = Order(target, names_of(target), actor, why, asked)
+            pinned, until = None, extent(target)[1]
+        for old in unfinished:
+            done = done.then(_go_on(old.pk, actor, why, on_progress, batch))
     with transaction.atomic(durable=True):
         # Counted before anything is held: a run in batches holds the installations of one batch at a time.
-        at_once = extent(target)[0] <= batch
+        at_once = extent(target, until)[0] <= batch
+        held = list(_unfinished(target).select_for_update(no_key=True)) if at_once else []
         if at_once:
             lock_places(target)
-        tokens, newest = extent(target)
         if pinned is not None:
             _check_pin(target, pinned)
-        if not tokens:
-            return RevocationResult(0, None)
-        revocation = begin_locked(order, tokens, newest)
-        cut = cut_next_locked(revocation, target, None if at_once else batch)
-        audit.append(actor, revoked_event(revocation, order.names, why, cut))
-    if on_progress is not None:
-        on_progress(cut, tokens)
-    if revocation.state == Revocation.State.RUNNING:
-        return _go_on(revocation.pk, actor, why, on_progress, batch)
-    return RevocationResult(cut, revocation)
+        events = []
+        for old in held:
+            cut = cut_next_locked(old, target)
+            done = done.then(RevocationResult(cut, old))
+            events.append(revoked_event(old, order.names, why, cut))
+        tokens, newest = extent(target, until)
+        revocation = begin_locked(order, tokens, newest) if tokens else None
+        if revocation is not None:
+            cut = cut_next_locked(revocation, target, None if at_once else batch)
+            done = done.then(RevocationResult(cut, revocation))
+            events.append(revoked_event(revocation, order.names, why, cut))
+        if events:
+            audit.append(actor, *events)
+    if on_progress is not None and events:
+        on_progress(cut, max(cut, tokens))
+    if revocation is not None and revocation.state == Revocation.State.RUNNING:
+        return done.then(_go_on(revocation.pk, actor, why, on_progress, batch))
+    return done
+
+
+def _unfinished(target: RevocationTarget) -> QuerySet[Revocation]:
+    """Return the rows of the ledger of runs with this very target that were interrupted, or go on at present."""
+    return Revocation.objects.filter(state=Revocation.State.RUNNING, target=target.to_json()).order_by("pk")
 
 
 def resume_revocation(
@@ -111,7 +128,9 @@ def resume_revocation(
     on_progress: Progress | None = None,
     batch: int = BATCH,
 ) -> RevocationResult:
-    """Go on with a revocation that was interrupted. One that is done is left as it is.
+    """Go on with a revocation that was interrupted, up to the newest token that there was when it began.
+
+    One that is done is left as it is. The result counts what is cut now; the ledger knows how many in all.
 
     Raises NotPermitted, ReasonRequired, StateConflict when there is no such revocation.
     """
@@ -123,14 +142,16 @@ def resume_revocation(
 
 
 def _go_on(revocation_id: int, actor: Actor, why: str, on_progress: Progress | None, batch: int) -> RevocationResult:
-    """Cut batch after batch until the ledger row is done; two that do so at once take turns."""
+    """Cut batch after batch until the ledger row is done; two at once take turns. Counts what this one cut."""
+    here = 0
     while True:
         with transaction.atomic(durable=True):
             revocation = Revocation.objects.select_for_update(no_key=True).get(pk=revocation_id)
             if revocation.state == Revocation.State.DONE:
-                return RevocationResult(revocation.tokens_cut, revocation)
+                return RevocationResult(here, revocation)
             target = RevocationTarget.from_json(revocation.target)
             cut = cut_next_locked(revocation, target, batch)
+            here += cut
             if cut or revocation.state == Revocation.State.DONE:
                 audit.append(actor, revoked_event(revocation, names_of(target), why, cut))
         if on_progress is not None:

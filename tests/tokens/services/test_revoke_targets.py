@@ -290,22 +290,94 @@ def test_interrupted_run_goes_on_where_it_was(application, many, after, again):
     else:
         result = revoke_tokens(target=RevocationTarget.of_application(application.pk), batch=2, **WHY)
 
-    assert (result.revocation, result.tokens_cut) == (row, 7)
+    assert (result.revocation, result.tokens_cut, Revocation.objects.get().tokens_cut) == (row, 7 - 2 * after, 7)
     assert gone < set(OAuthToken.objects.filter(revocation=row, state="revoked").values_list("pk", flat=True))
     assert Revocation.objects.get().state == "done"
     with nothing_changes():
-        resume_revocation(revocation_id=row.pk, **WHY)
+        assert resume_revocation(revocation_id=row.pk, **WHY).tokens_cut == 0
 
 
-def test_run_leaves_alone_what_was_stored_after_it_began(application, many):
-    interrupt(application, 1)
-    later = token(factories.launch(application, user_id="99"), "later")
+def later_ones(application, count):
+    return [
+        token(factories.launch(application, user_id=str(90 + number)), f"later-{number}") for number in range(count)
+    ]
 
-    revoke_tokens(target=RevocationTarget.of_application(application.pk), batch=2, **WHY)
+
+def test_run_that_is_resumed_leaves_alone_what_was_stored_after_it_began(application, many):
+    row = interrupt(application, 1)
+    [later] = later_ones(application, 1)
+
+    assert resume_revocation(revocation_id=row.pk, batch=2, **WHY).tokens_cut == 5
 
     later.refresh_from_db()
     assert later.state == "active"
     assert set(OAuthToken.objects.live()) == {later}
+
+
+@pytest.mark.parametrize("batch", [2, 4, 100])
+@pytest.mark.parametrize("pinned", [True, False])
+def test_revoking_after_an_interruption_cuts_what_came_since_too(application, many, batch, pinned):
+    old = interrupt(application, 1)
+    later_ones(application, 3)
+    target = RevocationTarget.of_application(application.pk)
+
+    result = revoke_tokens(target=target, batch=batch, pinned=pin_of(target) if pinned else None, **WHY)
+
+    assert not OAuthToken.objects.live().exists()
+    old.refresh_from_db()
+    assert (result.tokens_cut, old.tokens_cut, old.state) == (8, 7, "done")
+    assert result.revocation != old
+    assert (result.revocation.tokens_cut, result.revocation.state) == (3, "done")
+    for row in (old, result.revocation):
+        assert OAuthToken.objects.filter(revocation=row).count() == row.tokens_cut
+        events = AuditEvent.objects.filter(verb="tokens.revoked", details__revocation=row.pk)
+        assert sum(event.details["tokens_cut"] for event in events) == row.tokens_cut
+
+
+@pytest.mark.parametrize("batch", [2, 100])
+def test_pin_counts_after_an_interruption_as_ever(application, many, batch):
+    interrupt(application, 1)
+    target = RevocationTarget.of_application(application.pk)
+    pin = pin_of(target)
+    later_ones(application, 1)
+
+    with nothing_changes(), pytest.raises(SetChanged, match="Then 5, now 6: 1 came"):
+        revoke_tokens(target=target, batch=batch, pinned=pin, **WHY)
+
+
+def test_what_is_stored_while_the_old_run_is_finished_is_not_of_the_pin(application, many):
+    interrupt(application, 1)
+    target = RevocationTarget.of_application(application.pk)
+    came = []
+
+    def store(_done, _of):
+        came.extend([] if came else later_ones(application, 1))
+
+    result = revoke_tokens(target=target, batch=2, pinned=pin_of(target), on_progress=store, **WHY)
+
+    assert result.tokens_cut == 5
+    assert list(OAuthToken.objects.live()) == came
+
+
+def test_several_unfinished_runs_are_all_finished(application, many):
+    interrupt(application, 1)
+    first = Revocation.objects.get()
+    first_target = first.target
+    Revocation.objects.filter(pk=first.pk).update(target={})
+    interrupt_again = RevocationTarget.of_application(application.pk)
+    with pytest.raises(KeyboardInterrupt):
+        revoke_tokens(target=interrupt_again, batch=2, on_progress=_stop, **WHY)
+    Revocation.objects.filter(pk=first.pk).update(target=first_target)
+
+    result = revoke_tokens(target=interrupt_again, batch=100, **WHY)
+
+    assert result.tokens_cut == 3
+    assert set(Revocation.objects.values_list("state", flat=True)) == {"done"}
+    assert not OAuthToken.objects.live().exists()
+
+
+def _stop(_done, _of):
+    raise KeyboardInterrupt
 
 
 def test_only_who_may_revoke_goes_on_with_a_run(application, many, reviewing):

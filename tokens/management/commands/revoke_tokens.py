@@ -29,7 +29,7 @@ class Command(OperatorCommand):
     help = (
         "Revoke stored tokens: no call through here starts after it. They stay valid at Flowlu until they expire, "
         "and a page reload brings a new one: lock first to stop that too. Many are cut in batches; what is cut stays "
-        "cut when it is interrupted, and the same command goes on."
+        "cut when it is interrupted, and the same command finishes that and then cuts what came since."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -93,7 +93,11 @@ class Command(OperatorCommand):
                 on_progress=progress,
                 batch=options["batch"],
             )
-        return f"{result.revocation}: {plural(result.tokens_cut, 'token', 'tokens')} revoked in all"
+        assert result.revocation is not None  # noqa: S101 - it is the one that was named
+        return (
+            f"{result.revocation}: {plural(result.tokens_cut, 'token', 'tokens')} revoked, "
+            f"{result.revocation.tokens_cut:,} in all"
+        )
 
     def _target(self, options: dict[str, Any]) -> RevocationTarget:
         """Return what the options name; raises CommandError when they name nothing, or two things."""
