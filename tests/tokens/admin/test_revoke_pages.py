@@ -12,6 +12,8 @@ from tests.installations.admin.console import confirm, messages, pin, signed_in,
 from tests.unchanged import last_event, nothing_changes, recorded
 from tokens.admin.revoking import RevokeAct
 from tokens.models import OAuthToken, Purpose, Revocation, ServiceCall, ServiceClient
+from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 REASON = {"reason": "It was seen in a log."}
 TRAIL = {"installations.AuditEvent", "installations.AuditHead"}
@@ -209,3 +211,22 @@ def test_list_of_tokens_leads_there_for_who_may(responder: Any, auditor: Any, to
     assert BY not in signed_in(auditor).get(where).content.decode()
     with nothing_changes():
         assert signed_in(auditor).post(BY, {"stored_before": "2099-01-01"}).status_code == 403
+
+
+def test_page_cuts_what_an_interrupted_run_left_and_what_came_since(
+    responder: Any, application: Application, token: OAuthToken, elsewhere: dict[str, OAuthToken]
+) -> None:
+    target = RevocationTarget.of_application(application.pk)
+
+    def stop(_done: int, _of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        revoke_tokens(target=target, batch=1, on_progress=stop, actor=factories.superactor(), reason="A test.")
+    late = factories.launch(application, user_id="90")
+    factories.token(late.installation, late.portal_user, "late")
+
+    response = confirm(signed_in(responder), address("application", token), REASON, follow=True)
+
+    assert messages(response) == ["2 tokens revoked."]
+    assert set(OAuthToken.objects.live()) == {elsewhere["other"]}

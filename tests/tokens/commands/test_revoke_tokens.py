@@ -5,7 +5,9 @@ from django.core.management import CommandError
 
 from tests import factories
 from tests.unchanged import nothing_changes
-from tokens.models import OAuthToken
+from tokens.models import OAuthToken, Revocation
+from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 HERE = ("--portal", "acme.flowlu.com", "--app", "com.example.desk")
 BY = ("--operator", "responder", "--reason", "An incident.")
@@ -45,3 +47,15 @@ def test_unknown_user_is_refused_and_does_not_mean_all(scene, run):
 def test_empty_user_does_not_mean_all(scene, run):
     with nothing_changes(), pytest.raises(CommandError):
         run("revoke_tokens", *HERE, "--user", "", *BY)
+
+
+def test_resuming_says_what_was_cut_now_and_in_all(scene, run, application):
+    def stop(_done, _of):
+        raise KeyboardInterrupt
+
+    target = RevocationTarget.of_application(application.pk)
+    with pytest.raises(KeyboardInterrupt):
+        revoke_tokens(target=target, batch=1, on_progress=stop, actor=factories.superactor(), reason="A test.")
+    number = Revocation.objects.get().pk
+
+    assert run("revoke_tokens", "--resume", str(number), *BY) == f"revocation #{number}: 2 tokens revoked, 3 in all\n"
