@@ -325,3 +325,9 @@ def test_hot_path_is_one_read_and_no_write(jose: Frontend, django_assert_num_que
     with django_assert_num_queries(1) as captured:
         assert jose.accounts().status_code == 200
     assert captured.captured_queries[0]["sql"].lstrip().startswith("SELECT")
+
+
+@pytest.mark.parametrize("value", ["json", "html", "csv", ""])
+def test_parameter_named_format_is_forwarded_as_any_other(jose: Frontend, value: str) -> None:
+    assert jose.get("flowlu/crm/account/list", format=value).status_code == 200
+    assert [request.parameters for request in jose.sandbox.state.requests()] == [("format",)]
