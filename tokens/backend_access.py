@@ -4,8 +4,9 @@ Order (the first that fails answers). What the client itself was allowed comes f
 installations and users beyond it:
 
 purpose_unknown, purpose_not_allowed, purpose_disabled, purpose_expired, acts_as_not_allowed, application_not_allowed,
-portal_not_allowed, scope_not_in_purpose, method_not_allowed, installation_unknown, user_locked, installation_locked,
-installation_suspended, insufficient_scope, then the credential: no_credential, token_stale or scope_not_in_key.
+portal_not_allowed (to the client, then for the application), scope_not_in_purpose, method_not_allowed,
+installation_unknown, user_locked, installation_locked, installation_suspended, insufficient_scope, then the credential:
+no_credential, token_stale or scope_not_in_key.
 """
 
 import re
@@ -27,6 +28,7 @@ from tokens.errors import (
     ApplicationNotAllowed,
     InstallationUnknown,
     NoCredential,
+    PortalNotAllowedToApplication,
     PortalNotAllowedToClient,
     PurposeDisabled,
     PurposeExpired,
@@ -115,6 +117,7 @@ class BackendCall:
     purpose_allowed: bool
     application_allowed: bool
     portal_allowed: bool
+    application_takes_portal: bool  # or names no portal at all
     installation_id: int | None
     installation_status: str
     installation_locked: bool  # the portal, the application or the installation itself
@@ -153,6 +156,8 @@ def check_call(found: BackendCall, call: Call, catalogue: CoverageSource, *, htt
         raise ApplicationNotAllowed
     if not found.portal_allowed:
         raise PortalNotAllowedToClient
+    if not found.application_takes_portal:
+        raise PortalNotAllowedToApplication
     if not covers(purpose.scopes, call, catalogue):
         raise ScopeNotInPurpose
     if call.level is Level.FULL and http_method != "POST":

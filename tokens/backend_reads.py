@@ -34,7 +34,7 @@ SELECT p.id, p.acts_as, p.scopes, p.enabled, p.expires_at,
        EXISTS (SELECT 1 FROM tokens_oauthtoken x
                 WHERE x.installation_id = i.id AND x.portal_user_id = u.id AND x.state = 'stale'),
        t.id, t.uuid, t.generation, t.sealed_access_token,
-       k.id, k.uuid, k.scopes, k.sealed_key,
+       k.id, k.uuid, k.scopes, k.sealed_key, a.allowed_portals,
        ap.id, ap.code, ap.level, ap.catalogue_entry
   FROM (SELECT 1 AS one) AS asked
   LEFT JOIN tokens_purpose p ON p.code = %(purpose)s
@@ -100,7 +100,7 @@ def decision_of(act_as: ActAs, purpose: str, client_id: int | None) -> BackendCa
         rows = cursor.fetchall()
     first = rows[0]
     keys = {row[19]: row for row in rows if row[19] is not None}
-    approvals = {row[23]: row for row in rows if row[23] is not None}
+    approvals = {row[24]: row for row in rows if row[24] is not None}
     return BackendCall(
         act_as=act_as,
         client_id=client_id,
@@ -108,6 +108,7 @@ def decision_of(act_as: ActAs, purpose: str, client_id: int | None) -> BackendCa
         purpose_allowed=client_id is None or bool(first[5]),
         application_allowed=client_id is None or bool(first[6]),
         portal_allowed=client_id is None or bool(first[7]),
+        application_takes_portal=_takes(_json(first[23]), act_as.portal),
         installation_id=first[8],
         installation_status=first[9] or "",
         installation_locked=bool(first[10]),
@@ -117,13 +118,18 @@ def decision_of(act_as: ActAs, purpose: str, client_id: int | None) -> BackendCa
         has_stale_token=bool(first[14]),
         token=None if first[15] is None else UserToken(first[15], _uuid(first[16]), first[17], bytes(first[18])),
         keys=[SystemKey(row[19], _uuid(row[20]), read_scopes(_json(row[21])), bytes(row[22])) for row in keys.values()],
-        approvals=[selectors.approval_of(*row[24:]) for row in approvals.values()],
+        approvals=[selectors.approval_of(*row[25:]) for row in approvals.values()],
     )
 
 
 def _purpose(row: Sequence[Any], now: datetime) -> PurposeFacts:
     expired = row[4] is not None and selectors.as_utc(row[4]) <= now
     return PurposeFacts(row[0], row[1], read_scopes(_json(row[2])), bool(row[3]), expired)
+
+
+def _takes(allowed_portals: Any, portal: str) -> bool:
+    """Say whether an application may be used on a portal: on any, where none is named."""
+    return not allowed_portals or portal in allowed_portals
 
 
 def _uuid(value: Any) -> str:

@@ -123,6 +123,11 @@ class PortalNotAllowedToClient(ServiceRefused):
     public_message = "This service client may not act on this portal. Ask an operator to allow it."
 
 
+class PortalNotAllowedToApplication(ServiceRefused):
+    code = "portal_not_allowed"
+    public_message = "This application is not to be used on this portal. Ask an operator to allow it in its settings."
+
+
 class ScopeNotInPurpose(ServiceRefused):
     code = "scope_not_in_purpose"
     public_message = "The purpose does not name a scope that covers this call. Ask an operator to change the purpose."

@@ -63,7 +63,7 @@ class Configure(Act):
     def stops(self, target: Application) -> Sequence[str]:
         return (
             "A portal that is left out opens no new session. The sessions that are open there end by themselves or by "
-            "a revocation.",
+            "a revocation. Backend code acts there no longer, from its next call on.",
             "Switching refresh tokens off wipes every one that is stored for this application, and so does another "
             "refresher: a pair must never be refreshed from two sides.",
         )

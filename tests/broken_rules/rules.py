@@ -749,6 +749,13 @@ BACKEND = (
         SERVICE,
     ),
     Breakage(
+        "backend: a portal that the application's settings leave out is served",
+        "tokens/backend_reads.py",
+        "application_takes_portal=_takes(_json(first[23]), act_as.portal)",
+        "application_takes_portal=True",
+        SERVICE,
+    ),
+    Breakage(
         "backend: a client that is off goes on",
         "tokens/backend_reads.py",
         "WHERE c.key_hash = %s AND c.enabled",

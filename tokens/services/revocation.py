@@ -314,7 +314,8 @@ def configure_application(
     """Change what an application keeps, who refreshes it and where it may be used. Returns whether anything changed.
 
     Switching refresh tokens off wipes those that are stored, and so does another refresher: no pair has two. A portal
-    that is left out opens no new sessions; those that are open end by themselves or by a revocation.
+    that is left out opens no new sessions, and backend code acts there no longer; sessions that are open end by
+    themselves or by a revocation.
 
     Raises NotPermitted, ReasonRequired, InvalidRequest naming each portal that is not one, and `refreshed_by` where
     this service cannot refresh. `refreshed_by` None leaves it as it is.

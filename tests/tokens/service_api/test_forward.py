@@ -240,6 +240,46 @@ def test_refusals_as_a_user_come_in_the_documented_order(ana: Frontend, backend:
     assert sent(ana) == []
 
 
+def test_portal_that_the_application_is_not_to_be_used_on_is_refused_to_user_and_system(
+    ana: Frontend, backend: Backend, system: Backend
+) -> None:
+    Application.objects.update(allowed_portals=["globex.flowlu.com"])
+    Purpose.objects.update(scopes=[])
+
+    for caller in (backend, system):
+        refused = caller.get()
+        assert error(refused) == (403, "portal_not_allowed")
+        assert "This application is not to be used on this portal." in refused.json()["error_description"]
+    assert sent(ana) == []
+    assert outcomes() == ["portal_not_allowed", "portal_not_allowed"]
+
+    Purpose.objects.update(scopes=["crm.accounts.read"])
+    Application.objects.update(allowed_portals=["acme.flowlu.com", "globex.flowlu.com"])
+    assert (backend.get().status_code, system.get().status_code) == (200, 200)
+
+
+def test_client_that_may_not_act_on_a_portal_does_not_learn_whether_the_application_may(
+    ana: Frontend, backend: Backend
+) -> None:
+    ServiceClient.objects.get().portals.clear()
+    before = backend.get()
+    Application.objects.update(allowed_portals=["globex.flowlu.com"])
+
+    assert error(before) == (403, "portal_not_allowed")
+    assert backend.get().json() == before.json()
+
+
+@pytest.mark.parametrize("value", ["json", "html", "csv", ""])
+def test_parameter_named_format_is_forwarded_as_any_other(ana: Frontend, backend: Backend, value: str) -> None:
+    assert backend.get(format=value).status_code == 200
+    assert [request.parameters for request in ana.sandbox.state.requests()] == [("format",)]
+
+
+def test_answer_in_another_format_is_refused_without_a_row(ana: Frontend, backend: Backend) -> None:
+    assert error(backend.get(headers={"Accept": "text/html"})) == (406, "not_acceptable")
+    assert (sent(ana), outcomes()) == ([], [])
+
+
 def test_write_needs_a_scope_of_the_purpose_and_then_post(ana: Frontend, backend: Backend) -> None:
     assert error(backend.get("crm/account/delete/1")) == (405, "method_not_allowed")
     Purpose.objects.filter(code="account-sync").update(scopes=["crm.accounts.read"])

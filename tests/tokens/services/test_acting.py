@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from installations.errors import FlowluError, InvalidRequest
-from installations.models import Installation, PortalUser
+from installations.models import Application, Installation, PortalUser
 from installations.services import approve_scopes, lock
 from tests import factories
 from tests.embedded import Frontend
@@ -16,6 +16,7 @@ from tokens.errors import (
     ActsAsNotAllowed,
     InstallationUnknown,
     NoCredential,
+    PortalNotAllowedToApplication,
     PurposeDisabled,
     PurposeUnknown,
     ScopeNotInPurpose,
@@ -96,6 +97,17 @@ def test_every_refusal_is_raised_recorded_and_sends_nothing(ana: Frontend, actin
         acting.call("crm", "account", "list")
 
     assert [outcome for *_rest, outcome in rows()] == [*(code for *_rest, code in cases), "purpose_disabled"]
+    assert ana.sandbox.state.requests() == []
+
+
+def test_portal_that_the_application_leaves_out_is_refused_to_code_of_this_project_too(
+    ana: Frontend, acting: Acting
+) -> None:
+    Application.objects.update(allowed_portals=["globex.flowlu.com"])
+
+    with pytest.raises(PortalNotAllowedToApplication):
+        acting.call("crm", "account", "list")
+    assert [outcome for *_rest, outcome in rows()] == ["portal_not_allowed"]
     assert ana.sandbox.state.requests() == []
 
 
