@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from installations.models import Application, Installation, Portal, PortalUser
 from tokens.errors import NoTarget, SetChange
-from tokens.models import EmbedSession, OAuthToken, ReplacedFingerprint, ServiceCall
+from tokens.models import (
+    EmbedSession,
+    OAuthToken,
+    RefreshAttempt,
+    ReplacedFingerprint,
+    Revocation,
+    ServiceCall,
+    UpstreamRevocation,
+)
 from tokens.targets import Kind, Pin, RevocationTarget
 
 USED_DAYS: Final = 30
@@ -289,3 +298,30 @@ def preview_revocation(target: RevocationTarget, *, names: int = _NAMES) -> Revo
 def _uses(calls: QuerySet[ServiceCall], column: str, names: int) -> list[Use]:
     rows = calls.values(name=F(column)).annotate(calls=Count("pk")).order_by("-calls", "name")[:names]
     return [Use(row["name"] or "this project's own code", row["calls"]) for row in rows]
+
+
+def with_upstream_facts(rows: QuerySet[Revocation]) -> QuerySet[Revocation]:
+    """Add to each ledger row what is known of Flowlu's side, counted anew: `told`, `told_tokens`, `confirmed`.
+
+    And what may live there without Flowlu having been told: `came_back`, a pair that a refresh brought after the cut;
+    `had_others`, a pair that one of the cut lineages held before; `kept_apart`, a refresh token that was not stored, or
+    may have been exchanged for one that never came here.
+    """
+    cases = UpstreamRevocation.objects.filter(revocation=OuterRef("pk")).order_by()
+    cut = OAuthToken.objects.filter(revocation=OuterRef("pk"))
+    attempts = RefreshAttempt.objects.filter(oauth_token__revocation=OuterRef("pk"))
+    settled = (RefreshAttempt.Outcome.FRESH, RefreshAttempt.Outcome.TRANSIENT)
+    never_kept = Q(installation__application__stores_refresh_tokens=False) | Q(refresh_fingerprint="")
+
+    def number(of: QuerySet[UpstreamRevocation], counted: str) -> Coalesce:
+        counts = of.values("revocation").annotate(number=Count(counted, distinct=True)).values("number")
+        return Coalesce(Subquery(counts), 0)
+
+    return rows.annotate(
+        told=number(cases, "pk"),
+        told_tokens=number(cases, "oauth_token"),
+        confirmed=number(cases.filter(state=UpstreamRevocation.State.CONFIRMED), "pk"),
+        came_back=Exists(attempts.filter(outcome=RefreshAttempt.Outcome.DISCARDED, error="revoked")),
+        had_others=Exists(ReplacedFingerprint.objects.filter(oauth_token__revocation=OuterRef("pk"))),
+        kept_apart=Exists(cut.filter(never_kept)) | Exists(attempts.exclude(outcome__in=settled)),
+    )

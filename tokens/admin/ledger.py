@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -19,6 +20,7 @@ from tokens.admin.tables import tokens_table
 from tokens.admin.upstream import cases_table
 from tokens.forms import PortalStepForm
 from tokens.models import Revocation
+from tokens.revocation_selectors import with_upstream_facts
 from tokens.services.ledger import record_portal_step
 
 PORTAL_STEP = (
@@ -63,7 +65,7 @@ class RevocationAdmin(ReadOnlyAdmin):
         column("cut", "cut here", lambda row: _cut_badge(row), order="tokens_cut"),
         column("proof", "proof", lambda row: _proof_badge(row, short=True)),
         column("portal_step", "step at the portal", lambda row: _step_badge(row), order="portal_step"),
-        column("alive", "may live at Flowlu until", lambda row: _alive_short(row)),
+        column("alive", "may live at Flowlu", lambda row: _alive_short(row)),
         column("when", "when, by whom", lambda row: join((utc(row.cut_at), visible(row.actor_name))), order="cut_at"),
     )
     list_filter = ("portal_step", "upstream", "state", "scope")
@@ -78,7 +80,7 @@ class RevocationAdmin(ReadOnlyAdmin):
         column("aim", "what was aimed at", lambda row: _aim(row)),
         column("facts", "cut here", lambda row: join((_cut_badge(row), _facts(row)))),
         column("proof", "proof", lambda row: join((_proof_badge(row), _proof(row)))),
-        column("flowlu", "at Flowlu", lambda row: join((_upstream_badge(row), _UPSTREAM_WORDS[row.upstream]))),
+        column("flowlu", "at Flowlu", lambda row: join((_upstream_badge(row), _upstream_words(row)))),
         column("alive", "possibly alive at Flowlu", lambda row: _alive(row)),
         column("step", "the portal administrator's step", lambda row: join((_step_badge(row), _step(row)))),
         column("again", "handed in again", lambda row: _again(row)),
@@ -90,6 +92,9 @@ class RevocationAdmin(ReadOnlyAdmin):
     act_classes: ClassVar = (RecordPortalStep,)
     intro = "The ledger: what was cut here, the proof of it, and what is known about Flowlu's side."
     empty_text = "Nothing was revoked yet. Revoke on the page of a portal, an installation, a user or a token."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Revocation]:
+        return with_upstream_facts(super().get_queryset(request))
 
     def badges(self, row: Revocation) -> Sequence[Any]:
         return [
@@ -198,34 +203,78 @@ _UPSTREAM_BADGES: dict[str, tuple[str, str]] = {
     _Upstream.CLOSED: ("closed, not confirmed", "gone"),
 }
 _UPSTREAM_WORDS: dict[str, str] = {
-    _Upstream.NOT_POSSIBLE: "Nothing was revoked at Flowlu: it documents no way to.",
     _Upstream.PENDING: "Flowlu is being told and has not confirmed all of them yet.",
-    _Upstream.CONFIRMED: "Flowlu confirmed for each token that was still stored that it takes it no longer.",
+    _Upstream.CONFIRMED: "",
     _Upstream.IRREVOCABLE: "Flowlu did not confirm at least one of them, and the tries are used up.",
     _Upstream.CLOSED: "An operator closed the case of at least one of them without Flowlu's confirmation.",
 }
 
 
-def _upstream_badge(row: Revocation) -> Any:
-    return badge(*_UPSTREAM_BADGES[row.upstream])
-
-
-def _alive(row: Revocation) -> Any:
+def _upstream_badge(row: Any) -> Any:
+    words, tone = _UPSTREAM_BADGES[row.upstream]
     if row.upstream == _Upstream.CONFIRMED:
-        return join((badge("no longer", "good"), "Flowlu confirmed it."))
-    if row.possibly_alive_until is None:
-        unknown = f"for {row.without_expiry:,} of them" if row.without_expiry > 1 else "for at least one"
-        words = f"Until when they are valid there is unknown: {unknown} no expiry was told."
-        return join((badge("unknown", "wait"), words))
-    if row.possibly_alive_until <= timezone.now():
-        words = format_html("The last one expired there at {}.", utc(row.possibly_alive_until))
+        words, tone = f"{row.confirmed:,} of {row.told:,} told and confirmed", tone if _all_told(row) else "wait"
+    return badge(words, tone)
+
+
+def _upstream_words(row: Any) -> Any:
+    if row.upstream == _Upstream.NOT_POSSIBLE:
+        return "Nothing was revoked at Flowlu: it documents no way to, or nothing was stored that it could be told."
+    lines = [_UPSTREAM_WORDS[row.upstream]]
+    if row.upstream != _Upstream.CONFIRMED:  # else the badge says it
+        lines.insert(0, f"{row.confirmed:,} of {row.told:,} told and confirmed.")
+    untold = row.tokens_cut - row.told_tokens
+    if untold == 1:
+        lines.append("The other one was no longer stored, so nothing could be told about it.")
+    elif untold > 1:
+        lines.append(f"The other {untold:,} were no longer stored, so nothing could be told about them.")
+    return join(line for line in lines if line)
+
+
+def _all_told(row: Any) -> bool:
+    return bool(row.told_tokens >= row.tokens_cut and row.confirmed == row.told)
+
+
+def _dead(row: Any) -> bool:
+    """Say whether nothing of what was cut is known to live on at Flowlu: only its own word counts, for all of them."""
+    over = row.upstream == _Upstream.CONFIRMED and row.state == Revocation.State.DONE
+    return over and _all_told(row) and not (row.came_back or row.had_others or row.kept_apart)
+
+
+def _alive(row: Any) -> Any:
+    if _dead(row):
+        words = "Flowlu confirmed it for the access and the refresh token of each, and no other pair of them is known."
         return join((badge("no longer", "good"), words))
-    words = format_html("They may be valid there until {}.", utc(row.possibly_alive_until))
-    return join((badge("perhaps", "wait"), words))
+    until = _until(row)
+    parts: list[Any] = [badge("unknown" if until is None else "perhaps", "wait")]
+    if row.came_back:
+        parts.append("A refresh that was under way brought a pair after the cut. Until when that is valid is unknown.")
+    elif until is None:
+        unknown = f"for {row.without_expiry:,} of them" if row.without_expiry > 1 else "for at least one"
+        parts.append(
+            f"Until when they are valid there is unknown: {unknown} no expiry was told. A refresh token may live on."
+        )
+    else:
+        expire = "expired" if until <= timezone.now() else "expire"
+        words = "By what the page told they {} at {}; not checked, and a refresh token may live on."
+        parts.append(format_html(words, expire, utc(until)))
+    if row.had_others:
+        parts.append("Earlier pairs of them were replaced here; Flowlu was not told about those.")
+    if row.upstream == _Upstream.CONFIRMED and row.kept_apart:
+        parts.append("Not every refresh token of them was stored here, so Flowlu was not told about each.")
+    return join(parts)
 
 
-def _alive_short(row: Revocation) -> Any:
-    return "confirmed dead" if row.upstream == _Upstream.CONFIRMED else utc(row.possibly_alive_until, "unknown")
+def _alive_short(row: Any) -> Any:
+    if _dead(row):
+        return "no longer, confirmed"
+    until = _until(row)
+    return "unknown" if until is None else format_html("perhaps; told: {}", utc(until))
+
+
+def _until(row: Any) -> datetime | None:
+    """Return the latest expiry that was told, unless a pair came back that nobody told the expiry of."""
+    return None if row.came_back else row.possibly_alive_until
 
 
 def _tone(row: Revocation) -> str:

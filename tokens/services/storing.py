@@ -98,10 +98,12 @@ def remember_replaced_locked(row: OAuthToken, fingerprints: set[str], key_id: st
 def prune_replaced_fingerprints() -> int:
     """Forget the fingerprints that were replaced longer ago than the setting says. Returns how many.
 
-    A hand-over forgets those of its own lineage; this is for lineages that nobody uses any more.
+    A hand-over forgets those of its own lineage; this is for lineages that nobody uses any more. Those of a revoked
+    one stay: the ledger says by them that a pair may live at Flowlu that it was not told about.
     """
     before = timezone.now() - timedelta(days=settings.REPLACED_FINGERPRINT_DAYS)
-    forgotten, _ = ReplacedFingerprint.objects.filter(replaced_at__lt=before).delete()
+    old = ReplacedFingerprint.objects.filter(replaced_at__lt=before)
+    forgotten, _ = old.exclude(oauth_token__state=OAuthToken.State.REVOKED).delete()
     return forgotten
 
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from installations.models import Application, Installation
 from tests import factories
 from tests.installations.admin.console import messages, signed_in, text, url
 from tests.unchanged import nothing_changes, recorded
-from tokens.models import OAuthToken, Revocation
+from tokens.models import OAuthToken, RefreshAttempt, ReplacedFingerprint, Revocation, UpstreamRevocation
 from tokens.services.revocation import revoke_tokens
 from tokens.targets import RevocationTarget
 
@@ -34,7 +35,7 @@ def test_page_says_each_fact_for_itself(auditor: Any, row: Revocation) -> None:
         "What was aimed at acme.flowlu.com",
         "1 token was cut (all tokens of one portal).",
         "None yet: no call came since, and nothing was asked after the commit.",
-        "Nothing was revoked at Flowlu: it documents no way to.",
+        "Nothing was revoked at Flowlu: it documents no way to, or nothing was stored that it could be told.",
         "Until when they are valid there is unknown: for at least one no expiry was told.",
         "open Ask the portal's administrator to take the access away at Flowlu",
         "Handed in again Never.",
@@ -74,13 +75,145 @@ def test_run_that_is_not_finished_says_how_to_go_on(auditor: Any, row: Revocatio
     assert f"manage.py revoke_tokens --resume {row.pk}." in shown
 
 
-def test_expiry_at_flowlu_is_said_where_it_is_known(auditor: Any, row: Revocation) -> None:
-    later = timezone.now() + timedelta(hours=1)
-    assert f"They may be valid there until {later:%Y-%m-%d} {later:%H:%M} UTC" in page(
-        auditor, row, possibly_alive_until=later
+@pytest.mark.parametrize(("hours", "word"), [(1, "expire"), (-1, "expired")])
+def test_expiry_that_a_page_told_is_no_proof_of_anything(auditor: Any, row: Revocation, hours: int, word: str) -> None:
+    told = timezone.now() + timedelta(hours=hours)
+
+    shown = alive(page(auditor, row, possibly_alive_until=told))
+
+    assert shown.startswith(f"perhaps By what the page told they {word} at {told:%Y-%m-%d} {told:%H:%M} UTC")
+    assert "not checked, and a refresh token may live on." in shown
+    assert f"perhaps; told: {told:%Y-%m-%d}" in listed(auditor)
+
+
+def alive(shown: str) -> str:
+    """Return what the page says about tokens that may live at Flowlu."""
+    return shown.partition("Possibly alive at Flowlu ")[2].partition(" The portal administrator's step")[0]
+
+
+def at_flowlu(shown: str) -> str:
+    return shown.partition(" At Flowlu ")[2].partition(" Possibly alive at Flowlu")[0]
+
+
+def listed(user: Any) -> str:
+    return text(signed_in(user).get(url("tokens_revocation_changelist")))
+
+
+def looks(user: Any, row: Revocation) -> str:
+    return signed_in(user).get(url("tokens_revocation_change", row.pk)).content.decode()
+
+
+@pytest.fixture
+def told(application: Application) -> Revocation:
+    """Two pairs that were stored whole and cut; Flowlu confirmed both. No page told when they expire."""
+    Application.objects.update(stores_refresh_tokens=True)
+    record = factories.launch(application)
+    Installation.objects.update(status="active")
+    here = Installation.objects.get()
+    for name in ("a", "b"):
+        factories.token(here, record.portal_user, f"access-{name}", refresh_token=f"refresh-{name}")
+    target = RevocationTarget.of_installation(here.pk)
+    found = revoke_tokens(target=target, actor=factories.superactor(), reason="A test.").revocation
+    assert found is not None
+    confirmed = {"state": "confirmed", "next_try_at": None, "confirmed_at": timezone.now()}
+    for cut in OAuthToken.objects.all():
+        UpstreamRevocation.objects.create(revocation=found, oauth_token=cut, **confirmed)
+    Revocation.objects.update(upstream="confirmed")
+    return found
+
+
+def test_no_longer_is_said_where_flowlu_confirmed_all_of_it(auditor: Any, told: Revocation) -> None:
+    shown = page(auditor, told)
+
+    assert at_flowlu(shown) == "2 of 2 told and confirmed"
+    assert alive(shown).startswith("no longer Flowlu confirmed it for the access and the refresh token of each")
+    assert 'badge-good">no longer<' in looks(auditor, told)
+    assert 'badge-good">2 of 2 told and confirmed<' in looks(auditor, told)
+    assert "no longer, confirmed" in listed(auditor)
+
+
+def _replaced() -> None:
+    cut = OAuthToken.objects.order_by("pk")[0]
+    ReplacedFingerprint.objects.create(oauth_token=cut, fingerprint="0" * 64, fingerprint_key_id="1")
+
+
+def _attempted(outcome: str, error: str) -> None:
+    cut = OAuthToken.objects.order_by("pk")[0]
+    values = {"generation": 1, "trigger": "call", "started_at": timezone.now(), "finished_at": timezone.now()}
+    RefreshAttempt.objects.create(oauth_token=cut, outcome=outcome, error=error, **values)
+
+
+_MAY_LIVE: dict[str, tuple[Any, str]] = {
+    "one was not told": (
+        lambda: UpstreamRevocation.objects.order_by("pk")[0].delete(),
+        "unknown Until when they are valid there is unknown",
+    ),
+    "an earlier pair": (_replaced, "Earlier pairs of them were replaced here; Flowlu was not told about those."),
+    "the application keeps no refresh tokens": (
+        lambda: Application.objects.update(stores_refresh_tokens=False),
+        "Not every refresh token of them was stored here",
+    ),
+    "a refresh token that never came": (
+        lambda: OAuthToken.objects.filter(access_fingerprint=OAuthToken.objects.order_by("pk")[0].access_fingerprint)
+        .update(refresh_fingerprint=""),
+        "Not every refresh token of them was stored here",
+    ),
+    "a refresh of unknown outcome": (
+        lambda: _attempted("unknown", "timeout"), "Not every refresh token of them was stored here",
+    ),
+    "a pair that came back": (
+        lambda: _attempted("discarded", "revoked"), "unknown A refresh that was under way brought a pair after",
+    ),
+    "it was not finished": (
+        lambda: Revocation.objects.update(state="running"), "unknown Until when they are valid there is unknown",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", _MAY_LIVE)
+def test_no_longer_is_not_said_where_something_may_live(auditor: Any, told: Revocation, case: str) -> None:
+    change, words = _MAY_LIVE[case]
+    change()
+
+    shown = alive(page(auditor, told))
+
+    assert words in shown
+    assert "no longer" not in shown
+    assert 'badge-wait">unknown<' in looks(auditor, told)
+    assert "no longer, confirmed" not in listed(auditor)
+
+
+def test_what_was_no_longer_stored_is_counted_apart(auditor: Any, told: Revocation) -> None:
+    UpstreamRevocation.objects.order_by("pk")[0].delete()
+
+    assert at_flowlu(page(auditor, told)) == (
+        "1 of 1 told and confirmed The other one was no longer stored, so nothing could be told about it."
     )
-    before = timezone.now() - timedelta(hours=1)
-    assert "no longer The last one expired there at" in page(auditor, row, possibly_alive_until=before)
+    assert 'badge-wait">1 of 1 told and confirmed<' in looks(auditor, told)
+    assert at_flowlu(page(auditor, told, tokens_cut=1001)).endswith(
+        "The other 1,000 were no longer stored, so nothing could be told about them."
+    )
+
+
+def test_pair_that_came_back_makes_a_told_expiry_unknown(auditor: Any, told: Revocation) -> None:
+    _attempted("discarded", "revoked")
+    later = timezone.now() + timedelta(hours=1)
+
+    shown = alive(page(auditor, told, possibly_alive_until=later))
+
+    assert shown.startswith("unknown A refresh that was under way brought a pair after the cut.")
+    assert "By what the page told" not in shown
+    assert "perhaps; told" not in listed(auditor)
+
+
+def test_cases_that_are_not_confirmed_are_counted(auditor: Any, told: Revocation) -> None:
+    case = UpstreamRevocation.objects.order_by("pk")[0]
+    UpstreamRevocation.objects.filter(pk=case.pk).update(state="closed", confirmed_at=None, closed_at=timezone.now())
+
+    assert at_flowlu(page(auditor, told, upstream="closed")) == (
+        "closed, not confirmed 1 of 2 told and confirmed. An operator closed the case of at least one of them without "
+        "Flowlu's confirmation."
+    )
 
 
 def test_handed_in_again_is_counted_on_the_page(auditor: Any, row: Revocation) -> None:

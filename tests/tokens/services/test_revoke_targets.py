@@ -486,6 +486,16 @@ def test_replaced_pairs_are_forgotten_after_their_days(record, settings):
     assert quiet.replaced_fingerprints.count() == 0
 
 
+def test_replaced_pairs_of_a_revoked_lineage_stay_for_the_ledger(record):
+    row = token(record, "first")
+    hand_over(row, "second")
+    revoke_tokens(target=RevocationTarget.of_token(row.pk), **WHY)
+    ReplacedFingerprint.objects.update(replaced_at=timezone.now() - timedelta(days=400))
+
+    assert prune_replaced_fingerprints() == 0
+    assert row.replaced_fingerprints.count() == 1
+
+
 # --- Drill ---
 
 
