@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django import forms
+from django.core import signing
 
 from installations import scopes
 from installations.actors import REASON_MAX
@@ -31,6 +32,27 @@ class ReasonForm(forms.Form):
         yield from (field for field in fields if field.name == "reason")
 
     laid_out_elsewhere: ClassVar[frozenset[str]] = frozenset()
+
+
+class SeenForm(ReasonForm):
+    """An edit form that carries what the page showed, signed, so that a stale page overwrites nobody's change."""
+
+    seen_salt: ClassVar[str]
+    seen = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    def show(self, digest: str) -> None:
+        self.initial = {**self.initial, "seen": signing.dumps(digest, salt=self.seen_salt)}
+
+    def clean_seen(self) -> str | None:
+        """Return the digest of what was shown; None where the form was not sent from a page."""
+        if not self.cleaned_data["seen"]:
+            return None
+        try:
+            return str(signing.loads(self.cleaned_data["seen"], salt=self.seen_salt))
+        except signing.BadSignature:
+            # Not beside its field, which nobody sees.
+            self.add_error(None, "This page cannot be read any more. Look at it again.")
+            return None
 
 
 class ApproveForm(ReasonForm):
@@ -167,7 +189,8 @@ class ImportForm(forms.Form):
         return bytes(uploaded.read()) if uploaded else str(self.cleaned_data["document"])
 
 
-class ConfigureForm(ReasonForm):
+class ConfigureForm(SeenForm):
+    seen_salt = "installations.forms.ConfigureForm"
     stores_refresh_tokens = forms.BooleanField(
         label="Keep refresh tokens",
         required=False,

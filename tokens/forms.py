@@ -9,15 +9,16 @@ from django.core import signing
 
 from installations import scopes
 from installations.deception import visible_text
-from installations.forms import ReasonForm
+from installations.forms import ReasonForm, SeenForm
 from installations.models import Application, Portal
 from installations.scopes import Level, Scope
+from installations.seen import digest_of
 from tokens import leaks
 from tokens.errors import NoPin, NoTarget
 from tokens.models import Purpose, ServiceClient
 from tokens.services.api_keys import LABEL_MAX
 from tokens.services.purposes import DESCRIPTION_MAX, OWNER_MAX
-from tokens.services.service_clients import NAME_MAX, allowed_of
+from tokens.services.service_clients import NAME_MAX, allowed_of, shown_of
 from tokens.targets import MOST_FINGERPRINTS, Pin, RevocationTarget
 
 _AT_ONCE = 200
@@ -263,8 +264,10 @@ class ReplaceKeyForm(ReasonForm):
     last_day = _last_day("Of the new key. Empty: no end.")
 
 
-class PurposeForm(ReasonForm):
+class PurposeForm(SeenForm):
     """What may be changed of a purpose later."""
+
+    seen_salt = "tokens.forms.PurposeForm"
 
     description = forms.CharField(
         max_length=DESCRIPTION_MAX,
@@ -290,8 +293,10 @@ class DeclarePurposeForm(PurposeForm):
     field_order = ("code", "description", "acts_as", "scopes", "owner", "last_day", "enabled")
 
 
-class ClientForm(ReasonForm):
+class ClientForm(SeenForm):
     """For what, in which applications and on which portals a client may act."""
+
+    seen_salt = "tokens.forms.ClientForm"
 
     purposes = _Rows(
         Purpose.objects.order_by("code"),
@@ -316,6 +321,7 @@ class ClientForm(ReasonForm):
         super().__init__(*args, **kwargs)
         if client is not None:
             now = allowed_of(client)
+            self.show(digest_of(shown_of(client, now)))
             self.initial = {
                 **self.initial,
                 "purposes": now.purposes,

@@ -40,9 +40,10 @@ from installations.admin.text import prose, visible, visible_text
 from installations.errors import InvalidRequest, ManifestError, ManifestInvalid, NotPermitted
 from installations.forms import ConfigureForm, ImportForm, ReasonForm
 from installations.models import Application, Installation, Manifest
+from installations.seen import digest_of
 from installations.services import ImportResult, import_manifest
 from tokens.admin.revoke_acts import RevokeApplication
-from tokens.services.revocation import configure_application
+from tokens.services.revocation import configure_application, settings_of
 
 
 class Configure(Act):
@@ -58,7 +59,9 @@ class Configure(Act):
             "refreshed_by": target.refreshed_by,
             "allowed_portals": "\n".join(target.allowed_portals),
         }
-        return ConfigureForm(posted(request), initial=initial)
+        form = ConfigureForm(posted(request), initial=initial)
+        form.show(digest_of(settings_of(target)))
+        return form
 
     def stops(self, target: Application) -> Sequence[str]:
         return (
@@ -79,6 +82,7 @@ class Configure(Act):
                 stores_refresh_tokens=values["stores_refresh_tokens"],
                 allowed_portals=values["allowed_portals"],
                 refreshed_by=values["refreshed_by"] or None,
+                seen=values["seen"],
                 actor=actor,
                 reason=values["reason"],
             )

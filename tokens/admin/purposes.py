@@ -17,12 +17,13 @@ from installations.admin.display import Table, at, badge, column, join, link, li
 from installations.admin.text import visible
 from installations.errors import InvalidRequest
 from installations.forms import ReasonForm
+from installations.seen import digest_of
 from tokens import backend_reads
 from tokens.admin.api_keys import keys_table
 from tokens.admin.service_tables import calls_table, put_on_form, use_table
 from tokens.forms import DeclarePurposeForm, PurposeForm, end_of, last_day_of
 from tokens.models import Purpose, ServiceCall, ServiceClient
-from tokens.services.purposes import change_purpose, declare_purpose, switch_purpose
+from tokens.services.purposes import change_purpose, declare_purpose, shown_of, switch_purpose
 
 
 class Declare(CreateAct):
@@ -75,7 +76,9 @@ class Change(Act):
             "owner": target.owner,
             "last_day": last_day_of(target.expires_at),
         }
-        return PurposeForm(posted(request), initial=initial)
+        form = PurposeForm(posted(request), initial=initial)
+        form.show(digest_of(shown_of(target)))
+        return form
 
     def stops(self, target: Purpose) -> Sequence[str]:
         return (
@@ -97,6 +100,7 @@ class Change(Act):
                 scope_texts=values["scopes"],
                 owner=values["owner"],
                 expires_at=target.expires_at if untouched else end_of(values["last_day"]),
+                seen=values["seen"],
                 actor=actor,
                 reason=values["reason"],
             )

@@ -103,8 +103,10 @@ class Change(Act):
         return ("Its key stays. Scopes are not touched: those are approved for installations, and named by purposes.",)
 
     def perform(self, target: ServiceClient, form: ReasonForm, actor: Actor) -> Outcome:
-        reason = form.cleaned_data["reason"]
-        if not change_service_client(client_id=target.pk, allowed=_allowed(form), actor=actor, reason=reason):
+        reason, seen = form.cleaned_data["reason"], form.cleaned_data["seen"]
+        if not change_service_client(
+            client_id=target.pk, allowed=_allowed(form), actor=actor, reason=reason, seen=seen
+        ):
             return Outcome("Nothing changed: it may do this already.", changed=False)
         return Outcome(f"What {target.name} may do is changed.")
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from installations import audit
 from installations.actors import Actor, clean_reason
 from installations.errors import InvalidRequest, StateConflict
+from installations.seen import check_seen
 from tokens.backend_access import parse_purpose
 from tokens.models import Purpose
 from tokens.services.api_keys import parse_scopes
@@ -71,10 +72,12 @@ def change_purpose(
     expires_at: datetime | None,
     actor: Actor,
     reason: str,
+    seen: str | None = None,
 ) -> bool:
     """Change what a purpose says and allows, from the next call on. Its code and kind stay: clients rely on them.
 
-    Returns whether anything changed. Raises NotPermitted, ReasonRequired, InvalidRequest naming each field.
+    Returns whether anything changed. Raises NotPermitted, ReasonRequired, InvalidRequest naming each field,
+    StateConflict when it is not what was `seen` (a digest of `shown_of`) any more.
     """
     actor.require("tokens.manage_purpose")
     why = clean_reason(reason)
@@ -85,11 +88,12 @@ def change_purpose(
         fields |= _faults(description, owner, expires_at if expires_at != row.expires_at else None)
         if fields:
             raise InvalidRequest(fields=fields)
-        before = {**_state(row), "described": row.description}
+        before, shown = {**_state(row), "described": row.description}, shown_of(row)
         row.description, row.owner, row.expires_at = description, owner, expires_at
         row.scopes = sorted({str(scope) for scope in wanted})
         if before == {**_state(row), "described": row.description}:
             return False
+        check_seen(seen, shown, f"The purpose {row.code}")
         row.save(update_fields=["description", "owner", "expires_at", "scopes"])
         before.pop("described")
         audit.append(actor, _event("purpose.changed", row, why, {"before": before, "after": _state(row)}))
@@ -111,6 +115,12 @@ def switch_purpose(*, purpose_id: int, on: bool, actor: Actor, reason: str) -> b
         row.save(update_fields=["enabled"])
         audit.append(actor, _event("purpose.switched_on" if on else "purpose.switched_off", row, why, {}))
     return True
+
+
+def shown_of(row: Purpose) -> dict[str, object]:
+    """Return what a page shows of a purpose that can be changed there."""
+    until = row.expires_at.isoformat() if row.expires_at else None
+    return {"id": row.pk, "description": row.description, "scopes": row.scopes, "owner": row.owner, "until": until}
 
 
 def _faults(description: str, owner: str, expires_at: datetime | None) -> dict[str, str]:

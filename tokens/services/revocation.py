@@ -21,6 +21,7 @@ from installations.errors import InvalidRequest, PortalNotAllowed, StateConflict
 from installations.flowlu.configured import can_refresh
 from installations.models import Application, Installation, Portal, PortalUser
 from installations.portals import normalise_portal
+from installations.seen import check_seen
 from installations.services import mark_uninstalled_locked
 from tokens.access import Caller
 from tokens.errors import SetChanged
@@ -310,6 +311,7 @@ def configure_application(
     actor: Actor,
     reason: str,
     refreshed_by: str | None = None,
+    seen: str | None = None,
 ) -> bool:
     """Change what an application keeps, who refreshes it and where it may be used. Returns whether anything changed.
 
@@ -318,18 +320,15 @@ def configure_application(
     themselves or by a revocation.
 
     Raises NotPermitted, ReasonRequired, InvalidRequest naming each portal that is not one, and `refreshed_by` where
-    this service cannot refresh. `refreshed_by` None leaves it as it is.
+    this service cannot refresh, StateConflict when it is not what was `seen` (a digest of `settings_of`) any more.
+    `refreshed_by` None leaves it as it is.
     """
     actor.require("installations.configure_application")
     why = clean_reason(reason)
     portals = _normalised(allowed_portals)
     with transaction.atomic(durable=True):
         application = Application.objects.select_for_update().get(pk=application_id)
-        before = {
-            "stores_refresh_tokens": application.stores_refresh_tokens,
-            "allowed_portals": application.allowed_portals,
-            "refreshed_by": application.refreshed_by,
-        }
+        before = settings_of(application)
         after = {
             "stores_refresh_tokens": stores_refresh_tokens,
             "allowed_portals": portals,
@@ -337,6 +336,7 @@ def configure_application(
         }
         if before == after:
             return False
+        check_seen(seen, before, f"The application {application.app_id}")
         check_refresher(str(after["refreshed_by"]), stores_refresh_tokens=stores_refresh_tokens)
         application.stores_refresh_tokens = stores_refresh_tokens
         application.allowed_portals = portals
@@ -363,6 +363,15 @@ def configure_application(
             ),
         )
     return True
+
+
+def settings_of(application: Application) -> dict[str, object]:
+    """Return what can be changed of an application."""
+    return {
+        "stores_refresh_tokens": application.stores_refresh_tokens,
+        "allowed_portals": application.allowed_portals,
+        "refreshed_by": application.refreshed_by,
+    }
 
 
 # --- Steps of verbs in other modules, inside their transaction --------------------------------------------------

@@ -11,6 +11,7 @@ from installations import audit
 from installations.actors import Actor, clean_reason
 from installations.errors import InvalidRequest, StateConflict
 from installations.models import Application, Portal
+from installations.seen import check_seen
 from tokens import backend_reads
 from tokens.models import Purpose, ServiceClient
 
@@ -69,18 +70,23 @@ def create_service_client(*, name: str, allowed: Allowed, actor: Actor, reason: 
     return NewKey(row, key)
 
 
-def change_service_client(*, client_id: int, allowed: Allowed, actor: Actor, reason: str) -> bool:
+def change_service_client(
+    *, client_id: int, allowed: Allowed, actor: Actor, reason: str, seen: str | None = None
+) -> bool:
     """Change for what, where and in which applications a client may act, from its next call on.
 
-    Returns whether anything changed. Raises NotPermitted, ReasonRequired, StateConflict when there is no such client.
+    Returns whether anything changed. Raises NotPermitted, ReasonRequired, StateConflict when there is no such client,
+    or when it is not what was `seen` (a digest of `shown_of`) any more.
     """
     actor.require("tokens.manage_serviceclient")
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
         row = _locked(client_id)
-        before = allowed_of(row).in_words()
+        now = allowed_of(row)
+        before = now.in_words()
         if before == allowed.in_words():
             return False
+        check_seen(seen, shown_of(row, now), f"What {row.name} may do")
         _set(row, allowed)
         details = {"before": before, "after": allowed.in_words()}
         audit.append(actor, _event("service_client.changed", row, why, details))
@@ -124,6 +130,11 @@ def switch_service_client(*, client_id: int, on: bool, actor: Actor, reason: str
 def allowed_of(row: ServiceClient) -> Allowed:
     """Return what a client is allowed now. Three statements."""
     return Allowed.of(row.purposes.all(), row.applications.all(), row.portals.all())
+
+
+def shown_of(row: ServiceClient, allowed: Allowed) -> dict[str, object]:
+    """Return what a page shows of a client that can be changed there."""
+    return {"id": row.pk, **allowed.in_words()}
 
 
 def _new_key() -> str:

@@ -27,6 +27,12 @@ def pin(page: Any) -> dict[str, str]:
     return {"pinned": html.unescape(found[1])} if found else {}
 
 
+def seen(page: Any) -> dict[str, Any]:
+    """Return what the edit form of a page shows, as a browser would send it back."""
+    form = page.context["form"]
+    return {name: form[name].value() for name in form.fields if form[name].value() not in (None, False)}
+
+
 def url(name: str, *args: object, **kwargs: object) -> str:
     return reverse(f"admin:{name}", args=args or None, kwargs=kwargs or None)
 

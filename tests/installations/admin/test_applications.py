@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from installations.models import Application, Installation, Manifest
 from tests import factories
-from tests.installations.admin.console import messages, signed_in, text, url
+from tests.installations.admin.console import messages, seen, signed_in, text, url
 from tests.unchanged import last_event, nothing_changes, recorded
 from tokens.models import OAuthToken
 
@@ -182,6 +182,25 @@ def test_next_manifest_says_whom_it_concerns(
         f"com.example.desk 1.1.0 is the current manifest. {asks}; what is approved stays as it is."
     ]
     assert last_event().details["installations"] == len(portals)
+
+
+def test_stale_page_of_settings_widens_nothing_again(reviewer: Any, application: Application) -> None:
+    Application.objects.update(allowed_portals=["acme.flowlu.com", "globex.flowlu.com"])
+    address = url("installations_application_configure", object_id=application.pk)
+    client = signed_in(reviewer)
+    stale = {**seen(client.get(address)), "stores_refresh_tokens": "on", "reason": "Ok."}
+    narrowed = {**seen(client.get(address)), "allowed_portals": "acme.flowlu.com", "reason": "Ok."}
+    assert signed_in(reviewer).post(address, narrowed).status_code == 302
+
+    with nothing_changes():
+        refused = client.post(address, stale)
+
+    words = "The application com.example.desk was changed while you were reading it. Look at it again."
+    assert words in text(refused)
+    fresh = {**seen(client.get(address)), "stores_refresh_tokens": "on", "reason": "Ok."}
+    assert client.post(address, fresh).status_code == 302
+    application.refresh_from_db()
+    assert (application.allowed_portals, application.stores_refresh_tokens) == (["acme.flowlu.com"], True)
 
 
 def test_settings_as_they_are_change_nothing_and_say_so(reviewer: Any, application: Application) -> None:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from installations.models import Application, Installation, PortalUser
 from tests import factories
-from tests.installations.admin.console import messages, signed_in, text, url
+from tests.installations.admin.console import messages, seen, signed_in, text, url
 from tests.unchanged import last_event, nothing_changes
 from tokens import backend_reads
 from tokens.models import ApiKey, Purpose, ServiceCall, ServiceClient
@@ -143,6 +143,54 @@ def test_last_day_that_is_not_touched_keeps_its_moment(reviewer: Any) -> None:
 
     row.refresh_from_db()
     assert (row.owner, row.expires_at) == ("Billing", moment)
+
+
+def test_stale_page_of_a_purpose_widens_nothing_again(reviewer: Any) -> None:
+    row = factories.purpose(scopes=["crm.accounts.full", "crm.deals.full"])
+    client, where = signed_in(reviewer), url("tokens_purpose_change_purpose", object_id=row.pk)
+    stale = {**seen(client.get(where)), **REASON, "description": "Better words."}
+    narrowed = {**stale, "description": row.description, "scopes": "crm.accounts.read"}
+    assert signed_in(reviewer).post(where, narrowed).status_code == 302
+
+    with nothing_changes():
+        refused = client.post(where, stale)
+    assert "The purpose account-sync was changed while you were reading it. Look at it again." in text(refused)
+    with nothing_changes():
+        assert client.post(where, narrowed).status_code == 302  # sent twice: it is so already
+
+    fresh = {**seen(client.get(where)), **REASON, "description": "Better words."}
+    assert client.post(where, fresh).status_code == 302
+    row.refresh_from_db()
+    assert (row.description, row.scopes) == ("Better words.", ["crm.accounts.read"])
+
+
+def test_stale_page_of_a_client_widens_nothing_again(reviewer: Any, installation: Installation) -> None:
+    portal = installation.portal
+    row = factories.service_client(applications=[installation.application], portals=[portal]).client
+    client, where = signed_in(reviewer), url("tokens_serviceclient_change_client", object_id=row.pk)
+    stale = {"seen": seen(client.get(where))["seen"], **REASON, "portals": portal.domain}
+    narrowed = {**stale, "portals": "", "applications": [installation.application_id]}
+    assert signed_in(reviewer).post(where, narrowed).status_code == 302
+
+    with nothing_changes():
+        refused = client.post(where, stale)
+    assert f"What {row.name} may do was changed while you were reading it. Look at it again." in text(refused)
+
+    again = {"seen": seen(client.get(where))["seen"], **REASON, "portals": portal.domain}
+    assert client.post(where, again).status_code == 302
+    assert (list(row.applications.all()), list(row.portals.all())) == ([], [portal])
+
+
+@pytest.mark.parametrize("seen_before", ["x", "of another form"])
+def test_page_whose_word_cannot_be_read_changes_nothing(reviewer: Any, seen_before: str) -> None:
+    row, other = factories.purpose(), factories.service_client().client
+    client, where = signed_in(reviewer), url("tokens_purpose_change_purpose", object_id=row.pk)
+    elsewhere = client.get(url("tokens_serviceclient_change_client", object_id=other.pk))
+    word = "x" if seen_before == "x" else seen(elsewhere)["seen"]
+
+    with nothing_changes():
+        refused = client.post(where, {**seen(client.get(where)), **REASON, "owner": "Billing", "seen": word})
+    assert "This page cannot be read any more. Look at it again." in text(refused)
 
 
 def test_unknown_scope_of_a_purpose_is_said(reviewer: Any) -> None:
