@@ -249,6 +249,7 @@ VERBS: dict[str, Covered] = {
     "tokens.services.revocation.revoke_of_user_locked": _STEP,
     "tokens.services.revocation.revoke_own_token": CUT,
     "tokens.services.revocation.revoke_tokens": CUT,
+    "tokens.services.revocation.settings_of": _READS,
     "tokens.services.revocation.uninstall_installation": (
         "tokens.revoked",
         "api_key.revoked",
@@ -259,6 +260,8 @@ VERBS: dict[str, Covered] = {
     "tokens.services.sessions.note_stale_token": "Flowlu refused the pair: its row says since when; no right changes.",
     "tokens.services.sessions.note_undecryptable_token": ("token.undecryptable",),
     "tokens.services.sessions.open_session": ("installation.first_seen", "token.stored"),
+    "tokens.services.service_clients.shown_of": _READS,
+    "tokens.services.purposes.shown_of": _READS,
     "tokens.services.storing.is_spent": _READS,
     "tokens.services.storing.remember_replaced_locked": _STEP,
     "tokens.services.storing.make_room_locked": _STEP,
