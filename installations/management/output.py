@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from installations.deception import one_line
 
@@ -16,6 +16,13 @@ class Refusal(CommandError):
 
 class VisibleCommand(BaseCommand):
     """A command whose lines and refusals hold visible characters only."""
+
+    def create_parser(self, *args: Any, **options: Any) -> CommandParser:
+        """Return the parser; what it does not understand is repeated in visible characters only."""
+        parser = super().create_parser(*args, **options)
+        refuse = parser.error
+        parser.error = lambda message: refuse(one_line(message))  # type: ignore[method-assign]
+        return parser
 
     def execute(self, *args: Any, **options: Any) -> Any:
         try:

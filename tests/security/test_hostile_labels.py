@@ -59,7 +59,10 @@ OURS = {
     "tokens.Revocation": "scope target state probe upstream portal_step",
     "tokens.ReplacedFingerprint": "fingerprint fingerprint_key_id",
     "tokens.RevokedFingerprint": "fingerprint fingerprint_key_id",
-    "tokens.RefreshAttempt": "outcome",
+    "tokens.RefreshAttempt": "outcome error trigger refresh_fingerprint",
+    "tokens.UpstreamRevocation": "state error seal_key_id",
+    "tokens.SweepRun": "name",
+    "tokens.KeyRecord": "ring key_id fingerprint",
     "tokens.ApiKey": "fingerprint fingerprint_key_id seal_key_id scopes state ending",  # scopes of the catalogue
     "tokens.Purpose": "code scopes acts_as",  # letters, digits, dashes; scopes of the catalogue
     "tokens.ServiceClient": "key_hash",
@@ -81,6 +84,7 @@ THEIRS = {
     "tokens.ApiKey": "label added_by deletion_confirmed_by",
     "tokens.Purpose": "description owner",
     "tokens.ServiceClient": "name",
+    "tokens.UpstreamRevocation": "closed_by closed_reason",
     "auth.User": "username",
 }
 # Written by operators or later features, and on no page yet.
@@ -214,6 +218,7 @@ def bodies(scene: Scene) -> dict[str, dict[str, Any]]:
         },
         "admin:installations_installation_withdraw": {**reason, "codes": "crm.accounts"},
         "admin:installations_auditevent_export": {**reason, "format": "jsonl"},
+        "admin:tokens_oauthtoken_leaked": {"pasted": LABELS["markup"][0]},
         "admin:tokens_oauthtoken_revoke_by": {**reason, "stored_before": "2099-01-01", "confirmed": "yes"},
         "admin:installations_installation_add_key": {
             **reason,
@@ -258,7 +263,8 @@ def test_no_act_takes_a_label_for_more_than_text(scene: Scene, key: str) -> None
 
     for body in ({"reason": ""}, bodies(scene)[key]):
         named = {name: value for name, value in body.items() if name != "confirmed"}
-        seen = pin(client.get(where)) or pin(client.post(where, named))
+        # That page shows what it would cut only when it knows what is meant; another one would act.
+        seen = pin(client.post(where, named) if key.endswith("_revoke_by") else client.get(where))
         answer = client.post(where, {**body, **seen}, follow=True)
         assert answer.status_code == 200
         if answer.streaming:
@@ -267,6 +273,9 @@ def test_no_act_takes_a_label_for_more_than_text(scene: Scene, key: str) -> None
         assert faults_of(answer.content.decode()) == []
     if key in SHOWS_KEY:
         assert answer.context["service_key"]
+        return
+    if key.endswith("_leaked"):
+        assert answer.context["found"] is not None
         return
     assert answer.redirect_chain, answer.context["form"].errors
     assert len(list(answer.context["messages"])) == 1
