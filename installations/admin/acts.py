@@ -212,6 +212,9 @@ class CreateAct(Act):
     def find(self, request: HttpRequest, object_id: int = 0, **_values: int) -> Any:
         return self.model_admin.model
 
+    def audited_as(self, target: Any) -> tuple[str, str, int | None]:
+        return self.model_admin.opts.model_name or "", "", None  # there is no object yet
+
     def applies(self, target: Any) -> bool:
         return False  # never on the page of an object
 
