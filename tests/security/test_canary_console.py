@@ -35,7 +35,7 @@ from tests.security.permissions import ACTIONS, COMMANDS, OTHER_METHODS, URLS
 from tests.security.scene import Scene
 from tests.security.test_hostile_labels import SHOWS_KEY
 from tests.security.test_permission_matrix import ACTS, PATTERNS, address, filled
-from tokens.models import OAuthToken
+from tokens.models import OAuthToken, UpstreamRevocation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,11 +98,11 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_installation_withdraw": {"codes": "fin"},
     "admin:installations_installation_add_key": {
         "label": "Weekly",
-        "key": "a-key-that-is-pasted",
+        "key": "first-4c1bzd7q-pasted-here",
         "scopes": "crm.accounts.read",
         "purposes": "{tokens_purpose}",
     },
-    "admin:tokens_apikey_replace": {"key": "the-next-key-that-is-pasted", "overlap": "3600"},
+    "admin:tokens_apikey_replace": {"key": "9f0ewm2x-another-one-given", "overlap": "3600"},
     "admin:tokens_apikey_revoke": {},
     "admin:tokens_apikey_confirm_deletion": {},
     "admin:tokens_purpose_change_purpose": {"description": "Why.", "owner": "Us", "scopes": "task.read"},
@@ -132,6 +132,8 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_application_revoke": {},
     "admin:tokens_oauthtoken_revoke_by": {"stored_before": "2099-01-01", "confirmed": "yes"},
     "admin:tokens_revocation_portal_step": {},
+    "admin:tokens_upstreamrevocation_try_again": {},
+    "admin:tokens_upstreamrevocation_close": {},
     "admin:installations_application_import": {"document": manifest(version="2.0.0")},
     "admin:installations_installation_uninstall": {},
 }
@@ -165,6 +167,8 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
             assert refused.status_code == 200
             canaries.look_at_response(f"{key}, refused with {name}", refused, but=(name,))
         assert AuditEvent.objects.count() == before
+        if key.endswith("_close"):
+            UpstreamRevocation.objects.update(state="irrevocable", next_try_at=None)
         named = {name: value for name, value in form.items() if name != "confirmed"}
         seen |= pin(client.post(where, named) if key.endswith("_revoke_by") else client.get(where))
         done = client.post(where, seen, follow=True, headers={"X-Session-Token": page.session_token})
@@ -265,7 +269,7 @@ def test_second_factors_are_shown_to_their_owner_once_and_nowhere_else(
     canaries.look_everywhere()
 
 
-# generate_key and key_status run in test_canary_keys.py.
+# generate_key and key_status run in test_canary_keys.py, sweep in test_canary_refreshing.py.
 COMMANDS_WITHOUT_OPERATOR = {
     "anchor_audit",
     "create_operator",
@@ -274,6 +278,7 @@ COMMANDS_WITHOUT_OPERATOR = {
     "import_manifest",
     "key_status",
     "run_with_sandbox",
+    "sweep",
     "verify_audit",
 }
 
