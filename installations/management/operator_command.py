@@ -101,7 +101,10 @@ def find_portal_user(portal: str, flowlu_user_id: str) -> PortalUser:
 
 def _named(options: dict[str, Any]) -> tuple[str, str, int | None]:
     """Return what the options of a refused command name, as the audit trail names it."""
-    portal, app, user = options.get("portal"), options.get("app"), options.get("user")
+    # A command that takes several of a kind is about none of them by itself.
+    portal, app, user = (
+        value if isinstance(value, str) else None for value in (options.get(name) for name in ("portal", "app", "user"))
+    )
     try:
         if portal and user:
             return "portaluser", public_id(find_portal_user(portal, user)), None
