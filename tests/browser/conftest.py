@@ -72,7 +72,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         [sys.executable, "manage.py", "run_with_sandbox"], cwd=root, env=environment, stdout=log, stderr=log
     )
     try:
-        _wait_for(var / "log", "Ctrl-C stops both", process)
+        _wait_for(var / "log", "Ctrl-C stops all of it", process)
         found = re.search(r"password: (\S+)", (var / "sandbox-operator.txt").read_text())
         assert found is not None
         yield Stack(f"http://127.0.0.1:{port}", f"http://localhost:{sandbox_port}", found[1], environment, root)
@@ -140,7 +140,7 @@ def _free_port() -> int:
 def _wait_for(path: Path, text: str, process: "subprocess.Popen[bytes]") -> None:
     import time
 
-    deadline = time.monotonic() + 180  # on a busy machine the migrations alone take a minute
+    deadline = time.monotonic() + 120
     while text not in path.read_text(errors="replace"):
         if process.poll() is not None or time.monotonic() > deadline:
             pytest.fail(f"The stack did not start:\n{path.read_text(errors='replace')}")
