@@ -15,7 +15,7 @@ from tokens.sealing import Context, seal, unseal
 MFA = Context("mfa.Authenticator", "", "data")
 
 
-class OperatorAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+class OperatorAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is not typed
     """Accounts are made by `create_operator`, never by whoever finds the page."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -26,12 +26,12 @@ class OperatorAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return request.META.get("REMOTE_ADDR") or "unix"
 
 
-class OperatorSocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+class OperatorSocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth is not typed
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
         return False
 
 
-class OperatorMFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
+class OperatorMFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is not typed
     """Seal TOTP seeds and recovery codes: allauth's own hook keeps them in clear."""
 
     def encrypt(self, text: str) -> str:

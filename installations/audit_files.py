@@ -188,7 +188,7 @@ class ExportReader:
     def _take_points(self, value: dict[str, Any]) -> bool:
         after, to = (value.get("after"), value.get("after_hash")), (value.get("to"), value.get("to_hash"))
         if all(isinstance(number, int) and isinstance(digest, str) for number, digest in (after, to)):
-            self.after, self.to = Link(*after), Link(*to)  # type: ignore[arg-type]
+            self.after, self.to = Link(*after), Link(*to)  # type: ignore[arg-type]  # looked at in the line above
             return True
         return False
 

@@ -138,6 +138,7 @@ class WithdrawForm(ReasonForm):
         super().__init__(*args, **kwargs)
         swallowed = scopes.swallowed(row.as_approval().scope for row in in_force)
         codes, keep = self.fields["codes"], self.fields["keep"]
+        # Declared above as choices; by name the stubs know them as fields of any kind.
         codes.choices = [(row.code, _withdrawal_words(row, swallowed)) for row in in_force]  # type: ignore[attr-defined]
         if swallowed:
             keep.choices = [  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ class ConsoleChangeList(ChangeList):
         self.title = name[:1].upper() + name[1:]
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only, not when it runs
     """View only, whatever permissions an operator holds. Lookups that are not listed are refused with 400."""
 
     list_per_page = 50

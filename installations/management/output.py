@@ -21,6 +21,7 @@ class VisibleCommand(BaseCommand):
         """Return the parser; what it does not understand is repeated in visible characters only."""
         parser = super().create_parser(*args, **options)
         refuse = parser.error
+        # Django makes the parser of a class of its own: the one method is replaced on what it made.
         parser.error = lambda message: refuse(one_line(message))  # type: ignore[method-assign]
         return parser
 
