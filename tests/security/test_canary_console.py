@@ -321,7 +321,8 @@ def test_commands_print_no_secret(
             assert run(canaries, "import_manifest", str(path), monkeypatch=monkeypatch)
             assert run(canaries, "import_manifest", "-", typed=content, monkeypatch=monkeypatch)
     assert run(canaries, "import_manifest", "-", typed=manifest(version="3.0.0"), monkeypatch=monkeypatch)
-    # Without DEBUG=1 it only refuses; with it, tests/browser and test_canary_process.py look at what it runs.
+    # Without DEBUG=1 it only refuses; with it, tests/browser runs it, without canaries;
+    # test_canary_process.py has the service that it starts.
     monkeypatch.setattr(settings, "DEBUG", False)
     assert "DEBUG=1" in run(canaries, "run_with_sandbox", monkeypatch=monkeypatch)
     for line in (

@@ -34,7 +34,7 @@ class Revocation(models.Model):
     class Upstream(models.TextChoices):
         NOT_POSSIBLE = "not_possible", "not possible: Flowlu documents no way to revoke a token"
         PENDING = "pending", "under way: Flowlu is being told"
-        CONFIRMED = "confirmed", "confirmed: Flowlu took all of them back"
+        CONFIRMED = "confirmed", "confirmed: Flowlu took back all that it was told of"
         IRREVOCABLE = "irrevocable", "irrevocable: Flowlu did not take at least one back"
         CLOSED = "closed", "closed by an operator; at least one was not confirmed"
 
