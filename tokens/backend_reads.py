@@ -13,7 +13,6 @@ from django.db import connection
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
-from installations.models import PortalUser
 from tokens import selectors
 from tokens.backend_access import ActAs, BackendCall, PurposeFacts, SystemKey, UserToken, read_scopes
 from tokens.models import Purpose, ServiceCall
@@ -181,11 +180,6 @@ def calls_with_names(calls: QuerySet[ServiceCall]) -> QuerySet[ServiceCall]:
     return calls.select_related(
         "service_client", "purpose", "installation__portal", "installation__application", "portal_user__portal"
     ).order_by("-at", "-pk")
-
-
-def acted_for(user: PortalUser, *, count: int = 20) -> list[ServiceCall]:
-    """Return the last calls that backend code made in a user's name. One statement."""
-    return list(calls_with_names(ServiceCall.objects.filter(portal_user=user))[:count])
 
 
 def purposes_by_code(codes: Sequence[str]) -> dict[str, Purpose]:
