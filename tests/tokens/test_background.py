@@ -7,9 +7,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import kombu.pools
 import pytest
 import redis
 from celery import current_app
@@ -29,6 +32,23 @@ BROKER = "redis://127.0.0.1:6379/13"
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("queue")]
 
 
+def _speak_to(url: str, *, at_once: bool) -> None:
+    """Name the broker, and forget the connections of the one before: Celery keeps those of the first in a process."""
+    current_app.conf.update(broker_url=url, task_always_eager=at_once)
+    current_app._pool = current_app.amqp._producer_pool = None
+    kombu.pools.reset()
+
+
+@contextmanager
+def broker(url: str) -> Iterator[None]:
+    before = current_app.conf.broker_url, current_app.conf.task_always_eager
+    _speak_to(url, at_once=False)
+    try:
+        yield
+    finally:
+        _speak_to(before[0], at_once=before[1])
+
+
 @pytest.fixture
 def queue(settings: Any) -> Any:
     """A broker with an empty queue."""
@@ -38,10 +58,8 @@ def queue(settings: Any) -> Any:
         pytest.skip("needs a Redis on 127.0.0.1:6379")
     link = redis.Redis.from_url(BROKER)
     link.delete("celery")
-    before = current_app.conf.broker_url, current_app.conf.task_always_eager
-    current_app.conf.update(broker_url=BROKER, task_always_eager=False)
-    yield link
-    current_app.conf.update(broker_url=before[0], task_always_eager=before[1])
+    with broker(BROKER):
+        yield link
     link.delete("celery")
 
 
@@ -85,14 +103,11 @@ def test_queued_message_holds_the_id_and_no_secret(queue: Any, revoking: Any, ap
 
 def test_broker_that_is_away_holds_nobody_up(revoking: Any, application: Any, api: Any, all_logs: Any) -> None:
     page(revoking, application, api)
-    before = current_app.conf.broker_url, current_app.conf.task_always_eager
-    current_app.conf.update(broker_url="redis://127.0.0.1:9/0", task_always_eager=False)
-    try:
+    with broker("redis://127.0.0.1:9/0"):
         revoke()
-    finally:
-        current_app.conf.update(broker_url=before[0], task_always_eager=before[1])
 
     assert OAuthToken.objects.get().state == "revoked"
+    assert "tokens.tell_upstream was not queued" in all_logs.text
 
 
 @pytest.mark.postgresql
