@@ -96,6 +96,9 @@ class RevocationAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Revocation]:
         return with_upstream_facts(super().get_queryset(request))
 
+    def page_title(self, row: Revocation) -> str:
+        return f"Revocation #{row.pk}"
+
     def badges(self, row: Revocation) -> Sequence[Any]:
         return [
             _cut_badge(row),
