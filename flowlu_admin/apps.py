@@ -20,7 +20,7 @@ class FlowluAdminConfig(AppConfig):
     verbose_name = "Flowlu console"
 
     def ready(self) -> None:
-        from flowlu_admin import celery
+        from flowlu_admin import account_events, celery
         from flowlu_admin.checks import check_settings
         from flowlu_admin.roles import make_groups
         from flowlu_admin.sealed_operators import SecondFactors, SignInSessions
@@ -28,6 +28,7 @@ class FlowluAdminConfig(AppConfig):
         from tokens.services.keys import record_keys_after_migrate
 
         celery.app.set_default()
+        account_events.connect()
         import_module("tokens.tasks")
         checks.register(check_settings, checks.Tags.security)
         register(SecondFactors())

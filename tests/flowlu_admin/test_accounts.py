@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.views import defaults
 
+from installations.models import AuditEvent
 from tests.factories import PASSWORD
 from tests.installations.admin.console import signed_in, text
 
@@ -151,6 +152,43 @@ def test_password_change_asks_for_a_fresh_sign_in_and_holds(superuser: Any, clie
     # then
     superuser.refresh_from_db()
     assert superuser.check_password(new) is True
+
+
+@pytest.mark.django_db(transaction=True)
+def test_trail_tells_who_signed_in_and_changed_how(superuser: Any, client: Client) -> None:
+    # given
+    log_in(client)
+    secret = enrol(client)
+    codes = client.get(reverse("mfa_view_recovery_codes")).context["unused_codes"]
+    new = "another horse battery staple"
+
+    # when
+    other = Client()
+    log_in(other)
+    other.post(reverse("mfa_authenticate"), {"code": "000000"})
+    other.post(reverse("mfa_authenticate"), {"code": codes[0]})
+    client.post(reverse("mfa_generate_recovery_codes"))
+    client.post(reverse("account_change_password"), {"oldpassword": PASSWORD, "password1": new, "password2": new})
+    client.post(reverse("mfa_deactivate_totp"))
+
+    # then
+    found = AuditEvent.objects.order_by("sequence").values_list("verb", "actor_id", "target_id", "via", "details")
+    assert [verb for verb, *_ in found] == [
+        "operator.signed_in",
+        "operator.factor_added",
+        "operator.factor_added",
+        "operator.factor_refused",
+        "operator.signed_in",
+        "operator.factor_renewed",
+        "operator.password_changed",
+        "operator.factor_removed",
+        "operator.factor_removed",
+    ]
+    assert {(actor, target, via) for _, actor, target, via, _ in found} == {
+        (str(superuser.pk), str(superuser.pk), "admin")
+    }
+    assert [details.get("factor") for *_, details in found][1:4] == ["totp", "recovery_codes", "totp"]
+    assert not any(secret_text in str(found) for secret_text in (PASSWORD, new, secret, *codes))
 
 
 def test_password_page_of_the_admin_leads_to_the_one_of_the_account(superuser: Any) -> None:

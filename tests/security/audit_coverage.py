@@ -116,12 +116,13 @@ PAGES_BY_ENDING: dict[str, str] = {
     "_history": "Leads to the trail.",
     "<path:object_id>/": "Leads on to the page of an object.",
 }
-_OWN_ACCOUNT = "An operator's own sign-in: it gives no right over what is stored, and the access log has it."
+_OWN_ACCOUNT = "Recorded by flowlu_admin.account_events, shown in test_accounts.py."
+_NO_RIGHT = "It gives no right over what is stored, and the access log has it."
 PAGES: dict[str, str] = {
     "home": "Leads on.",
     "admin:index": "Reads only.",
     "admin:login": "Leads to the sign-in.",
-    "admin:logout": _OWN_ACCOUNT,
+    "admin:logout": _NO_RIGHT,
     "admin:password_change": "Leads on.",
     "admin:password_change_done": "Reads only.",
     "admin:autocomplete": "Reads only.",
@@ -131,13 +132,13 @@ PAGES: dict[str, str] = {
     "admin/(?P<url>.*)$": "There is nothing.",
     "account_home": "Leads on.",
     "account_login": _OWN_ACCOUNT,
-    "account_logout": _OWN_ACCOUNT,
+    "account_logout": _NO_RIGHT,
     "account_inactive": "Reads only.",
-    "account_reauthenticate": _OWN_ACCOUNT,
+    "account_reauthenticate": _NO_RIGHT,
     "account_change_password": _OWN_ACCOUNT,
     "mfa_index": "Reads only.",
     "mfa_authenticate": _OWN_ACCOUNT,
-    "mfa_reauthenticate": _OWN_ACCOUNT,
+    "mfa_reauthenticate": "A wrong code is recorded as at the sign-in; a right one gives no right over what is stored.",
     "mfa_activate_totp": _OWN_ACCOUNT,
     "mfa_deactivate_totp": _OWN_ACCOUNT,
     "mfa_view_recovery_codes": "Reads only.",
