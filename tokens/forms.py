@@ -393,21 +393,26 @@ class LeakedForm(forms.Form):
 
 
 class CutLeakedForm(ReasonForm):
-    """Why the tokens that were ticked are revoked; which they are stands beside it as numbers of rows."""
+    """Why the credentials that were ticked are revoked; which they are stands beside it as numbers of rows."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["reason"].initial = "Found in a leak."
 
-    def numbers(self) -> list[int]:
-        given = self.data.getlist("token") if hasattr(self.data, "getlist") else []
-        return [int(number) for number in given if number.isascii() and number.isdigit() and len(number) < 19][
-            :_AT_ONCE
-        ]
+    def tokens(self) -> list[int]:
+        return self._numbers("token")
+
+    def api_keys(self) -> list[int]:
+        return self._numbers("api_key")
 
     def clean(self) -> dict[str, Any]:
-        if not self.numbers():
+        if not self.tokens() and not self.api_keys():
             raise forms.ValidationError(
-                "No token was ticked. Look them up again and tick what to revoke.", code="nothing_ticked"
+                "Nothing was ticked. Look the leak up again and tick what to revoke.", code="nothing_ticked"
             )
         return super().clean() or {}
+
+    def _numbers(self, name: str) -> list[int]:
+        given = self.data.getlist(name) if hasattr(self.data, "getlist") else []
+        read = [int(number) for number in given if number.isascii() and number.isdigit() and len(number) < 19]
+        return read[:_AT_ONCE]

@@ -11,7 +11,7 @@ from installations import scopes
 from installations.models import ApprovedPermission, Installation
 from tokens import vault
 from tokens.leaks import LeakedLine
-from tokens.models import ApiKey, EmbedSession, OAuthToken, ReplacedFingerprint, RevokedFingerprint
+from tokens.models import ApiKey, EmbedSession, OAuthToken, ReplacedFingerprint, RevokedFingerprint, ServiceCall
 
 _BATCH = 400  # fingerprints in one statement
 
@@ -112,7 +112,7 @@ def _hits(marks: _Marks) -> Iterator[Hit]:
             row.installation,
             approved.get(row.installation_id, ()),
             token=row,
-            last_used_at=row.last_used_at,
+            last_used_at=max((at for at in (row.opened_at, row.called_at) if at), default=None),
             # What is denied and was not cut here is refused, and there is something left to cut all the same.
             revoked_at=row.revoked_at,
             revocation_id=row.revocation_id,
@@ -120,7 +120,15 @@ def _hits(marks: _Marks) -> Iterator[Hit]:
     for pk, lines in marks.api_keys.items():
         key = keys[pk]
         told |= lines
-        yield Hit("API key", sorted(lines), key.installation, list(key.scopes), api_key=key, revoked_at=key.revoked_at)
+        yield Hit(
+            "API key",
+            sorted(lines),
+            key.installation,
+            list(key.scopes),
+            api_key=key,
+            last_used_at=key.last_used_at,
+            revoked_at=key.revoked_at,
+        )
     for row, lines in marks.denied.values():
         # A pair that was handed over and replaced since, or whose row is under another fingerprint by now.
         if not lines <= told:
@@ -129,17 +137,20 @@ def _hits(marks: _Marks) -> Iterator[Hit]:
 
 
 def _tokens(ids: set[int]) -> Any:
-    last = EmbedSession.objects.filter(oauth_token=OuterRef("pk")).order_by().values("oauth_token")
+    opened = EmbedSession.objects.filter(oauth_token=OuterRef("pk")).order_by().values("oauth_token")
+    called = ServiceCall.objects.filter(oauth_token=OuterRef("pk")).order_by("-at").values("at")[:1]
     return (
         OAuthToken.objects.filter(pk__in=ids)
         .select_related("portal_user__portal", "installation__portal", "installation__application")
         .defer("sealed_access_token", "sealed_refresh_token")
-        .annotate(last_used_at=Subquery(last.annotate(last=Max("last_used_at")).values("last")))
+        .annotate(opened_at=Subquery(opened.annotate(last=Max("last_used_at")).values("last")))
+        .annotate(called_at=Subquery(called))
     )
 
 
 def _api_keys(ids: set[int]) -> Any:
-    rows = ApiKey.objects.filter(pk__in=ids).defer("sealed_key")
+    last = ServiceCall.objects.filter(api_key=OuterRef("pk")).order_by("-at").values("at")[:1]
+    rows = ApiKey.objects.filter(pk__in=ids).defer("sealed_key").annotate(last_used_at=Subquery(last))
     return rows.select_related("installation__portal", "installation__application")
 
 

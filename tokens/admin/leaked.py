@@ -1,14 +1,16 @@
-"""The desk for leaked tokens: what was found goes in once, and what is known here can be cut at once.
+"""The desk for leaked tokens and API keys: what was found goes in once, and what is known here can be cut at once.
 
 Nothing of what is pasted or uploaded comes out again: not on the page, not in a message, an address or a session.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -18,19 +20,22 @@ from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, actor_of, note_refusal, posted
 from installations.admin.display import badge, join, link, list_url, mono, plural, utc
 from installations.errors import DomainError, NotPermitted
+from tokens.admin.api_keys import key_badge, where_to_delete
 from tokens.admin.revoking import A_RELOAD_BRINGS_ONE, STOPS
 from tokens.admin.tables import fingerprint, state_badge, user_label
 from tokens.forms import CutLeakedForm, LeakedForm
 from tokens.leak_search import Found, Hit
 from tokens.leaks import TooMuchAtOnce
-from tokens.models import OAuthToken
+from tokens.models import ApiKey, OAuthToken
 from tokens.rates import take
+from tokens.services.api_keys import revoke_api_key
 from tokens.services.leaks import find_leaked
 from tokens.services.revocation import revoke_tokens
 from tokens.targets import RevocationTarget
 
 SHOWN = 200
 _LINES_SHOWN = 5
+_SAID = 10
 
 
 def leaked_view(request: HttpRequest) -> HttpResponse:
@@ -60,33 +65,47 @@ def _find(request: HttpRequest, form: LeakedForm) -> Found | None:
 
 
 def _cut_ticked(request: HttpRequest) -> HttpResponse:
-    """Revoke each token that was ticked, by its number: the token itself does not travel again."""
+    """Revoke each row that was ticked, by its number: what was handed in does not travel again.
+
+    A number names one lineage or one key for good, whatever it holds by now: there is nothing else to pin.
+    """
     form = CutLeakedForm(request.POST)
+    tokens = list(OAuthToken.objects.filter(pk__in=form.tokens()).order_by("pk"))
+    keys = list(_keys(form.api_keys()))
     if not form.is_valid():
-        kept = list(OAuthToken.objects.filter(pk__in=form.numbers()).order_by("pk").values_list("pk", flat=True))
-        return _page(request, LeakedForm(), None, cut_form=form, kept=kept)
-    rows = list(OAuthToken.objects.filter(pk__in=form.numbers()).order_by("pk"))
-    done, skipped, failed = _revoke_each(rows, actor_of(request), form.cleaned_data["reason"])
-    words = f"{plural(done, 'token')} revoked, {skipped} skipped (revoked already), {len(failed)} failed."
-    messages.add_message(request, messages.ERROR if failed else messages.SUCCESS, words)
-    for message in failed[:10]:
-        messages.add_message(request, messages.ERROR, message)
-    return HttpResponseRedirect(list_url(OAuthToken))
-
-
-def _revoke_each(rows: Sequence[OAuthToken], actor: Actor, reason: str) -> tuple[int, int, list[str]]:
-    done = skipped = 0
+        return _page(request, LeakedForm(), None, cut_form=form, kept=(tokens, keys))
+    actor, reason = actor_of(request), form.cleaned_data["reason"]
+    done: Counter[str] = Counter()
     failed: list[str] = []
-    for row in rows:
+    ticked: list[OAuthToken | ApiKey] = [*tokens, *keys]
+    for row in ticked:
         try:
-            cut = revoke_tokens(target=RevocationTarget.of_token(row.pk), actor=actor, reason=reason)
+            done[_revoke(row, actor, reason)] += 1
         except NotPermitted:
             raise PermissionDenied from None
         except DomainError as error:
             failed.append(f"{row}: {error.public_message}")
-        else:
-            done, skipped = (done + 1, skipped) if cut.tokens_cut else (done, skipped + 1)
-    return done, skipped, failed
+    revoked = [plural(done["token"], "token")] + ([plural(done["API key"], "API key")] if keys else [])
+    words = f"{' and '.join(revoked)} revoked, {done['']} skipped (revoked already), {len(failed)} failed."
+    messages.add_message(request, messages.ERROR if failed else messages.SUCCESS, words)
+    for message in failed[:_SAID]:
+        messages.add_message(request, messages.ERROR, message)
+    for portal in sorted({str(key.installation.portal) for key in keys})[:_SAID]:
+        messages.add_message(request, messages.WARNING, where_to_delete(portal))
+    return HttpResponseRedirect(list_url(OAuthToken if tokens else ApiKey))
+
+
+def _revoke(row: OAuthToken | ApiKey, actor: Actor, reason: str) -> str:
+    """Revoke it, and return what it was; nothing when that was done before."""
+    if isinstance(row, ApiKey):
+        return "API key" if revoke_api_key(api_key_id=row.pk, actor=actor, reason=reason) else ""
+    cut = revoke_tokens(target=RevocationTarget.of_token(row.pk), actor=actor, reason=reason)
+    return "token" if cut.tokens_cut else ""
+
+
+def _keys(numbers: Sequence[int]) -> QuerySet[ApiKey]:
+    rows = ApiKey.objects.filter(pk__in=numbers).defer("sealed_key").order_by("pk")
+    return rows.select_related("installation__portal", "installation__application")
 
 
 def _page(
@@ -95,63 +114,78 @@ def _page(
     found: Found | None,
     *,
     cut_form: CutLeakedForm | None = None,
-    kept: Sequence[int] = (),
+    kept: tuple[Sequence[OAuthToken], Sequence[ApiKey]] = ((), ()),
 ) -> TemplateResponse:
-    live = found.live if found else []
-    may_revoke = request.user.has_perm("tokens.revoke_oauthtoken")
-    numbers = kept or sorted({hit.token.pk for hit in live[:SHOWN] if hit.token is not None})
+    live = found.live[:SHOWN] if found else []
+    may = request.user.has_perm
+    tokens = kept[0] or [hit.token for hit in live if hit.token is not None]
+    keys = kept[1] or [hit.api_key for hit in live if hit.api_key is not None]
+    may_cut: list[OAuthToken | ApiKey] = [
+        *(tokens if may("tokens.revoke_oauthtoken") else ()),
+        *(keys if may("tokens.revoke_apikey") else ()),
+    ]
+    stays = (SDK_GOES_ON, TOKENS_STAY_VALID, A_RELOAD_BRINGS_ONE, IN_FLIGHT) if tokens else (IN_FLIGHT,)
+    portals = sorted({str(key.installation.portal) for key in keys})
     context = {
         **admin.site.each_context(request),
         "opts": OAuthToken._meta,
-        "title": "Leaked tokens",
+        "title": "Leaked tokens and keys",
         "form": form,
         "found": found,
-        "rows": list(_rows(live[:SHOWN], may_revoke)),
+        "rows": list(_rows(live, may_cut)),
         "gone": [_gone(hit) for hit in found.hits if not hit.is_live][:SHOWN] if found else [],
-        "more": max(0, len(live) - SHOWN),
-        "cut_form": (cut_form or CutLeakedForm()) if may_revoke and numbers else None,
+        "more": max(0, len(found.live) - SHOWN) if found else 0,
+        "cut_form": (cut_form or CutLeakedForm()) if may_cut else None,
         "refused": cut_form,
-        "numbers": numbers,
-        "stops": STOPS if numbers else (),
-        "stays": (SDK_GOES_ON, TOKENS_STAY_VALID, A_RELOAD_BRINGS_ONE, IN_FLIGHT) if numbers else (),
+        "kept": [(_field(row), row) for row in may_cut] if cut_form else (),
+        "stops": STOPS if may_cut else (),
+        "stays": (*stays, *map(where_to_delete, portals[:_SAID])) if may_cut else (),
         "stops_heading": "What stops when they are revoked",
         "stays_heading": "What does not stop",
     }
     return TemplateResponse(request, "admin/tokens/leaked.html", context)
 
 
-def _rows(hits: Sequence[Hit], may_revoke: bool) -> Iterator[list[tuple[str, Any]]]:
-    offered: set[int] = set()
+def _rows(hits: Sequence[Hit], may_cut: Sequence[OAuthToken | ApiKey]) -> Iterator[list[tuple[str, Any]]]:
+    offered: set[OAuthToken | ApiKey] = set()
     for hit in hits:
-        token = hit.token
+        row = hit.token or hit.api_key
         cells: list[tuple[str, Any]] = [("Found in", _lines(hit)), ("What", _what(hit))]
         cells += [
-            ("Of whom", link(token.portal_user, user_label(token)) if token else "the portal, no user"),
+            ("Of whom", link(hit.token.portal_user, user_label(hit.token)) if hit.token else "the portal, no user"),
             ("Installation", link(hit.installation) if hit.installation else "more than one"),
             ("May do", join(map(mono, hit.scopes)) if hit.scopes else "nothing approved"),
             ("Last used here", utc(hit.last_used_at, "not known")),
         ]
-        if may_revoke:
+        if may_cut:
             # Access and refresh token of one row are cut together: one box for both.
-            is_first = token is not None and token.pk not in offered
-            offered |= {token.pk} if token else set()
-            cells.append(("Revoke", _cut(token) if token and is_first else "with the one above" if token else "–"))
+            first = "–" if row is None or row not in may_cut else "with the one above" if row in offered else _cut(row)
+            cells.append(("Revoke", first))
+            offered |= {row} if row else set()
         yield cells
 
 
 def _what(hit: Hit) -> Any:
-    if hit.token is None:
-        return hit.kind
-    return format_html("{} of {} {} {}", hit.kind, link(hit.token), fingerprint(hit.token), state_badge(hit.token))
+    if hit.token is not None:
+        return format_html("{} of {} {} {}", hit.kind, link(hit.token), fingerprint(hit.token), state_badge(hit.token))
+    if hit.api_key is not None:
+        label = f"#{hit.api_key.pk}, {hit.api_key.label}"
+        return format_html("{} {} {}", hit.kind, link(hit.api_key, label), key_badge(hit.api_key))
+    return hit.kind
 
 
-def _cut(token: OAuthToken) -> Any:
-    url = reverse("admin:tokens_oauthtoken_revoke", kwargs={"object_id": token.pk})
+def _field(row: OAuthToken | ApiKey) -> str:
+    return "api_key" if isinstance(row, ApiKey) else "token"
+
+
+def _cut(row: OAuthToken | ApiKey) -> Any:
+    url = reverse(f"admin:tokens_{row._meta.model_name}_revoke", kwargs={"object_id": row.pk})
     return format_html(
-        '<span class="check"><input type="checkbox" name="token" value="{0}" id="cut-{0}" checked> '
-        '<label for="cut-{0}">#{0}</label></span><br><a href="{1}">this one only'
-        '<span class="visually-hidden">, #{0}</span></a>',
-        token.pk,
+        '<span class="check"><input type="checkbox" name="{0}" value="{1}" id="cut-{0}-{1}" checked> '
+        '<label for="cut-{0}-{1}">#{1}</label></span><br><a href="{2}">this one only'
+        '<span class="visually-hidden">, #{1}</span></a>',
+        _field(row),
+        row.pk,
         url,
     )
 
@@ -166,7 +200,8 @@ def _gone(hit: Hit) -> list[tuple[str, Any]]:
         if hit.revocation_id
         else "–"
     )
-    what = link(hit.token) if hit.token is not None else hit.kind
+    row = hit.token or hit.api_key
+    what = link(row) if row is not None else hit.kind
     return [
         ("Found in", _lines(hit)),
         ("What", format_html("{} {}", what, badge("revoked", "gone"))),

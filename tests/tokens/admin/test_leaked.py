@@ -1,5 +1,7 @@
 """The desk for leaked tokens: found, told, cut in one step, and nothing of what was handed in ever comes back."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
@@ -7,7 +9,7 @@ from django.urls import reverse
 from installations.models import AuditEvent
 from tests import factories
 from tests.unchanged import nothing_changes, recorded
-from tokens.models import OAuthToken
+from tokens.models import OAuthToken, ServiceCall
 
 LEAKED = reverse("admin:tokens_oauthtoken_leaked")
 SECRET = "what-nobody-knows-here"
@@ -100,6 +102,60 @@ def test_cut_without_reason_or_without_any_token_changes_nothing(desk, row, body
 
     assert page.status_code == 200
     assert b"errornote" in page.content
+
+
+@pytest.fixture
+def key(record):
+    factories.approve(record.installation, "crm.accounts.full")
+    nightly = factories.purpose("nightly", acts_as="system")
+    return factories.api_key(record.installation, "an-api-key-of-acme", purposes=[nightly])
+
+
+def test_api_key_is_found_and_revoked_with_the_word_where_to_delete_it(desk, row, key):
+    page = look(desk, "x an-api-key-of-acme\nan-access-token").content.decode()
+    assert f'name="api_key" value="{key.pk}"' in page
+    assert reverse("admin:tokens_apikey_revoke", kwargs={"object_id": key.pk}) in page
+    assert "until an administrator of acme.flowlu.com deletes it there" in page
+
+    body = {"cut": "yes", "token": [row.pk], "api_key": [key.pk], "reason": "Found in a leak."}
+    done = desk.post(LEAKED, body, follow=True).content.decode()
+
+    key.refresh_from_db()
+    assert (key.state, key.sealed_key) == ("revoked", None)
+    assert "1 token and 1 API key revoked, 0 skipped (revoked already), 0 failed." in done
+    assert "until an administrator of acme.flowlu.com deletes it there" in done
+    again = desk.post(LEAKED, {**body, "token": []}, follow=True).content.decode()
+    assert "0 tokens and 0 API keys revoked, 1 skipped" in again
+
+
+def test_box_stays_ticked_while_the_reason_is_missing(desk, row, key):
+    with nothing_changes():
+        page = desk.post(LEAKED, {"cut": "yes", "api_key": [key.pk], "reason": " "}).content.decode()
+
+    assert f'name="api_key" value="{key.pk}"' in page
+    assert 'name="token"' not in page
+
+
+def test_last_use_counts_calls_of_backend_code(desk, row, key):
+    at = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+    for credential in ({"oauth_token": row}, {"api_key": key}):
+        ServiceCall.objects.create(at=at, outcome="ok", **credential)
+
+    assert look(desk, "an-access-token\nan-api-key-of-acme").content.decode().count("2026-03-01 12:30") == 2
+
+
+def test_who_may_revoke_tokens_only_gets_no_box_for_a_key_and_cuts_none(desk, responder, row, key):
+    from django.contrib.auth.models import Permission
+
+    responder.groups.clear()
+    may = ["find_leaked", "view_oauthtoken", "revoke_oauthtoken"]
+    responder.user_permissions.set(Permission.objects.filter(codename__in=may))
+
+    page = look(desk, "an-access-token\nan-api-key-of-acme").content.decode()
+    assert f'name="token" value="{row.pk}"' in page
+    assert 'name="api_key"' not in page
+    with nothing_changes():
+        assert desk.post(LEAKED, {"cut": "yes", "api_key": [key.pk], "reason": "Found."}).status_code == 403
 
 
 def test_who_may_look_up_but_not_revoke_gets_no_button_and_cuts_nothing(desk, responder, row):
