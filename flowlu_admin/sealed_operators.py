@@ -79,7 +79,7 @@ class _SmallTable(SealedRows):
 
     def _rewrap_one(self, pk: Any, keys: Rings, dry_run: bool) -> bool:
         with transaction.atomic():
-            row = self.rows().select_for_update(skip_locked=True).filter(pk=pk).first()
+            row = self.rows().select_for_update(skip_locked=True, no_key=True).filter(pk=pk).first()
             if row is None:
                 return False
             clear = [unseal(_bytes(value), self.context(row), keys.seal) for value in self.sealed(row)]

@@ -73,7 +73,7 @@ def append(actor: Actor, *events: Event) -> None:
 def locked_head() -> AuditHead:
     """Return the head, locked until the transaction ends: nobody appends meanwhile. The last of all locks."""
     AuditHead.objects.get_or_create(id=AuditHead.ONLY)
-    return AuditHead.objects.select_for_update().get(id=AuditHead.ONLY)
+    return AuditHead.objects.select_for_update(no_key=True).get(id=AuditHead.ONLY)
 
 
 def audit_keys() -> KeyRing:

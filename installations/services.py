@@ -53,7 +53,7 @@ def import_manifest(*, document: str | bytes, kind: str | None, actor: Actor) ->
             app_id=parsed.app_id,
             defaults={"name": parsed.name, "kind": kind or Application.Kind.PRIVATE},
         )
-        application = Application.objects.select_for_update().get(pk=application.pk)
+        application = Application.objects.select_for_update(no_key=True).get(pk=application.pk)
         manifest, _ = Manifest.objects.get_or_create(
             application=application,
             sha256=parsed.sha256,
@@ -294,7 +294,7 @@ def _set_lock(target: Lockable, actor: Actor, reason: str, *, locked: bool) -> b
     actor.require("installations.lock_portal")
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
-        row = type(target)._default_manager.select_for_update().get(pk=target.pk)
+        row = type(target)._default_manager.select_for_update(no_key=True).get(pk=target.pk)
         if (row.locked_at is not None) == locked:
             return False
         row.locked_at = timezone.now() if locked else None
@@ -347,7 +347,7 @@ def record_launch_locked(
     installation.reported_version = reported_version
     installation.save(update_fields=["last_seen_at", "reported_version"])
     user, _ = PortalUser.objects.get_or_create(portal=portal_row, flowlu_user_id=flowlu_user_id)
-    user = PortalUser.objects.select_for_update().get(pk=user.pk)
+    user = PortalUser.objects.select_for_update(no_key=True).get(pk=user.pk)
     user.name, user.is_portal_admin, user.last_seen_at = user_name, is_portal_admin, now
     user.erased_at = None  # a new visit is new data (docs/adr/0015)
     user.save(update_fields=["name", "is_portal_admin", "last_seen_at", "erased_at"])
@@ -356,14 +356,14 @@ def record_launch_locked(
 
 
 def _live_installation_locked(portal: Portal, application: Application, events: list[audit.Event]) -> Installation:
-    live = Installation.objects.live().filter(portal=portal, application=application).select_for_update()
+    live = Installation.objects.live().filter(portal=portal, application=application).select_for_update(no_key=True)
     found = live.first()
     if found is not None:
         return found
     # The portal's row is the lock for what does not exist yet: the second of two first launches waits here.
-    Portal.objects.select_for_update().get(pk=portal.pk)
+    Portal.objects.select_for_update(no_key=True).get(pk=portal.pk)
     # An import that is under way finishes first, or the new installation would keep the manifest before it.
-    application = Application.objects.select_for_update().get(pk=application.pk)
+    application = Application.objects.select_for_update(no_key=True).get(pk=application.pk)
     found = live.all().first()
     if found is not None:
         return found
@@ -407,7 +407,7 @@ def mark_uninstalled_locked(installation: Installation) -> None:
 
 def _locked_installation(installation_id: int) -> Installation:
     # No join: PostgreSQL would join a row that changed while it waited against what it saw before.
-    installation = Installation.objects.select_for_update().filter(pk=installation_id).first()
+    installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()
     if installation is None:
         raise StateConflict("There is no such installation.")
     if installation.status == Installation.Status.UNINSTALLED:

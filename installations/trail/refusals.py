@@ -56,7 +56,7 @@ def tell_what_was_counted() -> int:
     told = 0
     for pk in list(over.values_list("pk", flat=True)):
         with transaction.atomic(durable=True):
-            row = RefusedAttempts.objects.select_for_update().get(pk=pk)
+            row = RefusedAttempts.objects.select_for_update(no_key=True).get(pk=pk)
             if timezone.now() - row.since < WINDOW or not row.count:
                 continue
             events = _told_at_the_end(row)
@@ -78,7 +78,7 @@ def _locked(actor: Actor, permission: str) -> RefusedAttempts:
     found, _ = RefusedAttempts.objects.get_or_create(
         **key, defaults={"actor_name": actor.name, "since": timezone.now()}
     )
-    return RefusedAttempts.objects.select_for_update().get(pk=found.pk)
+    return RefusedAttempts.objects.select_for_update(no_key=True).get(pk=found.pk)
 
 
 def _told_at_the_end(row: RefusedAttempts) -> list[audit.Event]:

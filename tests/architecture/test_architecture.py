@@ -161,6 +161,19 @@ def test_only_sealing_uses_the_cipher_and_always_with_key_and_signer():
     assert built == [("tokens/sealing.py", "FernetBytes", 2), ("tokens/sealing.py", "_ContextSigner", 2)]
 
 
+def test_no_lock_is_in_the_way_of_rows_that_only_point_here():
+    """A foreign key's check takes FOR KEY SHARE, in an order that is nobody's: FOR UPDATE would meet it in a circle."""
+    stronger = [
+        f"{path}:{node.lineno}"
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("select_for_update")
+        and "no_key=True" not in ast.unparse(node)
+    ]
+    assert stronger == [], "Say select_for_update(no_key=True): docs/architecture.md, Locks."
+
+
 def test_no_pickle():
     found = [
         (path, name)

@@ -16,6 +16,7 @@ CUTS = ("tests/security/races/test_cuts.py", "tests/security/races/test_service.
 REWRAP = ("tests/tokens/services/test_rewrap_tokens.py",)
 LAUNCHES = ("tests/security/races/test_launches.py",)
 OPERATORS = ("tests/security/races/test_operators.py",)
+API_KEYS = ("tests/security/races/test_api_keys.py",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -550,8 +551,8 @@ RACES = (
     race(
         "race: a launch does not hold the installation",
         "installations/services.py",
-        "    live = Installation.objects.live().filter(portal=portal, application=application).select_for_update()",
-        "    live = Installation.objects.live().filter(portal=portal, application=application)",
+        "filter(portal=portal, application=application).select_for_update(no_key=True)",
+        "filter(portal=portal, application=application)",
         (*LAUNCHES, *CUTS),
     ),
     race(
@@ -564,30 +565,46 @@ RACES = (
     race(
         "race: an approval does not hold the installation",
         "installations/services.py",
-        "    installation = Installation.objects.select_for_update().filter(pk=installation_id).first()",
+        "    installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()",
         "    installation = Installation.objects.filter(pk=installation_id).first()",
         OPERATORS,
     ),
     race(
         "race: a lock is set without holding its row",
         "installations/services.py",
-        "        row = type(target)._default_manager.select_for_update().get(pk=target.pk)",
+        "        row = type(target)._default_manager.select_for_update(no_key=True).get(pk=target.pk)",
         "        row = type(target)._default_manager.get(pk=target.pk)",
         OPERATORS,
     ),
     race(
         "race: the audit head is not locked",
         "installations/audit.py",
-        "    return AuditHead.objects.select_for_update().get(id=AuditHead.ONLY)",
+        "    return AuditHead.objects.select_for_update(no_key=True).get(id=AuditHead.ONLY)",
         "    return AuditHead.objects.get(id=AuditHead.ONLY)",
         OPERATORS,
     ),
     race(
         "race: an import does not hold the application",
         "installations/services.py",
-        "        application = Application.objects.select_for_update().get(pk=application.pk)\n        manifest, _",
+        "        application = Application.objects.select_for_update(no_key=True).get(pk=application.pk)\n"
+        "        manifest, _",
         "        manifest, _",
         OPERATORS,
+    ),
+    race(
+        "race: an API key is added without holding its installation",
+        "tokens/services/api_keys.py",
+        "    installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()",
+        "    installation = Installation.objects.filter(pk=installation_id).first()",
+        API_KEYS,
+    ),
+    race(
+        "race: an API key is replaced or revoked without holding it",
+        "tokens/services/api_keys.py",
+        "    installation = Installation.objects.select_for_update(no_key=True).get(pk=found)\n"
+        "    row = ApiKey.objects.select_for_update(no_key=True).get(pk=api_key_id)\n",
+        "    installation = Installation.objects.get(pk=found)\n    row = ApiKey.objects.get(pk=api_key_id)\n",
+        API_KEYS,
     ),
     race(
         "race: switching refresh tokens off does not wait for a hand-over",

@@ -181,7 +181,7 @@ def revoke_api_keys_locked(installation: Installation, reason: str) -> list[audi
 
     A step of the uninstallation: assumes that the caller holds the installation's lock.
     """
-    rows = list(ApiKey.objects.active().filter(installation=installation).select_for_update().order_by("pk"))
+    rows = list(ApiKey.objects.active().filter(installation=installation).select_for_update(no_key=True).order_by("pk"))
     _wipe([row.pk for row in rows], ApiKey.Ending.UNINSTALLED, timezone.now())
     return [
         audit.Event("api_key.revoked", "apikey", str(row.pk), installation.pk, reason, _public(row)) for row in rows
@@ -197,9 +197,14 @@ def wipe_expired_api_keys() -> int:
     while found := list(ApiKey.objects.expired().order_by("pk").values_list("pk", "installation_id")[:_BATCH]):
         with transaction.atomic(durable=True):
             installations = sorted({installation_id for _pk, installation_id in found})
-            list(Installation.objects.filter(pk__in=installations).select_for_update().order_by("pk").values("pk"))
+            list(
+                Installation.objects.filter(pk__in=installations)
+                .select_for_update(no_key=True)
+                .order_by("pk")
+                .values("pk")
+            )
             still = ApiKey.objects.expired().filter(pk__in=[pk for pk, _installation in found])
-            rows = list(still.select_for_update().order_by("pk"))
+            rows = list(still.select_for_update(no_key=True).order_by("pk"))
             now = timezone.now()
             _wipe([row.pk for row in rows if row.replaced_by_id], ApiKey.Ending.REPLACED, now)
             _wipe([row.pk for row in rows if not row.replaced_by_id], ApiKey.Ending.EXPIRED, now)
@@ -313,7 +318,7 @@ def _wipe(ids: Sequence[int], ending: ApiKey.Ending, now: datetime) -> None:
 
 
 def _locked_live(installation_id: int) -> Installation:
-    installation = Installation.objects.select_for_update().filter(pk=installation_id).first()
+    installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()
     if installation is None:
         raise StateConflict("There is no such installation.")
     _live(installation)
@@ -329,8 +334,8 @@ def _locked(api_key_id: int) -> ApiKey:
     found = ApiKey.objects.filter(pk=api_key_id).values_list("installation_id", flat=True).first()
     if found is None:
         raise StateConflict("There is no such API key.")
-    installation = Installation.objects.select_for_update().get(pk=found)
-    row = ApiKey.objects.select_for_update().get(pk=api_key_id)
+    installation = Installation.objects.select_for_update(no_key=True).get(pk=found)
+    row = ApiKey.objects.select_for_update(no_key=True).get(pk=api_key_id)
     row.installation = installation
     return row
 

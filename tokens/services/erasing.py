@@ -35,8 +35,8 @@ def erase_portal_user(*, portal_user_id: int, actor: Actor, reason: str) -> Eras
         if portal_id is None:
             raise StateConflict("There is no such portal user.")
         # In the documented order: every installation where the user may have something, then the user.
-        held = list(Installation.objects.filter(portal=portal_id).select_for_update().order_by("pk"))
-        user = PortalUser.objects.select_for_update().get(pk=portal_user_id)
+        held = list(Installation.objects.filter(portal=portal_id).select_for_update(no_key=True).order_by("pk"))
+        user = PortalUser.objects.select_for_update(no_key=True).get(pk=portal_user_id)
         sessions = EmbedSession.objects.filter(oauth_token__portal_user=user, ended_at__isnull=True)
         ended = sessions.update(ended_at=timezone.now())
         cut, events = revoke_of_user_locked(held, user, actor, why)

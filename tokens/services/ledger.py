@@ -56,7 +56,7 @@ def record_portal_step(*, revocation_id: int, actor: Actor, note: str) -> bool:
     actor.require("tokens.revoke_oauthtoken")
     what = clean_reason(note)
     with transaction.atomic(durable=True):
-        row = Revocation.objects.select_for_update().filter(pk=revocation_id).first()
+        row = Revocation.objects.select_for_update(no_key=True).filter(pk=revocation_id).first()
         if row is None:
             raise StateConflict("There is no such revocation.")
         if row.portal_step == Revocation.PortalStep.DONE:

@@ -46,8 +46,8 @@ def prove_pair(*, token_id: int, generation: int) -> bool:
     except TokenStale:
         return _refused(token)
     with transaction.atomic(durable=True):
-        installation = Installation.objects.select_for_update().get(pk=token.installation_id)
-        row = OAuthToken.objects.select_for_update().get(pk=token_id)
+        installation = Installation.objects.select_for_update(no_key=True).get(pk=token.installation_id)
+        row = OAuthToken.objects.select_for_update(no_key=True).get(pk=token_id)
         if row.generation != generation or row.state != OAuthToken.State.STALE or not row.needs_proof:
             return row.generation == generation and row.state == OAuthToken.State.ACTIVE
         if user.id != token.portal_user.flowlu_user_id:
@@ -72,7 +72,7 @@ def is_open(token: OAuthToken) -> bool:
 def _refused(token: OAuthToken) -> bool:
     """Wipe a fresh pair that Flowlu does not take: refreshing again would only go round in circles."""
     with transaction.atomic(durable=True):
-        row = OAuthToken.objects.select_for_update().get(pk=token.pk)
+        row = OAuthToken.objects.select_for_update(no_key=True).get(pk=token.pk)
         if row.generation == token.generation and row.needs_proof and row.state == OAuthToken.State.STALE:
             row.needs_proof, row.stale_at = False, timezone.now()
             row.sealed_access_token = row.sealed_refresh_token = None

@@ -135,7 +135,7 @@ def _faults(description: str, owner: str, expires_at: datetime | None) -> dict[s
 
 
 def _locked(purpose_id: int) -> Purpose:
-    row = Purpose.objects.select_for_update().filter(pk=purpose_id).first()
+    row = Purpose.objects.select_for_update(no_key=True).filter(pk=purpose_id).first()
     if row is None:
         raise StateConflict("There is no such purpose.")
     return row

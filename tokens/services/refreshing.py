@@ -90,7 +90,7 @@ def label_unknown(*, attempt_id: int, code: str) -> bool:
     """
     with transaction.atomic(durable=True):
         attempt = RefreshAttempt.objects.get(pk=attempt_id)
-        OAuthToken.objects.select_for_update().get(pk=attempt.oauth_token_id)
+        OAuthToken.objects.select_for_update(no_key=True).get(pk=attempt.oauth_token_id)
         if not _end(attempt_id, _Outcome.UNKNOWN, code):
             return False
         OAuthToken.objects.live().filter(pk=attempt.oauth_token_id, generation=attempt.generation).update(
@@ -113,7 +113,7 @@ def _start(token_id: int, generation: int, trigger: RefreshAttempt.Trigger) -> _
     now = timezone.now()
     with transaction.atomic(durable=True):
         token = (
-            OAuthToken.objects.select_for_update(of=("self",))
+            OAuthToken.objects.select_for_update(of=("self",), no_key=True)
             .select_related("installation__portal", "installation__application", "portal_user")
             .get(pk=token_id)
         )
@@ -188,9 +188,9 @@ def _store(started: _Redemption, redeemed: Redeemed) -> Ending:
     """Seal what came, if the pair is still the one that was redeemed; a revocation in between wins."""
     now = timezone.now()
     with transaction.atomic(durable=True):
-        installation = Installation.objects.select_for_update().get(pk=started.installation_id)
-        token = OAuthToken.objects.select_for_update().get(pk=started.token_id)
-        attempt = RefreshAttempt.objects.select_for_update().get(pk=started.attempt_id)
+        installation = Installation.objects.select_for_update(no_key=True).get(pk=started.installation_id)
+        token = OAuthToken.objects.select_for_update(no_key=True).get(pk=started.token_id)
+        attempt = RefreshAttempt.objects.select_for_update(no_key=True).get(pk=started.attempt_id)
         is_cut = token.state == OAuthToken.State.REVOKED
         revocation = token.revocation if is_cut else _denied_by(token)
         if revocation is None:
@@ -275,7 +275,7 @@ def _end_for_good(started: _Redemption, code: str) -> Ending:
     """Make the pair stale: Flowlu takes its refresh token no longer, and the user is asked to come back."""
     now = timezone.now()
     with transaction.atomic(durable=True):
-        token = OAuthToken.objects.select_for_update().get(pk=started.token_id)
+        token = OAuthToken.objects.select_for_update(no_key=True).get(pk=started.token_id)
         attempt = RefreshAttempt.objects.get(pk=started.attempt_id)
         if not _end(attempt.pk, _Outcome.PERMANENT, code):
             return Ending.OVER
@@ -293,7 +293,7 @@ def _put_off(started: _Redemption, error: FailedForNow) -> Ending:
         _end(started.attempt_id, _Outcome.TRANSIENT, error.code, retry_at=timezone.now() + timedelta(seconds=wait))
         return Ending.LATER
     with transaction.atomic(durable=True):
-        token = OAuthToken.objects.select_for_update().get(pk=started.token_id)
+        token = OAuthToken.objects.select_for_update(no_key=True).get(pk=started.token_id)
         attempt = RefreshAttempt.objects.get(pk=started.attempt_id)
         if _end(attempt.pk, _Outcome.PERMANENT, "tries_exhausted"):
             OAuthToken.objects.live().filter(pk=token.pk, generation=attempt.generation).update(

@@ -327,7 +327,7 @@ def configure_application(
     why = clean_reason(reason)
     portals = _normalised(allowed_portals)
     with transaction.atomic(durable=True):
-        application = Application.objects.select_for_update().get(pk=application_id)
+        application = Application.objects.select_for_update(no_key=True).get(pk=application_id)
         before = settings_of(application)
         after = {
             "stores_refresh_tokens": stores_refresh_tokens,
@@ -347,7 +347,7 @@ def configure_application(
             not stores_refresh_tokens or before["refreshed_by"] != after["refreshed_by"]
         ):
             # A hand-over that read the old setting holds its installation: wait for it, then wipe what it kept.
-            live = Installation.objects.filter(application=application).select_for_update().order_by("pk")
+            live = Installation.objects.filter(application=application).select_for_update(no_key=True).order_by("pk")
             list(live.values_list("pk", flat=True))
             wiped = OAuthToken.objects.filter(
                 installation__application=application, sealed_refresh_token__isnull=False
@@ -403,7 +403,7 @@ def revoke_foreign_locked(installation: Installation, token: OAuthToken) -> list
 
 
 def _locked(installation_id: int) -> Installation:
-    installation = Installation.objects.select_for_update().filter(pk=installation_id).first()
+    installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()
     if installation is None:
         raise StateConflict("There is no such installation.")
     return installation

@@ -148,7 +148,7 @@ def _set(row: ServiceClient, allowed: Allowed) -> None:
 
 
 def _locked(client_id: int) -> ServiceClient:
-    row = ServiceClient.objects.select_for_update().filter(pk=client_id).first()
+    row = ServiceClient.objects.select_for_update(no_key=True).filter(pk=client_id).first()
     if row is None:
         raise StateConflict("There is no such service client.")
     return row

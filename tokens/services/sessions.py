@@ -135,15 +135,15 @@ def _hand_over_token(caller: Caller, pair: Pair) -> None:
     if user.id != caller.flowlu_user_id:
         raise UserMismatch
     with transaction.atomic(durable=True):
-        installation = Installation.objects.select_for_update().get(pk=caller.installation_id)
+        installation = Installation.objects.select_for_update(no_key=True).get(pk=caller.installation_id)
         if installation.status == Installation.Status.UNINSTALLED:
             raise TokenRevoked
-        portal_user = PortalUser.objects.select_for_update().get(pk=caller.portal_user_id)
-        session = EmbedSession.objects.select_for_update().get(pk=caller.session_id)
+        portal_user = PortalUser.objects.select_for_update(no_key=True).get(pk=caller.portal_user_id)
+        session = EmbedSession.objects.select_for_update(no_key=True).get(pk=caller.session_id)
         if session.ended_at is not None:
             raise InvalidSession
         # Two hand-overs of one session: the second sees which lineage the first left it on.
-        own = OAuthToken.objects.select_for_update().get(pk=session.oauth_token_id)
+        own = OAuthToken.objects.select_for_update(no_key=True).get(pk=session.oauth_token_id)
         if own.state == OAuthToken.State.REVOKED:
             raise TokenRevoked
         session.oauth_token = own

@@ -46,7 +46,7 @@ def store_pair_locked(
     """
     digests = vault.digests_of(pair.access_token)
     mine = OAuthToken.objects.live().filter(installation=installation, portal_user=portal_user)
-    row = mine.filter(access_fingerprint__in=digests).select_for_update().first()
+    row = mine.filter(access_fingerprint__in=digests).select_for_update(no_key=True).first()
     is_new = False
     refresh_token = _refresh_token_to_keep(installation, pair)
     under_way = False

@@ -93,7 +93,7 @@ def sum_up(*, revocation_id: int) -> None:
     if not UpstreamRevocation.objects.filter(revocation=revocation_id).exists():
         return
     with transaction.atomic(durable=True):
-        _sum_up_locked(Revocation.objects.select_for_update().get(pk=revocation_id))
+        _sum_up_locked(Revocation.objects.select_for_update(no_key=True).get(pk=revocation_id))
 
 
 def tell_due(
@@ -207,7 +207,7 @@ def _send(row: UpstreamRevocation) -> None:
 def _finish(row: UpstreamRevocation, state: str, code: str) -> None:
     now = timezone.now()
     with transaction.atomic(durable=True):
-        revocation = Revocation.objects.select_for_update().get(pk=row.revocation_id)
+        revocation = Revocation.objects.select_for_update(no_key=True).get(pk=row.revocation_id)
         values: dict[str, Any] = {"state": state, "error": code, "next_try_at": None}
         if state == _State.CONFIRMED:
             values |= {
@@ -247,8 +247,8 @@ def _locked(upstream_id: int) -> UpstreamRevocation:
     row = UpstreamRevocation.objects.filter(pk=upstream_id).first()
     if row is None:
         raise StateConflict("There is no such case.")
-    revocation = Revocation.objects.select_for_update().get(pk=row.revocation_id)
-    row = UpstreamRevocation.objects.select_for_update().get(pk=upstream_id)
+    revocation = Revocation.objects.select_for_update(no_key=True).get(pk=row.revocation_id)
+    row = UpstreamRevocation.objects.select_for_update(no_key=True).get(pk=upstream_id)
     row.revocation = revocation
     return row
 

@@ -92,7 +92,9 @@ def _wipe(tokens: QuerySet[OAuthToken], why: str, stopped: Stopped) -> int:
         with transaction.atomic(durable=True):
             # Rows that a verb holds are in use; the next look comes soon. Asked again behind the lock.
             held = list(
-                OAuthToken.objects.filter(pk__in=pks).select_for_update(skip_locked=True).values_list("pk", flat=True)
+                OAuthToken.objects.filter(pk__in=pks)
+                .select_for_update(skip_locked=True, no_key=True)
+                .values_list("pk", flat=True)
             )
             rows = tokens.filter(pk__in=held)
             wiped = list(rows.order_by("pk").values_list("pk", flat=True))

@@ -10,13 +10,18 @@ from django.db.models import Count, F
 from installations.keys import parse_key_ring
 from installations.models import Installation
 from installations.trail.verifying import DatabaseVerification
-from tokens.models import OAuthToken, RevokedFingerprint
+from tokens.models import ApiKey, OAuthToken, RevokedFingerprint
 from tokens.services.storing import MAX_LIVE_TOKENS
 
 
 def everything_holds() -> None:
-    """One live installation a pair, consecutive generations, ten tokens a user, revoked ones wiped and nowhere live."""
+    """One live installation a pair, consecutive generations, ten tokens a user, revoked ones wiped and nowhere live.
+
+    And of API keys: none in use where the installation is gone, those that ended wiped.
+    """
     chain_holds()
+    assert not ApiKey.objects.active().filter(installation__status="uninstalled").exists()
+    assert not ApiKey.objects.filter(state="revoked").exclude(sealed_key=None).exists()
     places = Installation.objects.values("portal", "application")
     for place in places.annotate(rows=Count("pk")):
         here = Installation.objects.filter(portal=place["portal"], application=place["application"])

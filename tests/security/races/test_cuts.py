@@ -210,7 +210,7 @@ def test_end_of_keeping_refresh_tokens_waits_for_a_hand_over_that_is_about_to_co
 
     with transaction.atomic():
         # Whoever records an event waits here: the hand-over has stored its pair and has not committed.
-        AuditHead.objects.select_for_update().get()
+        AuditHead.objects.select_for_update(no_key=True).get()
         workers.begin(page.hand_over(sent) | {"after": 0.0}, store | {"on": False, "after": 0.3})
         time.sleep(0.6)
     handed, off = workers.end()

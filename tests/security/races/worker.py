@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import django
@@ -26,8 +27,9 @@ from installations import services  # noqa: E402
 from installations.errors import DomainError  # noqa: E402
 from installations.models import Application, Installation, Portal, PortalUser  # noqa: E402
 from tests import factories  # noqa: E402
-from tokens.models import RefreshAttempt  # noqa: E402
-from tokens.services import keys, proving, refreshing, revocation  # noqa: E402
+from tokens.models import Purpose, RefreshAttempt  # noqa: E402
+from tokens.services import api_keys, keys, proving, refreshing, revocation  # noqa: E402
+from tokens.services.acting import act_as_system, act_as_user  # noqa: E402
 from tokens.targets import RevocationTarget  # noqa: E402
 
 _MODELS: dict[str, Any] = {
@@ -176,6 +178,40 @@ def refresh(token: int, generation: int) -> str:
     return ending.value
 
 
+def add_key(installation: int, value: str, label: str) -> int:
+    nightly = Purpose.objects.filter(code="nightly")
+    return factories.api_key(Installation(pk=installation), value, purposes=list(nightly), label=label).pk
+
+
+def replace_key(key: int, value: str, overlap: int = 0) -> int:
+    stays = timedelta(seconds=overlap)
+    new = api_keys.KeyText(value)
+    return api_keys.replace_api_key(api_key_id=key, key=new, overlap=stays, expires_at=None, **WHY).pk
+
+
+def revoke_key(key: int) -> bool:
+    return api_keys.revoke_api_key(api_key_id=key, **WHY)
+
+
+def wipe_keys() -> int:
+    return api_keys.wipe_expired_api_keys()
+
+
+def act(portal: str, app_id: str, user: str | None = None) -> str:
+    """Call as the system, or as a user; return `ok` or the code of the refusal."""
+    where = {"app_id": app_id, "portal": portal}
+    acting = (
+        act_as_system(purpose="nightly", **where)
+        if user is None
+        else act_as_user(purpose="account-sync", user_id=user, **where)
+    )
+    try:
+        acting.call("crm", "account", "list")
+    except DomainError as error:
+        return error.code
+    return "ok"
+
+
 def store_refresh_tokens(application: int, on: bool) -> bool:
     return revocation.configure_application(
         application_id=application, stores_refresh_tokens=on, allowed_portals=[], **WHY
@@ -188,6 +224,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
         handshake, hand_over, call, delete, many, revoke, revoke_target, revoke_killed, uninstall, suspend, resume,
         lock, unlock, toggle,
         approve, withdraw, import_manifest, store_refresh_tokens, use_keys, rewrap, refresh,
+        add_key, replace_key, revoke_key, wipe_keys, act,
     )
 }  # fmt: skip
 
