@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Protocol
 
 from installations.errors import (
     InstallationLocked,
@@ -60,28 +61,51 @@ class Caller:
         return [str(Scope(code, level)) for code, level in effective.items()]
 
 
+class Refreshable(Protocol):
+    """What of a stored pair says whether it is to be refreshed here. Callers have it, and tokens of backend code."""
+
+    @property
+    def portal(self) -> str: ...
+    @property
+    def token_id(self) -> int: ...
+    @property
+    def token_generation(self) -> int: ...
+    @property
+    def token_state(self) -> str: ...
+    @property
+    def sealed_access_token(self) -> bytes | None: ...
+    @property
+    def refreshed_by(self) -> str: ...
+    @property
+    def token_expires_at(self) -> datetime | None: ...
+    @property
+    def has_refresh_token(self) -> bool: ...
+    @property
+    def token_needs_proof(self) -> bool: ...
+
+
 class Need(Enum):
-    """Whether the caller's pair is to be refreshed here before it is used."""
+    """Whether a pair is to be refreshed here before it is used."""
 
     NONE = "none"
     SOON = "soon"  # the access token may still do: try, and use it if that fails
     MUST = "must"  # there is no access token that may be used
 
 
-def refresh_need(caller: Caller, *, now: datetime, margin: timedelta) -> Need:
-    """Return what the caller's pair needs. The frontend's pairs need nothing from here, whatever state they are in.
+def refresh_need(pair: Refreshable, *, now: datetime, margin: timedelta) -> Need:
+    """Return what the pair needs. The frontend's pairs need nothing from here, whatever state they are in.
 
     An expiry that has passed is no more than a hint: it came without its zone, and Flowlu's answer counts.
     """
-    if caller.refreshed_by != "server" or caller.token_state == "revoked":
+    if pair.refreshed_by != "server" or pair.token_state == "revoked":
         return Need.NONE
-    if caller.token_needs_proof:
+    if pair.token_needs_proof:
         return Need.MUST
-    if not caller.has_refresh_token:
+    if not pair.has_refresh_token:
         return Need.NONE
-    if caller.token_state != "active" or caller.sealed_access_token is None:
+    if pair.token_state != "active" or pair.sealed_access_token is None:
         return Need.MUST
-    expires = caller.token_expires_at
+    expires = pair.token_expires_at
     return Need.SOON if expires is not None and expires - now <= margin else Need.NONE
 
 

@@ -12,6 +12,7 @@ no_credential, token_stale or scope_not_in_key.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from installations import scopes
 from installations.errors import (
@@ -86,12 +87,18 @@ class PurposeFacts:
 
 @dataclass(frozen=True, slots=True)
 class UserToken:
-    """The newest active token of the user that is acted for."""
+    """A token of the user that is acted for: the newest active one, else the newest that can be refreshed here."""
 
-    id: int
-    uuid: str
-    generation: int
-    sealed: bytes = field(repr=False)
+    portal: str
+    token_id: int
+    token_uuid: str
+    token_generation: int
+    token_state: str
+    token_needs_proof: bool
+    token_expires_at: datetime | None
+    has_refresh_token: bool
+    refreshed_by: str
+    sealed_access_token: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ SELECT p.id, p.acts_as, p.scopes, p.enabled, p.expires_at,
        EXISTS (SELECT 1 FROM tokens_oauthtoken x WHERE x.installation_id = i.id AND x.portal_user_id = u.id),
        EXISTS (SELECT 1 FROM tokens_oauthtoken x
                 WHERE x.installation_id = i.id AND x.portal_user_id = u.id AND x.state = 'stale'),
-       t.id, t.uuid, t.generation, t.sealed_access_token,
+       t.id, t.uuid, t.generation, t.sealed_access_token, t.state, t.needs_proof, t.expires_at,
+       t.sealed_refresh_token IS NOT NULL, a.refreshed_by,
        k.id, k.uuid, k.scopes, k.sealed_key, a.allowed_portals,
        ap.id, ap.code, ap.level, ap.catalogue_entry
   FROM (SELECT 1 AS one) AS asked
@@ -47,9 +48,11 @@ SELECT p.id, p.acts_as, p.scopes, p.enabled, p.expires_at,
   LEFT JOIN installations_portaluser u ON u.portal_id = o.id AND u.flowlu_user_id = %(user)s
   LEFT JOIN tokens_oauthtoken t ON t.id = (
             SELECT n.id FROM tokens_oauthtoken n
-             WHERE n.installation_id = i.id AND n.portal_user_id = u.id AND n.state = 'active' AND NOT n.needs_proof
+             WHERE n.installation_id = i.id AND n.portal_user_id = u.id
+               AND (n.state = 'active' OR (n.state = 'stale' AND a.refreshed_by = 'server'
+                                           AND (n.needs_proof OR n.sealed_refresh_token IS NOT NULL)))
                AND NOT EXISTS (SELECT 1 FROM tokens_revokedfingerprint r WHERE r.fingerprint = n.access_fingerprint)
-             ORDER BY n.stored_at DESC, n.id DESC LIMIT 1)
+             ORDER BY n.state, n.stored_at DESC, n.id DESC LIMIT 1)
   LEFT JOIN tokens_apikey k
          ON k.installation_id = i.id AND k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > %(now)s)
         AND %(kind)s = 'system'
@@ -98,8 +101,8 @@ def decision_of(act_as: ActAs, purpose: str, client_id: int | None) -> BackendCa
         cursor.execute(_DECISION, values)
         rows = cursor.fetchall()
     first = rows[0]
-    keys = {row[19]: row for row in rows if row[19] is not None}
-    approvals = {row[24]: row for row in rows if row[24] is not None}
+    keys = {row[24]: row for row in rows if row[24] is not None}
+    approvals = {row[29]: row for row in rows if row[29] is not None}
     return BackendCall(
         act_as=act_as,
         client_id=client_id,
@@ -107,7 +110,7 @@ def decision_of(act_as: ActAs, purpose: str, client_id: int | None) -> BackendCa
         purpose_allowed=client_id is None or bool(first[5]),
         application_allowed=client_id is None or bool(first[6]),
         portal_allowed=client_id is None or bool(first[7]),
-        application_takes_portal=_takes(_json(first[23]), act_as.portal),
+        application_takes_portal=_takes(_json(first[28]), act_as.portal),
         installation_id=first[8],
         installation_status=first[9] or "",
         installation_locked=bool(first[10]),
@@ -115,9 +118,25 @@ def decision_of(act_as: ActAs, purpose: str, client_id: int | None) -> BackendCa
         user_locked=bool(first[12]),
         user_known_here=bool(first[13]),
         has_stale_token=bool(first[14]),
-        token=None if first[15] is None else UserToken(first[15], _uuid(first[16]), first[17], bytes(first[18])),
-        keys=[SystemKey(row[19], _uuid(row[20]), read_scopes(_json(row[21])), bytes(row[22])) for row in keys.values()],
-        approvals=[selectors.approval_of(*row[25:]) for row in approvals.values()],
+        token=None if first[15] is None else _token(act_as.portal, first[15:24]),
+        keys=[SystemKey(row[24], _uuid(row[25]), read_scopes(_json(row[26])), bytes(row[27])) for row in keys.values()],
+        approvals=[selectors.approval_of(*row[30:]) for row in approvals.values()],
+    )
+
+
+def _token(portal: str, row: Sequence[Any]) -> UserToken:
+    pk, uuid_, generation, sealed, state, needs_proof, expires_at, has_refresh_token, refreshed_by = row
+    return UserToken(
+        portal,
+        pk,
+        _uuid(uuid_),
+        generation,
+        state,
+        bool(needs_proof),
+        selectors.as_utc(expires_at) if expires_at is not None else None,
+        bool(has_refresh_token),
+        refreshed_by,
+        None if sealed is None else bytes(sealed),
     )
 
 

@@ -230,6 +230,8 @@ VERBS: dict[str, Covered] = {
     "tokens.services.keys.rows_to_rewrap": _READS,
     "tokens.services.leaks.find_leaked": ("leaked.looked_up",),
     "tokens.services.freshness.caller_after_refusal": "Calls refresh_pair, which records it.",
+    "tokens.services.freshness.fresh": "Calls refresh_pair, which records it.",
+    "tokens.services.freshness.fresh_after_refusal": "Calls refresh_pair, which records it.",
     "tokens.services.freshness.fresh_caller": "Calls refresh_pair, which records it.",
     "tokens.services.proving.is_open": _READS,
     "tokens.services.proving.prove_pair": "Lets a recorded refresh be used; another user's pair is tokens.revoked.",

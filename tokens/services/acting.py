@@ -9,7 +9,7 @@ written as one row, whatever came of the call.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -27,6 +27,7 @@ from tokens.backend_access import SYSTEM, USER, ActAs, Granted, SystemKey, UserT
 from tokens.errors import ApiKeyRefused, NoCredential, UnsealFailed, UserTokenStale
 from tokens.models import ServiceCall
 from tokens.services import api_keys, sessions
+from tokens.services.freshness import fresh, fresh_after_refusal
 
 _UNKNOWN = "server_error"
 _BATCH = 5000
@@ -49,48 +50,73 @@ class Record:
 def forward(record: Record, act_as: ActAs, purpose: str, call: FlowluCall, *, http_method: str) -> JSONValue:
     """Make the call if client, purpose, scope, installation, locks and credential all allow it.
 
-    Fills `record` on the way; its owner writes it. Nothing is sent unless every check has passed. One statement.
+    Fills `record` on the way; its owner writes it. Nothing is sent unless every check has passed. One statement, and
+    those of a refresh where the application's pairs are refreshed here and this one is due.
 
     Raises what `tokens.backend_access.check_call` does, UserTokenStale or ApiKeyRefused when Flowlu takes the
-    credential no longer, and what the adapter raises.
+    credential no longer, what `tokens.services.freshness.fresh` does, and what the adapter raises.
     """
     row = record.row
     row.acts_as = act_as.kind
     row.call = f"{call.module}/{call.model}/{call.action}"
-    found = backend_reads.decision_of(act_as, purpose, row.service_client_id)
-    row.purpose_id = found.purpose.id if found.purpose else None
-    row.installation_id, row.portal_user_id = found.installation_id, found.portal_user_id
-    granted = check_call(found, call.scope_call, catalogue.load(), http_method=http_method)
-    row.code, row.level = granted.scope.code, granted.scope.level.value
-    return _send(row, act_as.portal, call, granted)
+
+    def decide() -> Granted:
+        found = backend_reads.decision_of(act_as, purpose, row.service_client_id)
+        row.purpose_id = found.purpose.id if found.purpose else None
+        row.installation_id, row.portal_user_id = found.installation_id, found.portal_user_id
+        granted = check_call(found, call.scope_call, catalogue.load(), http_method=http_method)
+        row.code, row.level = granted.scope.code, granted.scope.level.value
+        return granted
+
+    def token_again() -> UserToken:
+        return _token_of(decide())
+
+    granted = decide()
+    if granted.key is not None:
+        row.api_key_id = granted.key.id
+        return _as_system(act_as.portal, call, granted.key)
+    return _as_user(row, call, _token_of(granted), token_again)
 
 
-def _send(row: ServiceCall, portal: str, call: FlowluCall, granted: Granted) -> JSONValue:
-    if granted.token is not None:
-        row.oauth_token_id = granted.token.id
-        return _as_user(row, portal, call, granted.token)
-    assert granted.key is not None  # noqa: S101 - check_call grants with one of the two
-    row.api_key_id = granted.key.id
-    return _as_system(portal, call, granted.key)
+def _token_of(granted: Granted) -> UserToken:
+    assert granted.token is not None  # noqa: S101 - check_call grants with the one that the purpose acts with
+    return granted.token
 
 
-def _as_user(row: ServiceCall, portal: str, call: FlowluCall, token: UserToken) -> JSONValue:
+def _as_user(row: ServiceCall, call: FlowluCall, token: UserToken, again: Callable[[], UserToken]) -> JSONValue:
     try:
-        access_token = vault.unseal_access_token(token.uuid, token.sealed)
+        token = fresh(token, again)
+        try:
+            return _send(row, call, token)
+        except TokenStale:
+            other = fresh_after_refusal(token, again)
+            if other is None:
+                raise
+        # Refused for its token, so it was not carried out: once more with the fresh one, and no third time.
+        return _send(row, call, other)
+    except TokenStale:
+        raise UserTokenStale from None
+
+
+def _send(row: ServiceCall, call: FlowluCall, token: UserToken) -> JSONValue:
+    """Send the call with exactly this token. Raises TokenStale, and then the row says so."""
+    row.oauth_token_id = token.token_id
+    try:
+        access_token = vault.unseal_access_token(token.token_uuid, token.sealed_access_token or b"")
     except UnsealFailed as error:
         sessions.note_undecryptable(
-            token_id=token.id,
-            generation=token.generation,
+            token_id=token.token_id,
+            generation=token.token_generation,
             installation_id=row.installation_id,
             reason=error.reason,
             key_id=error.key_id,
         )
         raise UserTokenStale from None
     try:
-        return flowlu_client().call(portal, call, access_token).response
+        return flowlu_client().call(token.portal, call, access_token).response
     except TokenStale:
-        sessions.note_stale_token(token_id=token.id, generation=token.generation)
-        raise UserTokenStale from None
+        sessions.note_stale_token(token_id=token.token_id, generation=token.token_generation)
+        raise
 
 
 def _as_system(portal: str, call: FlowluCall, key: SystemKey) -> JSONValue:
