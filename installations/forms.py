@@ -43,16 +43,14 @@ class SeenForm(ReasonForm):
     def show(self, digest: str) -> None:
         self.initial = {**self.initial, "seen": signing.dumps(digest, salt=self.seen_salt)}
 
-    def clean_seen(self) -> str | None:
-        """Return the digest of what was shown; None where the form was not sent from a page."""
-        if not self.cleaned_data["seen"]:
-            return None
+    def clean_seen(self) -> str:
+        """Return the digest of what was shown. A form that does not carry it was not sent from a page that was seen."""
         try:
             return str(signing.loads(self.cleaned_data["seen"], salt=self.seen_salt))
         except signing.BadSignature:
             # Not beside its field, which nobody sees.
             self.add_error(None, "This page cannot be read any more. Look at it again.")
-            return None
+            return ""
 
 
 class ApproveForm(ReasonForm):

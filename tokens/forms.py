@@ -282,6 +282,7 @@ class PurposeForm(SeenForm):
 
 
 class DeclarePurposeForm(PurposeForm):
+    seen = None  # type: ignore[assignment]  # nothing was there to be seen; Django takes a field away so
     code = forms.SlugField(max_length=100, help_text="Sent in X-Purpose, like invoice-sync. It stays.")
     acts_as = forms.ChoiceField(
         label="Acts as",
@@ -341,6 +342,7 @@ class ClientForm(SeenForm):
 
 
 class CreateClientForm(ClientForm):
+    seen = None  # type: ignore[assignment]  # nothing was there to be seen; Django takes a field away so
     name = forms.CharField(max_length=NAME_MAX, help_text="Of the backend service, like billing-worker.")
     field_order = ("name", "purposes", "applications", "portals")
 

@@ -22,9 +22,9 @@ def confirm(client: Client, address: str, body: dict[str, Any], **options: Any) 
 
 
 def pin(page: Any) -> dict[str, str]:
-    """Return the hidden field that says what a page showed."""
-    found = re.search(r'name="pinned" value="([^"]+)"', page.content.decode())
-    return {"pinned": html.unescape(found[1])} if found else {}
+    """Return the hidden fields that say what a page showed."""
+    found = re.findall(r'name="(pinned|seen)" value="([^"]+)"', page.content.decode())
+    return {name: html.unescape(value) for name, value in found}
 
 
 def seen(page: Any) -> dict[str, Any]:

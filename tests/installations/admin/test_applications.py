@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from installations.models import Application, Installation, Manifest
 from tests import factories
-from tests.installations.admin.console import messages, seen, signed_in, text, url
+from tests.installations.admin.console import confirm, messages, seen, signed_in, text, url
 from tests.unchanged import last_event, nothing_changes, recorded
 from tokens.models import OAuthToken
 
@@ -124,7 +124,7 @@ def test_settings_are_changed_with_a_reason(reviewer: Any, application: Applicat
         "reason": "Ok.",
     }
 
-    response = signed_in(reviewer).post(address, values, follow=True)
+    response = confirm(signed_in(reviewer), address, values, follow=True)
 
     application.refresh_from_db()
     assert application.stores_refresh_tokens is True
@@ -137,7 +137,7 @@ def test_portal_that_is_none_is_named_and_the_input_kept(reviewer: Any, applicat
     address = url("installations_application_configure", object_id=application.pk)
 
     with nothing_changes():
-        response = signed_in(reviewer).post(address, {"allowed_portals": "evil.example.com", "reason": "Ok."})
+        response = confirm(signed_in(reviewer), address, {"allowed_portals": "evil.example.com", "reason": "Ok."})
 
     assert "evil.example.com: " in text(response)
     assert ">\nevil.example.com</textarea>" in response.content.decode()
@@ -207,7 +207,7 @@ def test_settings_as_they_are_change_nothing_and_say_so(reviewer: Any, applicati
     address = url("installations_application_configure", object_id=application.pk)
 
     with nothing_changes():
-        response = signed_in(reviewer).post(address, {"allowed_portals": "", "reason": "Ok."}, follow=True)
+        response = confirm(signed_in(reviewer), address, {"allowed_portals": "", "reason": "Ok."}, follow=True)
 
     assert messages(response) == ["Nothing changed: these are the settings already."]
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from installations.models import Application, Installation, PortalUser
 from tests import factories
-from tests.installations.admin.console import messages, seen, signed_in, text, url
+from tests.installations.admin.console import confirm, messages, seen, signed_in, text, url
 from tests.unchanged import last_event, nothing_changes
 from tokens import backend_reads
 from tokens.models import ApiKey, Purpose, ServiceCall, ServiceClient
@@ -122,7 +122,7 @@ def test_purpose_is_declared_changed_and_switched(reviewer: Any, responder: Any)
     change = url("tokens_purpose_change_purpose", object_id=row.pk)
     form = client.get(change).context["form"]
     assert form.initial["scopes"] == "crm.accounts.read\ntask.read"
-    client.post(change, {**REASON, "description": "x", "owner": "Billing", "scopes": "task.read", "last_day": ""})
+    confirm(client, change, {**REASON, "description": "x", "owner": "Billing", "scopes": "task.read", "last_day": ""})
     row.refresh_from_db()
     assert (row.description, row.scopes) == ("x", ["task.read"])
     signed_in(responder).post(url("tokens_purpose_switch_off", object_id=row.pk), REASON)
@@ -181,12 +181,12 @@ def test_stale_page_of_a_client_widens_nothing_again(reviewer: Any, installation
     assert (list(row.applications.all()), list(row.portals.all())) == ([], [portal])
 
 
-@pytest.mark.parametrize("seen_before", ["x", "of another form"])
+@pytest.mark.parametrize("seen_before", ["x", "", "of another form"])
 def test_page_whose_word_cannot_be_read_changes_nothing(reviewer: Any, seen_before: str) -> None:
     row, other = factories.purpose(), factories.service_client().client
     client, where = signed_in(reviewer), url("tokens_purpose_change_purpose", object_id=row.pk)
     elsewhere = client.get(url("tokens_serviceclient_change_client", object_id=other.pk))
-    word = "x" if seen_before == "x" else seen(elsewhere)["seen"]
+    word = seen_before if len(seen_before) < 2 else seen(elsewhere)["seen"]
 
     with nothing_changes():
         refused = client.post(where, {**seen(client.get(where)), **REASON, "owner": "Billing", "seen": word})
@@ -244,7 +244,7 @@ def test_what_a_client_may_do_is_changed_and_it_is_switched(
     client, where = signed_in(reviewer), url("tokens_serviceclient_change_client", object_id=row.pk)
     assert client.get(where).context["form"].initial["portals"] == "acme.flowlu.com"
 
-    client.post(where, {**REASON, "portals": ""})
+    confirm(client, where, {**REASON, "portals": ""})
     assert list(row.portals.all()) == []
     assert last_event().verb == "service_client.changed"
     signed_in(responder).post(url("tokens_serviceclient_switch_off", object_id=row.pk), REASON)
