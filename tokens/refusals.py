@@ -29,7 +29,7 @@ _known: OrderedDict[int, None] = OrderedDict()
 def note_refusal(caller: Caller) -> None:
     """Note that a call was refused just now because its token was revoked; written later."""
     revocation = caller.revocation_id
-    if revocation is None or revocation in _known:
+    if revocation is None:
         return
     with _lock:
         if revocation in _known:

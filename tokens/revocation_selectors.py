@@ -78,7 +78,7 @@ def names_of(target: RevocationTarget) -> TargetNames:
             if target.portal_id is not None:
                 words += f" on {_one(Portal.objects.all(), target.portal_id, 'portal')}"
             return TargetNames(words, "tokens", f"stored before {target.before:%Y-%m-%dT%H:%M:%SZ}")
-        case Kind.FINGERPRINTS:
+        case _:
             shown = ", ".join(digits[:8] for digits in target.fingerprints[:10])
             more = f" and {len(target.fingerprints) - 10:,} more" if len(target.fingerprints) > 10 else ""
             return TargetNames(f"fingerprints {shown}{more}", "tokens", f"{len(target.fingerprints)} fingerprints")
@@ -119,7 +119,7 @@ def _named(target: RevocationTarget, rows: QuerySet[OAuthToken]) -> QuerySet[OAu
             if target.application_id is not None:
                 here = here.filter(application=target.application_id)
             return rows.filter(installation__in=here.values("pk"))
-        case Kind.FINGERPRINTS:
+        case _:
             return rows.filter(pk__in=_with_fingerprint(target.fingerprints))
 
 

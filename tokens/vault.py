@@ -119,8 +119,8 @@ class StoredSecrets:
 def fingerprints_to_deny(row: StoredSecrets) -> list[Fingerprint]:
     """Return every fingerprint that the row's secrets may be met under.
 
-    While the ring holds one key those are the ones in the row. With more, another row may hold the same token under
-    another key: what can be unsealed is denied under all of them.
+    Those in the row, and those of what can be unsealed under every key of the ring: while keys are rotated, another row
+    may hold the same token under another one.
     """
     found = {
         digest: Fingerprint(row.fingerprint_key_id, digest)
@@ -128,8 +128,6 @@ def fingerprints_to_deny(row: StoredSecrets) -> list[Fingerprint]:
         if digest
     }
     ring = fingerprint_keys()
-    if len(list(ring)) == 1:
-        return list(found.values())
     for column, sealed in ((ACCESS, row.sealed_access_token), (REFRESH, row.sealed_refresh_token)):
         if sealed is None:
             continue

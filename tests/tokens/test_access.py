@@ -1,6 +1,7 @@
 """The checks of a call, in the documented order: over every combination of causes, the first that holds answers."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
@@ -16,7 +17,7 @@ from installations.errors import (
     UserLocked,
 )
 from installations.scopes import Approval, Call, Level, Scope
-from tokens.access import Caller, check_call, check_scope, check_usable
+from tokens.access import Caller, Need, check_call, check_scope, check_usable, refresh_need
 
 CATALOGUE = catalogue.load()
 LIST = Call("crm", "account", "list")
@@ -176,3 +177,35 @@ def test_approved_scopes_are_what_the_approvals_add_up_to():
 
 def test_repr_of_a_caller_holds_no_sealed_value():
     assert "sealed" not in repr(WELL)
+
+
+NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+MARGIN = timedelta(minutes=5)
+OURS = replace(WELL, refreshed_by="server", has_refresh_token=True, token_expires_at=NOW + timedelta(hours=1))
+_LATER, _AT, _WITHIN, _PAST = (NOW + MARGIN + timedelta(seconds=late) for late in (1, 0, -1, -600))
+
+
+@pytest.mark.parametrize(
+    ("changes", "need"),
+    [
+        ({}, Need.NONE),
+        ({"token_expires_at": None}, Need.NONE),
+        ({"token_expires_at": _LATER}, Need.NONE),
+        ({"token_expires_at": _AT}, Need.SOON),
+        ({"token_expires_at": _WITHIN}, Need.SOON),
+        ({"token_expires_at": _PAST}, Need.SOON),
+        ({"token_state": "stale"}, Need.MUST),
+        ({"sealed_access_token": None}, Need.MUST),
+        ({"token_state": "stale", "sealed_access_token": None, "token_expires_at": None}, Need.MUST),
+        ({"token_state": "stale", "has_refresh_token": False}, Need.NONE),
+        ({"has_refresh_token": False, "token_expires_at": _PAST}, Need.NONE),
+        ({"token_state": "stale", "token_needs_proof": True}, Need.MUST),
+        ({"token_state": "stale", "token_needs_proof": True, "has_refresh_token": False}, Need.MUST),
+        ({"token_state": "revoked", "token_needs_proof": True}, Need.NONE),
+        ({"token_state": "revoked", "sealed_access_token": None}, Need.NONE),
+        ({"refreshed_by": "frontend", "token_expires_at": _PAST}, Need.NONE),
+        ({"refreshed_by": "frontend", "token_state": "stale", "token_needs_proof": True}, Need.NONE),
+    ],
+)
+def test_pair_needs_a_refresh_only_where_it_is_ours_to_do(changes, need):
+    assert refresh_need(replace(OURS, **changes), now=NOW, margin=MARGIN) is need

@@ -6,9 +6,10 @@ import pytest
 from django.utils import timezone
 
 from tests import factories
+from tests.held import held
 from tests.refreshed import access_token_of, endings, page, soon
 from tests.unchanged import last_event, nothing_changes
-from tokens import sweeps
+from tokens import sweeps, tasks
 from tokens.models import (
     EmbedSession,
     OAuthToken,
@@ -218,3 +219,26 @@ def test_revocations_that_are_due_are_told(jose, token, settings):
 
     assert sweeps.run_due().done["tell_upstream"] == 1
     assert UpstreamRevocation.objects.get().state == "confirmed"
+
+
+def test_stopped_sweep_refreshes_and_wipes_nothing(jose, token):
+    soon(token)
+    with nothing_changes():
+        assert wiping.refresh_what_expires(lambda: True) == 0
+    jose.delete("session")
+    with nothing_changes():
+        assert wiping.wipe_orphans(lambda: True) == 0
+
+
+@pytest.mark.postgresql
+def test_row_that_a_verb_holds_is_left_to_the_next_sweep(jose, token):
+    jose.delete("session")
+    with held("SELECT 1 FROM tokens_oauthtoken WHERE id = %s FOR UPDATE", token.pk), nothing_changes():
+        assert wiping.wipe_orphans(never) == 0
+    assert wiping.wipe_orphans(never) == 1
+
+
+def test_task_of_the_sweep_runs_what_is_due(job):
+    tasks.sweep.delay()
+    tasks.sweep.delay()
+    assert len(job) == 1

@@ -24,9 +24,6 @@ class ServiceKeyAuthentication(BaseAuthentication):
         activity.note_client_use(client.id, client.last_used_at)
         return client, None
 
-    def authenticate_header(self, request: Request) -> str:
-        return "Bearer"
-
 
 class IsServiceClient(BasePermission):
     def has_permission(self, request: Request, view: object) -> bool:

@@ -102,8 +102,6 @@ def _one_step(pair: Refreshable, trigger: RefreshAttempt.Trigger, need: Need) ->
     if ending is Ending.FRESH:
         try:
             prove_pair(token_id=pair.token_id, generation=pair.token_generation + 1)
-        except TokenStale:
-            raise
         except DomainError:
             # The old access token may be dead by now: nothing but the proof helps.
             raise FlowluUnavailable(reason="refreshed_not_proven") from None

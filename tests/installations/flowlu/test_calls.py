@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from installations.errors import InvalidRequest
-from installations.flowlu.calls import FlowluCall, build_call, encode_json_body
+from installations.flowlu.calls import FlowluCall, build_call, build_call_at, encode_json_body
 from installations.scopes import Call, Level
 
 NAME = "must be 1 to 64 lower-case letters, digits and underscores"
@@ -257,3 +257,22 @@ def test_a_very_deep_body_is_refused_like_any_other() -> None:
     for _ in range(5000):
         body = {"a": body}
     assert _body_faults(body) == {"a[a][a][a][a][a][a][a][a]": TOO_DEEP}
+
+
+def test_path_is_taken_apart_into_three_or_four_parts() -> None:
+    params = [("limit", "3")]
+    assert build_call_at("crm/lead/list", params) == FlowluCall("crm", "lead", "list", None, (("limit", "3"),))
+    assert build_call_at("crm/lead/get/7", []) == FlowluCall("crm", "lead", "get", "7", ())
+
+
+@pytest.mark.parametrize("path", ["", "crm", "crm/lead", "crm/lead/get/7/8"])
+def test_path_of_any_other_number_of_parts_is_refused(path: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        build_call_at(path, [])
+    assert caught.value.fields == {"path": "must be module/model/action or module/model/action/id"}
+
+
+def test_parts_of_a_path_are_checked_as_any_others() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        build_call_at("crm//LIST/x", [("a b", "")])
+    assert caught.value.fields == {"model": NAME, "action": NAME, "id": ID, "a b": PARAMETER}

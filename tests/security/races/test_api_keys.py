@@ -4,17 +4,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from flowlu_admin.sandbox.server import SandboxServer
 from installations.audit_models import AuditHead
 from installations.models import AuditEvent
 from tests import factories
+from tests.held import wait_for_waiting
 from tests.security.races.conftest import PORTAL, Page
 from tests.security.races.invariants import everything_holds
 from tests.security.races.test_cuts import cut_of, order_of, put_back
-from tests.security.races.workers import Workers, wait_for
+from tests.security.races.workers import Workers
 from tokens.models import ApiKey, Purpose
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("races"), pytest.mark.django_db(transaction=True)]
@@ -167,23 +168,14 @@ def test_uninstalling_waits_for_a_key_that_is_about_to_be_added(workers: Workers
         # Whoever records an event waits here: the key is stored and not committed.
         AuditHead.objects.select_for_update(no_key=True).get()
         workers.begin({"job": "add_key", "installation": here, "value": "late", "label": "Nightly", "after": 0.0})
-        wait_for(lambda: _waiting() == 1)
+        wait_for_waiting(1)
         workers.begin({"job": "uninstall", "installation": here, "after": 0.0})
-        wait_for(lambda: _waiting() == 2)
+        wait_for_waiting(2)
     added, gone = workers.end()
 
     assert (added.refused, gone.value) == ("", True)
     assert ApiKey.objects.get(pk=added.value).ending == "uninstalled"
     everything_holds()
-
-
-def _waiting() -> int:
-    """Return how many processes wait for a lock of this database."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return int(cursor.fetchone()[0])
 
 
 def test_expiry_and_revocation_end_a_key_once(workers: Workers, page: Page, purposes: dict[str, Purpose]) -> None:

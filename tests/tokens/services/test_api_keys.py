@@ -1,15 +1,18 @@
 """API keys: what may be added, replaced and revoked, and that nothing of a key is ever said."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from installations.actors import Via, operator_actor
 from installations.errors import InvalidRequest, NotPermitted, ReasonRequired, StateConflict
 from installations.models import Application, Installation
 from tests import factories
+from tests.held import held, wait_for_waiting
 from tests.unchanged import last_event, nothing_changes, recorded
 from tokens import vault
 from tokens.models import ApiKey, Purpose
@@ -66,6 +69,43 @@ def replace(old: ApiKey, **changes: Any) -> ApiKey:
         "reason": "A test.",
     }
     return replace_api_key(api_key_id=old.pk, **values | changes)
+
+
+def test_key_for_no_installation_is_refused(nightly: Purpose) -> None:
+    with nothing_changes(), pytest.raises(StateConflict, match=r"There is no such installation\."):
+        add(Installation(pk=0), [nightly])
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_key_that_another_operator_stores_in_the_same_moment_is_refused_in_words(
+    installation: Installation, nightly: Purpose
+) -> None:
+    digest = vault.fingerprint_of(VALUE)
+    row = factories.api_key(installation, "another-key-of-the-portal", purposes=[nightly])
+    refused: list[StateConflict] = []
+
+    def add_the_same() -> None:
+        try:
+            add(installation, [nightly])
+        except StateConflict as error:
+            refused.append(error)
+        finally:
+            connections.close_all()
+
+    second = threading.Thread(target=add_the_same)
+    # Not committed when the second one looks for it; the second one then waits for the first.
+    with held("UPDATE tokens_apikey SET fingerprint = %s WHERE id = %s", digest.digest, row.pk) as first:
+        second.start()
+        wait_for_waiting()
+        first.commit()
+        second.join(20)
+
+    assert [error.public_message for error in refused] == [
+        "This key is stored already. Create one key for each use at Flowlu."
+    ]
+    assert digest.digest not in repr(refused[0].__cause__)
+    assert ApiKey.objects.count() == 1
 
 
 def test_added_key_is_sealed_for_its_row_and_recorded(

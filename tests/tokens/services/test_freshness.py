@@ -1,11 +1,13 @@
 """What a call asks before it uses a pair that is refreshed here: it never holds a thread beyond its portal's places."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from flowlu_admin.sandbox.server import SandboxServer
-from installations.errors import FlowluUnavailable, RateLimited
+from installations.errors import FlowluUnavailable, InvalidSession, RateLimited, TokenStale
 from installations.flowlu.configured import flowlu_client
 from tests.embedded import Frontend
 from tests.refreshed import endings, page
@@ -13,7 +15,8 @@ from tests.unchanged import nothing_changes
 from tokens import selectors
 from tokens.access import Caller
 from tokens.models import OAuthToken, RefreshAttempt
-from tokens.services.freshness import fresh_caller
+from tokens.services import freshness
+from tokens.services.freshness import caller_after_refusal, fresh, fresh_caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,3 +81,60 @@ def test_waiting_for_another_holds_a_place_and_ends_soon(stale: Caller, monkeypa
     assert set(taken) == {True}
     with flowlu_client().place(stale.portal):
         pass
+
+
+def test_caller_waits_for_the_pair_that_another_worker_brings(stale: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = RefreshAttempt.objects.create(oauth_token_id=stale.token_id, generation=stale.token_generation)
+
+    def meanwhile(_seconds: float) -> None:
+        RefreshAttempt.objects.filter(pk=other.pk).update(outcome="fresh", finished_at=timezone.now())
+        OAuthToken.objects.update(state="active", stale_at=None, generation=stale.token_generation + 1)
+
+    monkeypatch.setattr(freshness.time, "sleep", meanwhile)
+
+    found = fresh_caller(stale)
+
+    assert (found.token_state, found.token_generation) == ("active", stale.token_generation + 1)
+    assert endings() == [("fresh", "")]
+
+
+def test_session_that_ends_meanwhile_gets_no_fresh_pair(stale: Caller, jose: Frontend) -> None:
+    OAuthToken.objects.update(generation=stale.token_generation + 1)
+    assert jose.delete("session").status_code == 204
+
+    with pytest.raises(InvalidSession):
+        fresh_caller(stale)
+
+
+def test_pair_that_may_not_be_refreshed_asks_the_user_back(stale: Caller, settings: Any) -> None:
+    settings.FLOWLU_TOKEN_URL = ""
+
+    with pytest.raises(TokenStale):
+        fresh_caller(stale)
+    assert endings() == []
+
+
+def test_pair_that_moves_on_faster_than_anybody_can_look_is_left_to_the_others(stale: Caller) -> None:
+    looks: list[Caller] = []
+
+    def again() -> Caller:
+        looks.append(replace(stale, token_generation=stale.token_generation + 100 + len(looks)))
+        return looks[-1]
+
+    with pytest.raises(FlowluUnavailable) as refused:
+        fresh(replace(stale, token_generation=stale.token_generation + 99), again)
+
+    assert refused.value.headers() == {"Retry-After": "1"}
+    assert len(looks) == 5
+    assert endings() == []
+
+
+def test_refused_pair_without_a_refresh_token_asks_the_user_back(jose: Frontend) -> None:
+    OAuthToken.objects.update(sealed_refresh_token=None)
+    jose.sandbox.state.expire_token(jose.access_token)
+    caller = selectors.caller_of_session(OAuthToken.objects.get().sessions.get().pk)
+    assert caller is not None
+
+    assert caller_after_refusal(caller) is None
+    assert jose.accounts().json()["error"] == "token_stale"
+    assert endings() == []

@@ -1,8 +1,10 @@
 """Facts that come after a cut: the refused call, the probe, the step at the portal, what is handed in again."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from installations.errors import NotPermitted, ReasonRequired, StateConflict
@@ -135,6 +137,37 @@ def test_first_refusal_is_written_later_and_once(token, session, django_assert_n
     refusals.note_refusal(caller)
     with django_assert_num_queries(0):
         refusals.flush()
+
+
+def test_process_remembers_so_many_revocations_and_no_more(token, session, monkeypatch):
+    monkeypatch.setattr(refusals, "_MOST_KNOWN", 2)
+    cut(token)
+    caller = caller_of("s")
+
+    for number in range(5):
+        refusals.note_refusal(replace(caller, revocation_id=10_000 + number))
+
+    assert list(refusals._known) == [10_003, 10_004]
+    refusals.forget()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_refusal_that_cannot_be_written_is_kept_for_the_next_time(token, session, all_logs):
+    def lost(*_call):
+        raise OperationalError("the connection is lost")
+
+    row = cut(token)
+    refusals.note_refusal(caller_of("s"))
+
+    with connection.execute_wrapper(lost):
+        refusals.flush()
+    row.refresh_from_db()
+    assert row.first_refused_at is None
+    assert f"The first refusal of revocation #{row.pk} could not be written" in all_logs.text
+
+    refusals.flush()
+    row.refresh_from_db()
+    assert row.first_refused_at is not None
 
 
 def test_earliest_refusal_of_all_processes_counts(token, session):

@@ -1,16 +1,21 @@
 """Refreshing a stored pair: what each outcome leaves behind, and that no refresh token is ever sent twice."""
 
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
+from installations.flowlu.client import FlowluClient
 from installations.flowlu.oauth_endpoint import OAuthEndpoint
 from installations.models import AuditEvent, Installation, PortalUser
 from installations.services import lock, suspend_installation
 from tests import factories
+from tests.held import held, wait_for_waiting
 from tests.refreshed import access_token_of, endings, hand_over_both, page, refresh_token_of, soon
 from tests.unchanged import nothing_changes, recorded
+from tokens import vault
 from tokens.models import OAuthToken, RefreshAttempt, RevokedFingerprint
 from tokens.selectors import is_revoked
 from tokens.services.denied import cut_denied
@@ -276,6 +281,93 @@ def test_refresh_that_comes_back_after_a_revocation_stores_nothing(refreshing, j
     assert "token.refresh_discarded" in recorded()
 
 
+def test_refusal_of_a_pair_that_was_replaced_meanwhile_is_not_about_the_new_one(refreshing, jose, token, monkeypatch):
+    def hand_over():
+        jose.pair = refreshing.state.issue_tokens("acme.flowlu.com", "2")
+        assert jose.hand_over().status_code == 204
+
+    refreshing.state.oauth.add_fault("invalid_grant")
+    _during_redemption(monkeypatch, hand_over)
+
+    assert refresh(token) is Ending.MOVED
+
+    assert access_token_of(token) == jose.pair.access_token
+    assert endings() == [("permanent", "invalid_grant")]
+    assert "token.refresh_refused" not in recorded()
+
+
+@pytest.mark.parametrize("kind", ["invalid_grant", "status_503"])
+def test_attempt_that_found_its_end_meanwhile_is_not_ended_twice(refreshing, token, settings, monkeypatch, kind):
+    def end():
+        RefreshAttempt.objects.update(outcome="discarded", error="superseded", finished_at=timezone.now())
+
+    settings.REFRESH_TRIES = 1
+    refreshing.state.oauth.add_fault(kind)
+    _during_redemption(monkeypatch, end)
+
+    assert refresh(token) is Ending.OVER
+
+    assert endings() == [("discarded", "superseded")]
+    token.refresh_from_db()
+    assert (token.state, token.sealed_refresh_token is None) == ("active", False)
+    assert "token.refresh_refused" not in recorded()
+
+
+def test_pair_that_was_revoked_before_is_not_taken_from_the_endpoint_either(refreshing, token, monkeypatch):
+    def deny_what_came():
+        there = factories.launch(token.installation.application, user_id="77")
+        same = factories.token(there.installation, there.portal_user, got[0].access_token)
+        revoke_tokens(target=RevocationTarget.of_token(same.pk), **WHY)
+
+    got = _during_redemption(monkeypatch, deny_what_came)
+
+    assert refresh(token) is Ending.OVER
+
+    token.refresh_from_db()
+    assert (token.state, token.sealed_access_token, token.sealed_refresh_token) == ("stale", None, None)
+    assert endings() == [("permanent", "revoked_pair")]
+    assert recorded()[-1] == "token.refresh_refused"
+
+
+def test_attempt_that_has_ended_is_not_labelled(refreshing, token):
+    refresh(token)
+
+    with nothing_changes():
+        assert label_unknown(attempt_id=RefreshAttempt.objects.get().pk, code="worker_lost") is False
+
+
+@pytest.mark.postgresql
+def test_same_refresh_token_that_another_row_begins_to_redeem_in_the_same_moment_is_sent_once(refreshing, token):
+    other = factories.token(
+        token.installation, token.portal_user, "another-access", refresh_token=refresh_token_of(token)
+    )
+    digest = vault.fingerprint_of(refresh_token_of(token)).digest
+    ended = []
+
+    def refresh_it():
+        try:
+            ended.append(refresh(token))
+        finally:
+            connections.close_all()
+
+    worker = threading.Thread(target=refresh_it)
+    begin = (
+        "INSERT INTO tokens_refreshattempt (oauth_token_id, generation, trigger, tries, started_at, outcome, error,"
+        " refresh_fingerprint) VALUES (%s, %s, 'call', 1, now(), 'started', '', %s)"
+    )
+    with held(begin, other.pk, other.generation, digest) as first:
+        worker.start()
+        wait_for_waiting()
+        first.commit()
+        worker.join(20)
+
+    assert ended == [Ending.OVER]
+    token.refresh_from_db()
+    assert (token.state, token.sealed_refresh_token) == ("active", None)
+    assert RefreshAttempt.objects.get().oauth_token == other
+    assert sent(refreshing) == 0
+
+
 def test_pair_that_was_handed_over_meanwhile_stays(refreshing, jose, token, monkeypatch):
     def hand_over():
         jose.pair = refreshing.state.issue_tokens("acme.flowlu.com", "2")
@@ -391,6 +483,47 @@ def test_undecryptable_refresh_token_is_told_once_and_kept(refreshing, token, al
     assert "does not unseal" in all_logs.text
 
 
+def test_proof_of_what_is_not_there_is_none(refreshing, token):
+    with nothing_changes():
+        assert prove_pair(token_id=token.pk, generation=token.generation) is False
+        assert prove_pair(token_id=0, generation=1) is False
+
+
+def test_fresh_pair_that_does_not_unseal_waits_for_no_proof(refreshing, token, all_logs):
+    refresh(token)
+    token.refresh_from_db()
+    OAuthToken.objects.update(sealed_access_token=b"damaged")
+
+    assert prove_pair(token_id=token.pk, generation=token.generation) is False
+
+    token.refresh_from_db()
+    assert (token.needs_proof, bytes(token.sealed_access_token)) == (False, b"damaged")
+    assert f"Token #{token.pk} does not unseal" in all_logs.text
+
+
+@pytest.mark.parametrize(("refused", "may"), [(False, True), (True, False)])
+def test_pair_that_another_worker_proved_meanwhile_is_left_as_it_is(refreshing, token, monkeypatch, refused, may):
+    refresh(token)
+    token.refresh_from_db()
+    if refused:
+        refreshing.state.expire_token(access_token_of(token))
+    real = FlowluClient.current_user
+
+    def ask(self, portal, access_token):
+        try:
+            return real(self, portal, access_token)
+        finally:
+            OAuthToken.objects.update(state="active", needs_proof=False, stale_at=None)
+
+    monkeypatch.setattr(FlowluClient, "current_user", ask)
+
+    assert prove_pair(token_id=token.pk, generation=token.generation) is may
+
+    token.refresh_from_db()
+    assert (token.state, token.sealed_access_token is None) == ("active", False)
+    assert endings() == [("fresh", "")]
+
+
 @pytest.fixture
 def deny(token):
     """Put what the row holds on the deny list, as a revocation of the same token elsewhere does."""
@@ -461,9 +594,11 @@ def _during_redemption(monkeypatch, act):
     got = []
 
     def redeem(self, portal, refresh_token):
-        answer = real(self, portal, refresh_token)
-        got.append(answer)
-        act()
+        try:
+            answer = real(self, portal, refresh_token)
+            got.append(answer)
+        finally:
+            act()
         return answer
 
     monkeypatch.setattr(OAuthEndpoint, "redeem", redeem)

@@ -10,12 +10,14 @@ from django.utils import timezone
 from installations.errors import NotPermitted, StateConflict
 from installations.models import AuditEvent, Installation
 from tests import factories
+from tests.tokens.keyring import F1, F2
 from tests.unchanged import last_event, nothing_changes, recorded
 from tokens import vault
 from tokens.errors import NoTarget, SetChanged
 from tokens.models import EmbedSession, OAuthToken, ReplacedFingerprint, Revocation, RevokedFingerprint
 from tokens.revocation_selectors import pin_of
 from tokens.selectors import hash_session_token, is_revoked
+from tokens.services import cutting
 from tokens.services.revocation import (
     drill_revocation,
     resume_revocation,
@@ -537,3 +539,53 @@ def test_drill_is_pinned_and_permitted_like_the_cut(scene, reviewing):
         drill_revocation(target=target, actor=reviewing, reason="For a test.")
     with nothing_changes(), pytest.raises(NoTarget):
         drill_revocation(target=RevocationTarget.of_portal(0), **WHY)
+
+
+def test_token_that_is_stored_under_a_passed_number_is_cut_by_the_run_too(scene):
+    target = RevocationTarget.of_installation(scene["ana"].installation_id)
+    late, last = scene["ana"], scene["bea"]
+    OAuthToken.objects.filter(pk=late.pk).delete()
+    done = []
+
+    def store_and_cut(cut_so_far, _of):
+        done.append(cut_so_far)
+        if len(done) == 1:
+            # Its number was drawn early and its transaction ended late. The newest one is gone another way.
+            late.save(force_insert=True)
+            revoke_tokens(target=RevocationTarget.of_token(last.pk), **WHY)
+
+    result = revoke_tokens(target=target, batch=1, on_progress=store_and_cut, **WHY)
+
+    assert cut(scene) == {"ana", "ana-2", "bea"}
+    assert done == [1, 1, 2, 2]  # the round that found nothing began again
+    assert (result.tokens_cut, result.revocation.state) == (2, "done")
+    told = AuditEvent.objects.filter(verb="tokens.revoked", details__revocation=result.revocation.pk)
+    assert [event.details["tokens_cut"] for event in told.order_by("sequence")] == [1, 1, 0]
+
+
+def test_deny_list_is_written_in_pieces_and_whole(scene, settings, monkeypatch):
+    monkeypatch.setattr(cutting, "_SOME", 2)
+    settings.FINGERPRINT_KEY = f"{F2},{F1}"
+    here = RevocationTarget.of_installation(scene["ana"].installation_id)
+    prints = set(OAuthToken.objects.filter(installation=here.id).values_list("access_fingerprint", flat=True))
+
+    revoke_tokens(target=here, **WHY)
+
+    assert prints <= set(RevokedFingerprint.objects.values_list("fingerprint", flat=True))
+    assert (len(prints), RevokedFingerprint.objects.count()) == (3, 6)
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_with_two_fingerprint_keys_what_unseals_is_denied_under_both(scene, settings, unreadable):
+    row = scene["ana"]
+    if unreadable:
+        OAuthToken.objects.filter(pk=row.pk).update(sealed_access_token=b"damaged")
+    settings.FINGERPRINT_KEY = f"{F2},{F1}"
+
+    revoke_tokens(target=RevocationTarget.of_token(row.pk), **WHY)
+
+    denied = set(RevokedFingerprint.objects.values_list("fingerprint", flat=True))
+    under_both = set(vault.digests_of("ana"))
+    assert len(under_both) == 2
+    # What is in the row is all that is left of a value that does not unseal.
+    assert denied == ({row.access_fingerprint} if unreadable else under_both)

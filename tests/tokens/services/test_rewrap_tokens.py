@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from installations.errors import NotPermitted, ReasonRequired
 from installations.models import Application, AuditEvent, Installation
 from tests import factories
+from tests.held import held
 from tests.tokens.keyring import F1, F2, K1, K2, SEED, codes_of, with_second_factors
 from tests.tokens.services.test_revoke_tokens import session_on
 from tests.unchanged import nothing_changes, recorded
@@ -21,7 +22,8 @@ from tokens import key_report, sealed_models, vault
 from tokens.models import ApiKey, KeyRecord, OAuthToken, RevokedFingerprint
 from tokens.sealing import Context, key_id_of, seal, unseal
 from tokens.selectors import caller_of, is_revoked
-from tokens.services.keys import record_keys, rewrap_tokens
+from tokens.services import keys
+from tokens.services.keys import record_keys, record_keys_after_migrate, rewrap_tokens
 from tokens.services.revocation import revoke_tokens
 from tokens.targets import RevocationTarget
 
@@ -390,3 +392,35 @@ def test_keys_are_recorded_when_rows_prove_them_and_never_twice(keeping, setting
     assert KeyRecord.objects.filter(ring="TOKEN_KEYS", key_id="k2").count() == 1
     assert get_user_model().objects.count() == 0
     assert Session.objects.count() == 0
+
+
+def test_keys_are_recorded_after_a_migration_of_this_database_only(record, settings):
+    token(record)
+    record_keys_after_migrate(using="another")
+    assert KeyRecord.objects.count() == 0
+    settings.TOKEN_KEYS = "nonsense"
+    record_keys_after_migrate()
+    assert KeyRecord.objects.count() == 0
+    settings.TOKEN_KEYS = K1
+    record_keys_after_migrate()
+    assert KeyRecord.objects.count() > 0
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_row_that_somebody_holds_all_the_time_remains_and_is_said_to(record, settings, monkeypatch):
+    monkeypatch.setattr(keys, "_PAUSE_SECONDS", 0)
+    busy, free = token(record, "busy"), token(record, "free")
+    settings.TOKEN_KEYS = f"{K2},{K1}"
+
+    with held("SELECT 1 FROM tokens_oauthtoken WHERE id = %s FOR UPDATE", busy.pk):
+        done = rewrap()
+
+    assert (done.rewrapped, done.left_alone, done.remaining) == (1, 0, 1)
+    assert rewrap().remaining == 0
+    assert {key_id_of(opened_row(row)) for row in (busy, free)} == {"k2"}
+
+
+def opened_row(row):
+    row.refresh_from_db()
+    return bytes(row.sealed_access_token)

@@ -322,3 +322,14 @@ def test_pair_is_never_printed():
     pair = Pair("an-access-token", "a-refresh-token")
 
     assert f"{pair!r} {pair}" == "<Pair> <Pair>"
+
+
+def test_refresh_token_that_does_not_unseal_is_not_kept(keeping):
+    row = store(keeping, refresh_token="a-refresh-token")
+    OAuthToken.objects.update(sealed_refresh_token=b"damaged")
+    Application.objects.update(refreshed_by="server")
+
+    store(keeping)
+
+    row.refresh_from_db()
+    assert (row.state, row.sealed_refresh_token, access_token_of(row)) == ("active", None, "an-access-token")

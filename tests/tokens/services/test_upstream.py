@@ -9,6 +9,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from installations.errors import NotPermitted, ReasonRequired, StateConflict
+from installations.flowlu.oauth_endpoint import OAuthEndpoint
 from tests import factories
 from tests.refreshed import page
 from tests.tokens.services.test_refresh_pair import _during_redemption
@@ -327,3 +328,52 @@ def test_pair_that_comes_back_and_a_run_in_batches_do_not_wait_in_a_circle(revok
     assert Revocation.objects.get().tokens_cut == 2
     assert Revocation.objects.get().upstream == "confirmed"
     assert revoking.state.is_live(got[0].access_token) is False
+
+
+def test_token_that_holds_nothing_any_more_makes_no_case(revoking, jose):
+    OAuthToken.objects.update(
+        state="stale", stale_at=timezone.now(), sealed_access_token=None, sealed_refresh_token=None
+    )
+
+    assert revoke().upstream == "not_possible"
+    assert UpstreamRevocation.objects.count() == 0
+    assert hints(revoking) == (0, 0)
+
+
+def test_case_with_a_refresh_token_only_is_told_with_it_alone(revoking, jose):
+    revoking.state.oauth.add_fault("status_503", endpoint="revoke", times=1)
+    revoke()
+    UpstreamRevocation.objects.update(sealed_access_token=None)
+    come_due()
+
+    assert tell_due() == 1
+    assert case().state == "confirmed"
+    assert hints(revoking) == (1, 0)
+
+
+def test_stopped_sweep_tells_nothing(revoking, jose):
+    revoking.state.oauth.add_fault("status_503", endpoint="revoke", times=1)
+    revoke()
+    come_due()
+
+    with nothing_changes():
+        assert tell_due(stopped=lambda: True) == 0
+
+
+def test_try_that_ends_after_another_one_changes_nothing(revoking, jose, monkeypatch):
+    revoking.state.oauth.add_fault("status_503", endpoint="revoke", times=1)
+    revoke()
+    come_due()
+    real = OAuthEndpoint.revoke
+
+    def tell_slowly(self, *arguments):
+        real(self, *arguments)
+        monkeypatch.setattr(OAuthEndpoint, "revoke", real)
+        come_due()
+        assert tell(upstream_id=case().pk) is True  # another worker, which took this one for dead
+
+    monkeypatch.setattr(OAuthEndpoint, "revoke", tell_slowly)
+
+    assert tell(upstream_id=case().pk) is True
+    assert case().state == "confirmed"
+    assert recorded().count("upstream.confirmed") == 1

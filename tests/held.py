@@ -1,0 +1,34 @@
+"""Another session of PostgreSQL that holds rows, or has written one and not committed yet."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+from tests.security.races.workers import database_url
+
+
+@contextmanager
+def held(statement: str, *values: Any) -> "Iterator[psycopg.Connection[Any]]":
+    """Run one statement in a session of its own and keep its transaction open for the block, unless that ends it."""
+    with psycopg.connect(database_url()) as other:
+        other.execute(statement, values)  # type: ignore[call-overload]  # the statements are those of tests
+        yield other
+        other.rollback()
+
+
+def wait_for_waiting(number: int = 1) -> None:
+    """Return when so many sessions wait for a lock."""
+    give_up_at = time.monotonic() + 20
+    while time.monotonic() < give_up_at:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone() == (number,):
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"no {number} sessions came to wait for a lock")
