@@ -74,6 +74,11 @@ class Outcome:
     message: str
     changed: bool = True
 
+    @classmethod
+    def of(cls, changed: bool, message: str, *, already: str) -> "Outcome":
+        """Return what to say of a verb that tells whether it changed anything."""
+        return cls(message) if changed else cls(f"Nothing changed: {already}.", changed=False)
+
 
 class Act(ABC):
     """One verb for one object. Subclasses say what it does in words; state is in the arguments, never on `self`."""

@@ -93,9 +93,9 @@ class Configure(Act):
                     continue
                 form.add_error("allowed_portals", f"{visible_text(portal, ascii_only=True)}: {message}")
             raise
-        if not changed:
-            return Outcome("Nothing changed: these are the settings already.", changed=False)
-        return Outcome(f"The settings of {target.app_id} are changed.")
+        return Outcome.of(
+            changed, f"The settings of {target.app_id} are changed.", already="these are the settings already"
+        )
 
 
 @admin.register(Application)

@@ -149,9 +149,10 @@ class Suspend(InstallationAct):
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
-        if not suspend_installation(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"]):
-            return Outcome("Nothing changed: it was suspended already.", changed=False)
-        return Outcome("Suspended. No call of this installation starts from now on.")
+        changed = suspend_installation(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
+        return Outcome.of(
+            changed, "Suspended. No call of this installation starts from now on.", already="it was suspended already"
+        )
 
 
 class Resume(InstallationAct):
@@ -177,9 +178,8 @@ class Resume(InstallationAct):
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
-        if not resume_installation(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"]):
-            return Outcome("Nothing changed: it is not suspended.", changed=False)
-        return Outcome("Resumed.")
+        changed = resume_installation(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
+        return Outcome.of(changed, "Resumed.", already="it is not suspended")
 
 
 class RevokeAll(RevokeAct):

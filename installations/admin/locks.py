@@ -39,9 +39,7 @@ class _LockAct(Act):
         verb = lock if self.locks else unlock
         changed = verb(target=target, actor=actor, reason=form.cleaned_data["reason"])
         word = "locked" if self.locks else "unlocked"
-        if not changed:
-            return Outcome(f"Nothing changed: {target} was {word} already.", changed=False)
-        return Outcome(f"{target} is {word} now.")
+        return Outcome.of(changed, f"{target} is {word} now.", already=f"{target} was {word} already")
 
 
 class Lock(_LockAct):

@@ -634,8 +634,8 @@ AUDIT = (
     Breakage(
         "audit: what an anchor says about the end is not asked",
         "installations/audit_chain.py",
-        "        if newest is not None and newest.link.sequence",
-        "        if newest is None and newest.link.sequence",
+        "        if newest is not None and newest.link.sequence >",
+        "        if newest is not None and newest.link.sequence < 0 and newest.link.sequence >",
         TRAIL,
     ),
     Breakage(

@@ -149,9 +149,12 @@ class RevokeKey(Act):
         )
 
     def perform(self, target: ApiKey, form: ReasonForm, actor: Actor) -> Outcome:
-        if not revoke_api_key(api_key_id=target.pk, actor=actor, reason=form.cleaned_data["reason"]):
-            return Outcome("Nothing changed: it was revoked already.", changed=False)
-        return Outcome(f"Revoked and wiped here. {where_to_delete(str(target.installation.portal))}")
+        changed = revoke_api_key(api_key_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
+        return Outcome.of(
+            changed,
+            f"Revoked and wiped here. {where_to_delete(str(target.installation.portal))}",
+            already="it was revoked already",
+        )
 
 
 class ConfirmDeletion(Act):
@@ -170,9 +173,8 @@ class ConfirmDeletion(Act):
         return ("Nothing is checked: the key is wiped here, so nobody can try it.",)
 
     def perform(self, target: ApiKey, form: ReasonForm, actor: Actor) -> Outcome:
-        if not confirm_key_deletion(api_key_id=target.pk, actor=actor, reason=form.cleaned_data["reason"]):
-            return Outcome("Nothing changed: that was recorded already.", changed=False)
-        return Outcome("Recorded: the key is deleted at Flowlu.")
+        changed = confirm_key_deletion(api_key_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
+        return Outcome.of(changed, "Recorded: the key is deleted at Flowlu.", already="that was recorded already")
 
 
 def key_badge(row: ApiKey) -> Any:

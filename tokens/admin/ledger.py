@@ -52,9 +52,10 @@ class RecordPortalStep(Act):
         )
 
     def perform(self, target: Revocation, form: ReasonForm, actor: Actor) -> Outcome:
-        if not record_portal_step(revocation_id=target.pk, actor=actor, note=form.cleaned_data["reason"]):
-            return Outcome("Nothing changed: it was recorded already.", changed=False)
-        return Outcome("Recorded that the portal's administrator took the access away.")
+        changed = record_portal_step(revocation_id=target.pk, actor=actor, note=form.cleaned_data["reason"])
+        return Outcome.of(
+            changed, "Recorded that the portal's administrator took the access away.", already="it was recorded already"
+        )
 
 
 @admin.register(Revocation)

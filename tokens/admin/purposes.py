@@ -107,9 +107,7 @@ class Change(Act):
         except InvalidRequest as error:
             put_on_form(form, error)
             raise
-        if not changed:
-            return Outcome("Nothing changed: it says this already.", changed=False)
-        return Outcome(f"The purpose {target.code} is changed.")
+        return Outcome.of(changed, f"The purpose {target.code} is changed.", already="it says this already")
 
 
 class SwitchOn(Act):
@@ -129,9 +127,8 @@ class SwitchOn(Act):
         return ("Locks, and clients that are off, stay so. One that is expired stays refused until it is prolonged.",)
 
     def perform(self, target: Purpose, form: ReasonForm, actor: Actor) -> Outcome:
-        if not switch_purpose(purpose_id=target.pk, on=True, actor=actor, reason=form.cleaned_data["reason"]):
-            return Outcome("Nothing changed: it was on already.", changed=False)
-        return Outcome(f"The purpose {target.code} is on.")
+        changed = switch_purpose(purpose_id=target.pk, on=True, actor=actor, reason=form.cleaned_data["reason"])
+        return Outcome.of(changed, f"The purpose {target.code} is on.", already="it was on already")
 
 
 class SwitchOff(Act):
@@ -156,9 +153,12 @@ class SwitchOff(Act):
         )
 
     def perform(self, target: Purpose, form: ReasonForm, actor: Actor) -> Outcome:
-        if not switch_purpose(purpose_id=target.pk, on=False, actor=actor, reason=form.cleaned_data["reason"]):
-            return Outcome("Nothing changed: it was off already.", changed=False)
-        return Outcome(f"The purpose {target.code} is off. No call for it starts from now on.")
+        changed = switch_purpose(purpose_id=target.pk, on=False, actor=actor, reason=form.cleaned_data["reason"])
+        return Outcome.of(
+            changed,
+            f"The purpose {target.code} is off. No call for it starts from now on.",
+            already="it was off already",
+        )
 
 
 def purpose_badge(row: Purpose) -> Any:

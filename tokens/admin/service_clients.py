@@ -104,11 +104,10 @@ class Change(Act):
 
     def perform(self, target: ServiceClient, form: ReasonForm, actor: Actor) -> Outcome:
         reason, seen = form.cleaned_data["reason"], form.cleaned_data["seen"]
-        if not change_service_client(
+        changed = change_service_client(
             client_id=target.pk, allowed=_allowed(form), actor=actor, reason=reason, seen=seen
-        ):
-            return Outcome("Nothing changed: it may do this already.", changed=False)
-        return Outcome(f"What {target.name} may do is changed.")
+        )
+        return Outcome.of(changed, f"What {target.name} may do is changed.", already="it may do this already")
 
 
 class RenewKey(ShowsKey):
@@ -151,9 +150,8 @@ class SwitchOn(Act):
         return ("Purposes that are off, and locks, stay so.",)
 
     def perform(self, target: ServiceClient, form: ReasonForm, actor: Actor) -> Outcome:
-        if not switch_service_client(client_id=target.pk, on=True, actor=actor, reason=form.cleaned_data["reason"]):
-            return Outcome("Nothing changed: it was on already.", changed=False)
-        return Outcome(f"{target.name} is on.")
+        changed = switch_service_client(client_id=target.pk, on=True, actor=actor, reason=form.cleaned_data["reason"])
+        return Outcome.of(changed, f"{target.name} is on.", already="it was on already")
 
 
 class SwitchOff(Act):
@@ -178,9 +176,10 @@ class SwitchOff(Act):
         )
 
     def perform(self, target: ServiceClient, form: ReasonForm, actor: Actor) -> Outcome:
-        if not switch_service_client(client_id=target.pk, on=False, actor=actor, reason=form.cleaned_data["reason"]):
-            return Outcome("Nothing changed: it was off already.", changed=False)
-        return Outcome(f"{target.name} is off. No call with its key starts from now on.")
+        changed = switch_service_client(client_id=target.pk, on=False, actor=actor, reason=form.cleaned_data["reason"])
+        return Outcome.of(
+            changed, f"{target.name} is off. No call with its key starts from now on.", already="it was off already"
+        )
 
 
 def client_badge(row: ServiceClient) -> Any:
