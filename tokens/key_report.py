@@ -41,10 +41,6 @@ class KeyLine:
     stays: dict[str, int] = field(default_factory=dict)  # rows by kind that keep needing exactly this key
 
     @property
-    def rows(self) -> int:
-        return sum(self.moves.values()) + sum(self.stays.values())
-
-    @property
     def shown_fingerprint(self) -> str:
         return (self.fingerprint or next(iter(self.recorded), ""))[:FINGERPRINT_SHOWN]
 

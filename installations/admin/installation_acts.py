@@ -197,7 +197,11 @@ class RevokeAll(RevokeAct):
         return RevocationTarget.of_installation(target.pk)
 
     def command_line(self, target: Installation) -> str:
-        return f"--portal {target.portal.domain} --app {target.application.app_id}"
+        return _command_line(target)
+
+
+def _command_line(installation: Installation) -> str:
+    return f"--portal {installation.portal.domain} --app {installation.application.app_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +252,7 @@ class RevokeUser(RevokeAct):
         return RevocationTarget.of_portal_user(target.user.pk, installation_id=target.installation.pk)
 
     def command_line(self, target: UserHere) -> str:
-        here = target.installation
-        return f"--portal {here.portal.domain} --app {here.application.app_id} --user {target.user.flowlu_user_id}"
+        return f"{_command_line(target.installation)} --user {target.user.flowlu_user_id}"
 
 
 class Uninstall(RevokeAct):
@@ -267,6 +270,9 @@ class Uninstall(RevokeAct):
 
     def aim(self, target: Installation) -> RevocationTarget:
         return RevocationTarget.of_installation(target.pk)
+
+    def command_line(self, target: Installation) -> str:
+        return _command_line(target)
 
     def stops(self, target: Installation) -> Sequence[str]:
         return (

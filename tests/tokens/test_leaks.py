@@ -80,3 +80,9 @@ def test_much_at_once_is_taken():
 
 def test_line_says_nothing_of_its_pieces():
     assert repr(LeakedLine(3, (TOKEN,))) == "LeakedLine(number=3)"
+
+
+def test_line_is_looked_at_for_so_many_pieces_and_no_more():
+    [line] = read(",".join(f"a-piece-of-a-line-{number}" for number in range(1000)))
+
+    assert len(line.pieces) == 64

@@ -49,6 +49,9 @@ class RevokeOne(RevokeAct):
     def aim(self, target: OAuthToken) -> RevocationTarget:
         return RevocationTarget.of_token(target.pk)
 
+    def command_line(self, target: OAuthToken) -> str:
+        return f"--token {target.pk}"
+
 
 @admin.register(OAuthToken)
 class OAuthTokenAdmin(ReadOnlyAdmin):

@@ -63,9 +63,9 @@ class RevokeAct(Act):
     def aim(self, target: Any) -> RevocationTarget:
         """Return which tokens the act is about."""
 
+    @abstractmethod
     def command_line(self, target: Any) -> str:
-        """Return the options of the command that does the same."""
-        return ""
+        """Return the options of `revoke_tokens` that cut the same."""
 
     def user(self, target: Any) -> PortalUser | None:
         """Return the one user whose tokens are revoked, who could be locked as well."""

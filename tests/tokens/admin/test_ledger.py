@@ -61,6 +61,23 @@ def test_proof_is_a_call_or_a_probe_with_its_time_from_the_click(auditor: Any, r
     assert "after it was confirmed" not in shown
 
 
+def test_time_of_a_proof_is_in_words_that_fit_it(auditor: Any, row: Revocation) -> None:
+    assert row.asked_at is not None
+    shown = page(auditor, row, first_refused_at=row.asked_at + timedelta(hours=3))
+    assert "a call was refused after 3 hours" in shown
+
+
+def test_own_revocation_of_a_user_asks_for_no_step_at_flowlu(auditor: Any, row: Revocation) -> None:
+    assert "The user revoked their own token." in page(auditor, row, portal_step="not_asked")
+
+
+def test_row_of_before_the_ledger_named_what_was_aimed_at(auditor: Any, row: Revocation, token: OAuthToken) -> None:
+    assert "What was aimed at com.example.desk on acme.flowlu.com" in page(
+        auditor, row, target_label="", installation=token.installation
+    )
+    assert "What was aimed at all tokens of one portal" in page(auditor, row, target_label="", installation=None)
+
+
 def test_probe_that_was_let_in_comes_first(auditor: Any, row: Revocation) -> None:
     shown = page(auditor, row, probe="let_in", probed_at=timezone.now(), first_refused_at=timezone.now())
 

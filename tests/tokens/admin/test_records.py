@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from tests import factories
-from tests.installations.admin.console import messages, signed_in, text, url
+from tests.installations.admin.console import messages, pin, signed_in, text, url
 from tests.unchanged import nothing_changes
 from tokens.models import EmbedSession, OAuthToken
 from tokens.selectors import hash_session_token
@@ -79,3 +79,30 @@ def test_more_than_can_be_read_through_are_not_revoked_at_once(
     assert messages(response) == [
         "Choose at most 1 tokens at once. To cut more, use the page of an installation or portal."
     ]
+
+
+def test_ticked_tokens_that_are_all_revoked_leave_nothing_to_do(responder: Any, token: OAuthToken) -> None:
+    revoke_tokens(target=RevocationTarget.of_token(token.pk), actor=factories.superactor(), reason="A test.")
+
+    with nothing_changes():
+        response = signed_in(responder).post(
+            url("tokens_oauthtoken_changelist"),
+            {"action": "revoke_selected", "_selected_action": [token.pk]},
+            follow=True,
+        )
+
+    assert messages(response) == ["There was nothing left to revoke."]
+
+
+def test_ticked_tokens_that_changed_since_are_shown_again(responder: Any, token: OAuthToken, portal_user: Any) -> None:
+    client, where = signed_in(responder), url("tokens_oauthtoken_changelist")
+    other = factories.token(token.installation, portal_user, "another-token")
+    ticked = {"action": "revoke_selected", "_selected_action": [token.pk, other.pk]}
+    seen = pin(client.post(where, ticked))
+    revoke_tokens(target=RevocationTarget.of_token(other.pk), actor=factories.superactor(), reason="A test.")
+
+    with nothing_changes():
+        page = client.post(where, {**ticked, **seen, "confirmed": "yes", "reason": "A test."})
+
+    # What was revoked meanwhile is skipped, so that other tokens than were shown are about to be cut.
+    assert "Nothing was cut: the tokens changed since you looked." in text(page)

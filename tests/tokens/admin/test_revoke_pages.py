@@ -131,6 +131,34 @@ def test_too_many_for_a_page_are_locked_and_left_to_the_command(
         assert "These are too many for a page." in text(client.post(where, {**REASON, **seen}))
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("application", "--app com.example.desk"),
+        ("portaluser", "--portal acme.flowlu.com --user 7"),
+        ("installation", "--portal acme.flowlu.com --app com.example.desk"),
+        ("uninstall", "--portal acme.flowlu.com --app com.example.desk"),
+        ("user here", "--portal acme.flowlu.com --app com.example.desk --user 7"),
+        ("token", "--token {token}"),
+    ],
+)
+def test_command_for_too_many_names_the_same_place(
+    responder: Any, token: OAuthToken, monkeypatch: pytest.MonkeyPatch, kind: str, options: str
+) -> None:
+    monkeypatch.setattr(RevokeAct, "most", 0)
+    here = token.installation_id
+    where = {
+        "installation": url("installations_installation_revoke", object_id=here),
+        "uninstall": url("installations_installation_uninstall", object_id=here),
+        "user here": url("installations_installation_revoke_user", object_id=here, user_id=token.portal_user_id),
+        "token": url("tokens_oauthtoken_revoke", object_id=token.pk),
+    }.get(kind) or address(kind, token)
+
+    page = text(signed_in(responder).get(where))
+
+    assert f"manage.py revoke_tokens {options.format(token=token.pk)} --operator NAME --reason TEXT" in page
+
+
 def test_user_can_be_locked_with_it(responder: Any, token: OAuthToken, portal_user: PortalUser) -> None:
     response = confirm(signed_in(responder), address("portaluser", token), {**REASON, "also_lock": "on"}, follow=True)
 
@@ -230,3 +258,13 @@ def test_page_cuts_what_an_interrupted_run_left_and_what_came_since(
 
     assert messages(response) == ["2 tokens revoked."]
     assert set(OAuthToken.objects.live()) == {elsewhere["other"]}
+
+
+def test_command_for_too_many_is_told_by_how_they_are_named(
+    responder: Any, token: OAuthToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RevokeAct, "most", 0)
+
+    page = text(signed_in(responder).post(BY, {"stored_before": "2299-01-01"}))
+
+    assert "run manage.py revoke_tokens --fingerprints FILE or --stored-before TIME." in page

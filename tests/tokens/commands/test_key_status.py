@@ -191,3 +191,14 @@ def test_no_part_of_a_key_is_printed(scene, settings):
     for key in (K1, K2, F1, A1):
         encoded = key.partition(":")[2]
         assert not any(encoded[start : start + 8] in text for start in range(len(encoded) - 8))
+
+
+def test_key_that_only_open_sign_ins_need_is_not_missed(client, superuser, settings):
+    settings.TOKEN_KEYS = f"{K2},{K1}"
+    client.force_login(superuser, backend="django.contrib.auth.backends.ModelBackend")
+    settings.TOKEN_KEYS = K1
+
+    lines, refusal = status()
+
+    assert refusal == ""
+    assert not any(line.startswith("k2") for line in lines)

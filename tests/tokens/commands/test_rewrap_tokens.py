@@ -1,11 +1,14 @@
 """`rewrap_tokens`: one line of what was done, exit code 1 while one row is left, and which it is."""
 
+from io import StringIO
+
 import pytest
-from django.core.management import CommandError
+from django.core.management import CommandError, call_command
 
 from tests import factories
 from tests.tokens.keyring import K1, K2
 from tests.unchanged import nothing_changes
+from tokens.management.commands import rewrap_tokens
 from tokens.models import OAuthToken
 
 BY = ("--operator", "responder", "--reason", "A rotation.")
@@ -68,3 +71,16 @@ def test_broken_ring_is_one_line(scene, run, settings):
 
     with pytest.raises(CommandError, match="A key ring is not usable. Key 1 is not base64."):
         run("rewrap_tokens", *BY)
+
+
+def test_rows_that_are_left_alone_are_named_up_to_a_bound(scene, run, settings, monkeypatch):
+    monkeypatch.setattr(rewrap_tokens, "_SHOWN", 2)
+    OAuthToken.objects.update(sealed_access_token=b"damaged")
+    settings.TOKEN_KEYS = f"{K2},{K1}"
+    out = StringIO()
+
+    with pytest.raises(CommandError, match="NOT complete: 3 rows are still under an old key; 3 rows left alone"):
+        call_command("rewrap_tokens", *BY, stdout=out, stderr=out)
+
+    assert out.getvalue().count("was left alone") == 2
+    assert "and 1 more" in out.getvalue()

@@ -69,3 +69,23 @@ def test_sweeping_process_leaves_when_it_is_told_to(tmp_path, number):
     sweeping.send_signal(number)
 
     assert sweeping.wait(timeout=20) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_second_signal_ends_it_without_waiting_for_the_job_under_way(monkeypatch):
+    after = []
+
+    def called_away(stopped):
+        signal.raise_signal(signal.SIGTERM)
+        assert stopped()
+        signal.raise_signal(signal.SIGTERM)
+        after.append(1)
+        return 0
+
+    monkeypatch.setattr(sweeps, "JOBS", [Job("slow", 60, called_away)])
+    before = signal.getsignal(signal.SIGTERM)
+
+    call_command("sweep", stdout=StringIO())
+
+    assert after == []
+    assert signal.getsignal(signal.SIGTERM) is before

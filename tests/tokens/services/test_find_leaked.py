@@ -12,8 +12,10 @@ from tests.tokens.keyring import F1, F2
 from tests.tokens.services.test_revoke_tokens import session_on
 from tests.tokens.services.test_rewrap_tokens import api_key
 from tests.unchanged import last_event, nothing_changes
+from tokens import vault
 from tokens.leaks import read
-from tokens.models import OAuthToken
+from tokens.models import OAuthToken, ReplacedFingerprint
+from tokens.services.api_keys import revoke_api_key
 from tokens.services.keys import rewrap_tokens
 from tokens.services.leaks import find_leaked
 from tokens.services.revocation import revoke_tokens
@@ -150,3 +152,37 @@ def test_without_the_permission_nothing_is_looked_up(row, reviewer, auditor):
     for operator in (reviewer, auditor):
         with nothing_changes(), pytest.raises(NotPermitted):
             find("an-access-token", factories.actor(operator))
+
+
+def test_more_lines_than_go_into_one_statement_are_all_looked_up(row):
+    text = "\n".join([*(f"nothing-{number}" for number in range(900)), "an-access-token"])
+
+    found = find(text)
+
+    assert (found.lines, found.unknown) == (901, 900)
+    assert [(hit.kind, hit.lines) for hit in found.live] == [("access token", [901])]
+
+
+def test_earlier_token_of_a_lineage_leads_to_what_is_stored_now(row):
+    ReplacedFingerprint.objects.create(
+        oauth_token=row, fingerprint=vault.fingerprint_of("an-older-token").digest, fingerprint_key_id="1"
+    )
+
+    [hit] = find("an-older-token").live
+
+    assert (hit.kind, hit.token) == ("earlier token of this lineage", row)
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_api_key_is_a_hit_too(row, record, revoked):
+    key = api_key(record)
+    key.scopes = ["crm.accounts.read"]
+    key.save()
+    if revoked:
+        revoke_api_key(api_key_id=key.pk, actor=ACTOR, reason="A test.")
+
+    [hit] = find("an-api-key").hits
+
+    assert (hit.kind, hit.api_key, hit.is_live) == ("API key", key, not revoked)
+    assert list(hit.scopes) == ["crm.accounts.read"]
+    assert last_event().details["api_keys"] == [key.pk]
