@@ -155,10 +155,7 @@ def _uuid(value: Any) -> str:
 
 
 def _json(value: Any) -> Any:
-    try:
-        return json.loads(value) if isinstance(value, str | bytes) else value
-    except ValueError:
-        return None
+    return json.loads(value) if isinstance(value, str | bytes) else value  # the databases take nothing but JSON
 
 
 # --- What was done -----------------------------------------------------------------------------------------

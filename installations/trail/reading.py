@@ -135,12 +135,10 @@ def _time(value: Any) -> Any:
 
 
 def _json(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return read_json(value)
-        except ValueError:
-            return value
-    return value
+    try:
+        return read_json(value)
+    except (TypeError, ValueError):
+        return value  # no JSON: hashed as it is, which was never hashed
 
 
 def _readable(value: Any) -> Any:

@@ -5,6 +5,7 @@ import stat
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+from flowlu_admin import local_secrets
 from flowlu_admin.local_secrets import read_or_make
 from installations.keys import parse_key_ring
 
@@ -47,4 +48,19 @@ def test_processes_that_start_at_once_agree(tmp_path):
         found = list(pool.map(read_or_make, [tmp_path / "secrets.json"] * 8))
 
     assert [each == found[0] for each in found] == [True] * 8
+    assert [entry.name for entry in tmp_path.iterdir()] == ["secrets.json"]
+
+
+def test_start_that_comes_second_takes_what_the_first_made_meanwhile(tmp_path, monkeypatch):
+    path = tmp_path / "secrets.json"
+    make = local_secrets._make
+
+    def make_slowly():
+        made = make()
+        path.write_text(json.dumps({"SECRET_KEY": "of the first"}))
+        return made
+
+    monkeypatch.setattr(local_secrets, "_make", make_slowly)
+
+    assert read_or_make(path) == {"SECRET_KEY": "of the first"}
     assert [entry.name for entry in tmp_path.iterdir()] == ["secrets.json"]

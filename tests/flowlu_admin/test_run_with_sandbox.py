@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from flowlu_admin.management.commands import run_with_sandbox
 from flowlu_admin.management.commands.run_with_sandbox import Command
 from tests.unchanged import nothing_changes
 
@@ -52,3 +53,12 @@ def test_operator_is_made_once_and_gets_a_new_password_when_its_file_is_gone(
     name, password = (line.partition(": ")[2] for line in path.read_text().splitlines())
     assert django_user_model.objects.get().check_password(password)
     assert (django_user_model.objects.get().username, path.read_text() != first) == (name, True)
+
+
+def test_token_endpoint_is_the_sandboxs_unless_another_one_is_named(settings: Any) -> None:
+    made = run_with_sandbox._endpoint_of_sandbox("http://localhost:8001")
+    assert made["FLOWLU_TOKEN_URL"] == "http://localhost:8001/oauth/token"
+    assert made["FLOWLU_CLIENT_SECRET"] != run_with_sandbox._endpoint_of_sandbox("x")["FLOWLU_CLIENT_SECRET"]
+
+    settings.FLOWLU_TOKEN_URL = "https://flowlu.com/oauth/token"
+    assert run_with_sandbox._endpoint_of_sandbox("http://localhost:8001") == {}

@@ -112,3 +112,10 @@ def test_use_that_cannot_be_written_is_kept_for_the_next_time(
         "The last use of 1 sessions and clients could not be written; it is tried again."
     ]
     assert timezone.now() - EmbedSession.objects.get().last_used_at < timedelta(seconds=30)
+
+
+def test_client_that_was_used_just_now_is_not_noted_again(django_assert_num_queries: Any) -> None:
+    activity.note_client_use(1, timezone.now())
+
+    with django_assert_num_queries(0):
+        activity.flush()

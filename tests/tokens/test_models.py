@@ -353,6 +353,7 @@ def test_open_sessions_are_neither_ended_nor_past_their_longest_life(token):
         (UpstreamRevocation(pk=1, sealed_access_token=b"secret"), "upstream revocation #1"),
         (SweepRun(name="a_job"), "sweep a_job"),
         (RevokedFingerprint(pk=1, fingerprint=DIGEST), "revoked fingerprint #1"),
+        (ReplacedFingerprint(pk=1, fingerprint=DIGEST), "replaced fingerprint #1"),
         (Purpose(code="sync", description="secret"), "sync"),
         (ServiceClient(name="jobs", key_hash=DIGEST), "jobs"),
     ],

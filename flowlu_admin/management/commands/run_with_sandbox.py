@@ -51,13 +51,7 @@ class Command(BaseCommand):
             "FLOWLU_PORTAL_URL": os.environ.get("FLOWLU_PORTAL_URL", f"{portal}/{{portal}}"),
             "FLOWLU_SDK_URL": os.environ.get("FLOWLU_SDK_URL", f"{portal}/sdk/miniapp-jssdk.js"),
         }
-        if not settings.FLOWLU_TOKEN_URL and not settings.FLOWLU_CLIENT_SECRET:
-            # The sandbox has a token endpoint, so that an application may be set to be refreshed by this service.
-            environment |= {
-                "FLOWLU_TOKEN_URL": f"{portal}/oauth/token",
-                "FLOWLU_CLIENT_ID": "sandbox-client",
-                "FLOWLU_CLIENT_SECRET": secrets.token_urlsafe(32),
-            }
+        environment |= _endpoint_of_sandbox(portal)
         commands = {
             "the service": [
                 sys.executable, "-m", "gunicorn",
@@ -172,3 +166,17 @@ def _stop(running: "Mapping[str, subprocess.Popen[bytes]]") -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _endpoint_of_sandbox(portal: str) -> dict[str, str]:
+    """Return the sandbox's token endpoint as settings, so that an application may be refreshed by this service.
+
+    None where the environment names another one.
+    """
+    if settings.FLOWLU_TOKEN_URL or settings.FLOWLU_CLIENT_SECRET:
+        return {}
+    return {
+        "FLOWLU_TOKEN_URL": f"{portal}/oauth/token",
+        "FLOWLU_CLIENT_ID": "sandbox-client",
+        "FLOWLU_CLIENT_SECRET": secrets.token_urlsafe(32),
+    }

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from flowlu_admin.sandbox import book
 from flowlu_admin.sandbox.book import OAUTH_FAULT_KINDS
 from flowlu_admin.sandbox.server import SandboxServer
+from flowlu_admin.sandbox.state import SandboxError
 
 
 def post(sandbox: SandboxServer, path: str, form: dict[str, str], *, secret: str | None = None) -> tuple[int, dict]:
@@ -108,3 +110,65 @@ def test_faults_are_switched_over_http_and_counted(sandbox: SandboxServer) -> No
     assert post(sandbox, "/oauth/revoke", {"token": "x"})[0] == 200
     assert control("GET", "requests")[1]["counters"]["oauth:revoke:503"] == 1
     assert control("DELETE", "oauth/faults")[0] == 200
+
+
+def raw(sandbox: SandboxServer, method: str, body: bytes, authorization: str) -> tuple[int, str]:
+    link = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=5)
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": authorization}
+    link.request(method, "/oauth/token", body, headers)
+    answer = link.getresponse()
+    return answer.status, json.loads(answer.read())["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "authorization", "answer"),
+    [
+        ("GET", b"", "", (405, "invalid_request")),
+        ("POST", b"grant_type=\xff", "", (400, "invalid_request")),
+        ("POST", b"grant_type=refresh_token", "Basic %%%", (401, "invalid_client")),
+        ("POST", b"grant_type=refresh_token", "Basic " + base64.b64encode(b"\xff:x").decode(), (401, "invalid_client")),
+    ],
+)
+def test_what_is_no_request_is_refused(
+    sandbox: SandboxServer, method: str, body: bytes, authorization: str, answer: tuple[int, str]
+) -> None:
+    assert raw(sandbox, method, body, authorization) == answer
+
+
+def test_request_without_a_token_is_refused(sandbox: SandboxServer) -> None:
+    assert post(sandbox, "/oauth/token", {"grant_type": "refresh_token"})[1]["error"] == "invalid_request"
+    assert post(sandbox, "/oauth/revoke", {"token": ""})[1]["error"] == "invalid_request"
+
+
+def test_refresh_token_that_is_not_rotated_ends_with_its_family_too(sandbox: SandboxServer) -> None:
+    sandbox.state.oauth.add_fault("no_refresh_token")
+    assert redeem(sandbox, "never-issued")[1]["error"] == "invalid_grant"
+
+
+def test_fault_of_another_endpoint_and_numbers_that_are_none(sandbox: SandboxServer) -> None:
+    sandbox.state.oauth.add_fault("status_503", endpoint="revoke")
+    assert redeem(sandbox, sandbox.state.issue_tokens("acme", "2").refresh_token)[0] == 200
+    with pytest.raises(SandboxError, match="must be numbers"):
+        sandbox.state.oauth.add_fault("status_503", delay_seconds="soon")  # type: ignore[arg-type]
+
+
+def test_sandbox_that_runs_for_weeks_forgets_the_oldest(
+    sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "_REMEMBERED", 1)
+    first, second = (sandbox.state.issue_tokens("acme", "2") for _ in range(2))
+    for pair in (first, second):
+        redeem(sandbox, pair.refresh_token)
+
+    assert sandbox.state.oauth.family_of_spent(first.refresh_token) is None
+    assert sandbox.state.oauth.family_of_spent(second.refresh_token) is not None
+
+
+def test_faults_of_one_portal_are_switched_off_for_it_alone(sandbox: SandboxServer) -> None:
+    sandbox.state.oauth.add_fault("status_503")
+    sandbox.state.add_fault("acme", "status_500")
+
+    sandbox.state.clear_faults("acme")
+
+    assert sandbox.state.portal("acme").faults == []
+    assert len(sandbox.state.oauth.faults) == 1

@@ -218,3 +218,14 @@ def test_manifest_that_would_be_refused_today_is_still_shown(auditor: Any, appli
     page = text(signed_in(auditor).get(url("installations_manifest_change", application.current_manifest_id)))
 
     assert "This manifest would be refused today. It was imported under other rules." in page
+
+
+def test_setting_that_cannot_be_is_said_beside_its_field(reviewer: Any, application: Application) -> None:
+    address = url("installations_application_configure", object_id=application.pk)
+
+    with nothing_changes():
+        response = confirm(
+            signed_in(reviewer), address, {"refreshed_by": "server", "stores_refresh_tokens": "on", "reason": "Ok."}
+        )
+
+    assert "refreshed_by" in response.context["form"].errors

@@ -157,3 +157,16 @@ def test_label_of_a_stranger_is_visible_text_in_a_finding(trail: None) -> None:
     assert "\x1b" not in printed
     assert "\u202e" not in printed
     assert json.dumps(printed)
+
+
+def test_result_that_cannot_be_recorded_is_told_all_the_same(trail: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: Any, **_values: Any) -> None:
+        raise DatabaseError("the disk is full")
+
+    monkeypatch.setattr(audit, "append", full)
+    out = StringIO()
+
+    call_command(VERIFY, stdout=out, stderr=out)
+
+    assert "This verification could not be recorded in the trail." in out.getvalue()
+    assert "intact: 20 events up to 20" in out.getvalue()

@@ -1,6 +1,7 @@
 """The token and revocation endpoints: what may be sent again, what may not, and that no answer's text gets in."""
 
 import base64
+import gzip
 from urllib.parse import parse_qs
 
 import pytest
@@ -212,3 +213,11 @@ def test_nothing_that_is_secret_is_in_what_is_shown(portal):
     with pytest.raises(FailedForNow) as caught:
         endpoint(portal.port).redeem("acme.flowlu.com", "old-refresh")
     assert "old-refresh" not in f"{caught.value!r} {caught.value.__context__!r} {caught.value.__cause__!r}"
+
+
+def test_compressed_answer_is_not_read(portal):
+    portal.answer_json(
+        gzip.compress(b'{"access_token":"new","token_type":"bearer"}'), headers="Content-Encoding: gzip\r\n"
+    )
+
+    assert ended(portal) == (OutcomeUnknown, "compressed")

@@ -175,3 +175,29 @@ def test_checkpoint_that_was_edited_is_found(archive: Path) -> None:
             cursor.execute(f"UPDATE installations_auditcheckpoint SET {value}")
             assert said(), change
     assert last_event_of_all().verb == "audit.pruned"
+
+
+def test_beginning_that_somebody_else_removed_meanwhile_is_not_removed_twice(archive: Path, tmp_path: Path) -> None:
+    def meanwhile(_events: int) -> None:
+        if not AuditCheckpoint.objects.exists():
+            prune(tmp_path / "theirs.jsonl")
+
+    with pytest.raises(StateConflict, match="Somebody else removed a part of the trail meanwhile"):
+        prune(archive, progress=meanwhile)
+
+    assert AuditCheckpoint.objects.count() == 1
+    assert str(AuditCheckpoint.objects.get()) == "checkpoint at 10"
+    assert said() == []
+
+
+def test_beginning_that_lost_an_event_after_it_was_archived_stays(archive: Path) -> None:
+    with as_owner() as cursor:
+
+        def meanwhile(_events: int) -> None:
+            cursor.execute(f"DELETE FROM {TABLE} WHERE sequence = 4")
+
+        with pytest.raises(StateConflict, match="The beginning of the trail changed meanwhile"):
+            prune(archive, progress=meanwhile)
+
+        assert AuditEvent.objects.count() == 14
+        assert AuditCheckpoint.objects.count() == 0

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from installations.models import AuditEvent, Installation, RefusedAttempts
 from installations.trail import refusals
@@ -182,3 +182,30 @@ def test_stranger_leaves_nothing(application: Any, client: Any) -> None:
     found = factories.installation(application)
     assert client.post(url("installations_installation_suspend", object_id=found.pk)).status_code == 302
     assert refused() == []
+
+
+def test_few_attempts_are_told_one_by_one_and_leave_nothing_to_count(auditor: Any) -> None:
+    with time_machine.travel(NOW, tick=False) as clock:
+        attempt(auditor)
+        clock.shift(timedelta(hours=2))
+        assert tell_what_was_counted() == 0
+    assert [row.verb for row in refused()] == ["attempt.refused"]
+    assert RefusedAttempts.objects.get().count == 0
+
+
+def test_count_that_another_process_told_meanwhile_is_not_told_again(auditor: Any) -> None:
+    def told_meanwhile(execute: Any, sql: str, *rest: Any) -> Any:
+        found = execute(sql, *rest)
+        if looked == [] and "refusedattempts" in sql:
+            looked.append(1)
+            RefusedAttempts.objects.update(count=0)
+        return found
+
+    looked: list[int] = []
+    with time_machine.travel(NOW, tick=False) as clock:
+        for _ in range(TOLD + 2):
+            attempt(auditor)
+        clock.shift(timedelta(hours=2))
+        with connection.execute_wrapper(told_meanwhile):
+            assert tell_what_was_counted() == 0
+    assert [row.verb for row in refused()] == ["attempt.refused"] * TOLD

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from installations.models import Application, Installation, PortalUser
@@ -353,3 +354,27 @@ def test_lists_cost_the_same_however_long_they_are(
     with django_assert_max_num_queries(14) as many:
         assert client.get(url(f"tokens_{name}_changelist")).status_code == 200
     assert len(many) == len(few)
+
+
+def test_name_that_is_none_is_said_beside_its_field(reviewer: Any) -> None:
+    with nothing_changes():
+        response = signed_in(reviewer).post(url("tokens_serviceclient_new"), {**REASON, "name": "wor\u200bker"})
+
+    assert "name" in response.context["form"].errors
+
+
+def test_key_whose_time_is_over_is_shown_as_expired(auditor: Any, key: ApiKey) -> None:
+    ApiKey.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    assert "expired" in text(signed_in(auditor).get(url("tokens_apikey_change", key.pk)))
+
+
+def test_who_may_not_see_clients_sees_none_on_a_purpose(django_user_model: Any) -> None:
+    row = factories.purpose()
+    user = django_user_model.objects.create_user("viewer", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_purpose"]))
+
+    page = text(signed_in(user).get(url("tokens_purpose_change", row.pk)))
+
+    assert "account-sync" in page
+    assert "Service clients" not in page

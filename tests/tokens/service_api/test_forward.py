@@ -620,3 +620,23 @@ def test_last_use_is_noted_off_the_request(backend: Backend) -> None:
     used = ServiceClient.objects.get().last_used_at
     assert used is not None
     assert timezone.now() - used < timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("stored", "answer"),
+    [
+        (["nonsense", 7, None, "crm.accounts.full"], (200, "")),
+        (["nonsense", "crm.accounts."], (403, "scope_not_in_purpose")),
+        ([], (403, "scope_not_in_purpose")),
+        ({"crm.accounts.full": 1}, (403, "scope_not_in_purpose")),
+        ("crm.accounts.full", (403, "scope_not_in_purpose")),
+    ],
+)
+def test_stored_scope_that_is_none_grants_nothing_and_takes_no_other_down(
+    ana: Frontend, backend: Backend, stored: Any, answer: tuple[int, str]
+) -> None:
+    Purpose.objects.filter(code="account-sync").update(scopes=stored)
+
+    response = backend.get()
+
+    assert (response.status_code, response.json().get("error", "")) == answer

@@ -1,5 +1,7 @@
 """Rewrapping: everything sealed ends under the newest key, nothing is lost on the way, and a revoked token stays so."""
 
+import base64
+
 import pytest
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
@@ -424,3 +426,56 @@ def test_row_that_somebody_holds_all_the_time_remains_and_is_said_to(record, set
 def opened_row(row):
     row.refresh_from_db()
     return bytes(row.sealed_access_token)
+
+
+def test_second_factor_and_sign_in_that_do_not_unseal_are_named_and_left_alone(superuser, settings):
+    with_second_factors(superuser)
+    Client().force_login(superuser, backend="django.contrib.auth.backends.ModelBackend")
+    factor = Authenticator.objects.get(type="totp")
+    factor.data["secret"] = "not base64 at all"
+    factor.save()
+    damaged = bytearray(base64.b64decode(Session.objects.get().session_data))
+    damaged[-1] ^= 1
+    Session.objects.update(session_data=base64.b64encode(bytes(damaged)).decode())
+    settings.TOKEN_KEYS = f"{K2},{K1}"
+    told = []
+
+    done = rewrap(on_left_alone=told.append)
+
+    assert (done.rewrapped, done.left_alone) == (1, 2)  # the recovery codes
+    assert [str(row.row) for row in told] == [f"authenticator #{factor.pk}", "an operator's session"]
+    assert Session.objects.get().pk not in str(told)
+    factor.refresh_from_db()
+    assert factor.data["secret"] == "not base64 at all"
+
+
+def test_old_recovery_codes_move_one_by_one_and_a_dry_run_moves_none(superuser, settings):
+    with_second_factors(superuser)
+    row = Authenticator.objects.get(type="recovery_codes")
+    row.data = {"migrated_codes": [get_adapter().encrypt(code) for code in ("first-code", "second-code")]}
+    row.save()
+    settings.TOKEN_KEYS = f"{K2},{K1}"
+
+    with nothing_changes():
+        assert rewrap(dry_run=True).rewrapped == 2
+    row.refresh_from_db()
+    assert {key_id_of(base64.b64decode(code)) for code in row.data["migrated_codes"]} == {"k1"}
+    assert rewrap().rewrapped == 2
+
+    settings.TOKEN_KEYS = K2
+    row.refresh_from_db()
+    assert [get_adapter().decrypt(code) for code in row.data["migrated_codes"]] == ["first-code", "second-code"]
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_second_factor_that_is_gone_or_held_meanwhile_is_passed_over(superuser, settings, monkeypatch):
+    monkeypatch.setattr(keys, "_PAUSE_SECONDS", 0)
+    with_second_factors(superuser)
+    held_one = Authenticator.objects.get(type="totp")
+    settings.TOKEN_KEYS = f"{K2},{K1}"
+
+    with held("SELECT 1 FROM mfa_authenticator WHERE id = %s FOR UPDATE", held_one.pk):
+        done = rewrap()
+
+    assert (done.rewrapped, done.left_alone, done.remaining) == (1, 0, 1)
