@@ -5,10 +5,11 @@ A template tag, since the admin site itself is made before the pages that this l
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
+from django.db.models import Count, Min
 from django.http import HttpRequest
 from django.template import RequestContext
 from django.urls import reverse
@@ -17,9 +18,10 @@ from django.utils import timezone
 from installations import selectors
 from installations.admin.display import age, list_url, plural
 from installations.models import Application, AuditEvent, Installation, Portal, PortalUser
-from tokens.models import OAuthToken, RefreshAttempt, UpstreamRevocation
+from tokens.models import ApiKey, OAuthToken, RefreshAttempt, Revocation, UpstreamRevocation
 
 _RECENT = timedelta(days=7)
+_STUCK = timedelta(minutes=5)  # a batch of a revocation takes seconds
 
 register = template.Library()
 
@@ -36,7 +38,7 @@ class Item:
 
 @register.simple_tag(takes_context=True)
 def overview(context: RequestContext) -> dict[str, Any]:
-    """Return what the first page shows. At most eleven statements."""
+    """Return what the first page shows. At most fifteen statements."""
     request: HttpRequest = context["request"]
     may = request.user.has_perm
     return {
@@ -73,6 +75,8 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
                 "bad",
             )
 
+    if may("tokens.view_revocation"):
+        yield from _open_revocations()
     if may("tokens.view_upstreamrevocation"):
         open_cases = UpstreamRevocation.objects.filter(state=UpstreamRevocation.State.IRREVOCABLE).count()
         if open_cases:
@@ -83,6 +87,55 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
                 list_url(UpstreamRevocation, "state__exact=irrevocable"),
                 "bad",
             )
+    if may("tokens.view_apikey"):
+        alive = ApiKey.objects.filter(state=ApiKey.State.REVOKED, deletion_confirmed_at__isnull=True)
+        told = alive.aggregate(count=Count("pk"), oldest=Min("revoked_at"))
+        if told["count"]:
+            are = "is" if told["count"] == 1 else "are"
+            yield Item(
+                f"{plural(told['count'], 'revoked API key')} {are} not confirmed to be deleted at Flowlu",
+                f"Only an administrator of the portal can delete one. The oldest since {_since(told['oldest'])}.",
+                list_url(ApiKey, "state__exact=revoked&deletion_confirmed_at__isnull=True"),
+                "wait",
+            )
+
+
+def _open_revocations() -> Iterator[Item]:
+    """Give what is left to do of the ledger. Three statements."""
+    since = timezone.now() - _RECENT
+    let_in = Revocation.objects.filter(probe=Revocation.Probe.LET_IN, probed_at__gte=since).count()
+    if let_in:
+        yield Item(
+            f"{plural(let_in, 'revocation')} did not hold when tried, in the last 7 days",
+            "A probe was let in. Lock what was aimed at, now, and report it.",
+            list_url(Revocation, "probe__exact=let_in"),
+            "bad",
+        )
+    running = Revocation.objects.filter(state=Revocation.State.RUNNING)
+    stuck = running.filter(cut_at__lt=timezone.now() - _STUCK).aggregate(count=Count("pk"), oldest=Min("cut_at"))
+    if stuck["count"]:
+        are = "is" if stuck["count"] == 1 else "are"
+        yield Item(
+            f"{plural(stuck['count'], 'revocation')} {are} not finished",
+            f"Nothing was cut for {_since(stuck['oldest'])}. The page of each says how to go on.",
+            list_url(Revocation, "state__exact=running"),
+            "bad",
+        )
+    steps = Revocation.objects.filter(portal_step=Revocation.PortalStep.OPEN)
+    asked = steps.aggregate(count=Count("pk"), oldest=Min("cut_at"))
+    if asked["count"]:
+        wait = "waits" if asked["count"] == 1 else "wait"
+        yield Item(
+            f"{plural(asked['count'], 'revocation')} {wait} for a step at Flowlu",
+            "The portal's administrator takes the access away there; record it when you were told so. "
+            f"The oldest since {_since(asked['oldest'])}.",
+            list_url(Revocation, "portal_step__exact=open"),
+            "wait",
+        )
+
+
+def _since(moment: datetime) -> str:
+    return age(timezone.now() - moment)
 
 
 def _notes(request: HttpRequest) -> Iterator[Item]:

@@ -215,7 +215,13 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     )
     list_filter = ("state", ("installation__application", NamedFilter))
     allowed_lookups = frozenset(
-        {"state__exact", "installation__application__id__exact", "installation__id__exact", "purposes__id__exact"}
+        {
+            "state__exact",
+            "deletion_confirmed_at__isnull",
+            "installation__application__id__exact",
+            "installation__id__exact",
+            "purposes__id__exact",
+        }
     )
     search_fields = ("label", "installation__portal__domain", "installation__application__app_id")
     search_help_text = "Search by label, portal domain or appId"

@@ -69,9 +69,16 @@ class RevocationAdmin(ReadOnlyAdmin):
         column("alive", "may live at Flowlu", lambda row: _alive_short(row)),
         column("when", "when, by whom", lambda row: join((utc(row.cut_at), visible(row.actor_name))), order="cut_at"),
     )
-    list_filter = ("portal_step", "upstream", "state", "scope")
+    list_filter = ("portal_step", "upstream", "state", "probe", "scope")
     allowed_lookups = frozenset(
-        {"scope__exact", "state__exact", "portal_step__exact", "upstream__exact", "installation__id__exact"}
+        {
+            "scope__exact",
+            "state__exact",
+            "portal_step__exact",
+            "upstream__exact",
+            "probe__exact",
+            "installation__id__exact",
+        }
     )
     list_select_related = ("installation__portal", "installation__application")
     search_fields = ("target_label", "installation__portal__domain", "installation__application__app_id", "actor_name")

@@ -1,10 +1,14 @@
 """What the pages say: the list of installations, the page of one, the first page."""
 
+import html
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
 from django.db import transaction
+from django.utils import timezone
 
 from installations.actors import system_actor
 from installations.audit import Event, append
@@ -12,8 +16,12 @@ from installations.models import Application, ApprovedPermission, Installation
 from installations.services import lock
 from tests import factories
 from tests.installations.admin.console import signed_in, text, url
-from tokens.models import OAuthToken
+from tokens.models import OAuthToken, Revocation
+from tokens.services.api_keys import confirm_key_deletion, revoke_api_key
+from tokens.services.ledger import record_portal_step
+from tokens.services.revocation import revoke_tokens
 from tokens.services.sessions import note_stale_token
+from tokens.targets import RevocationTarget
 
 
 def test_list_shows_pending_first_and_counts_approved_scopes(auditor: Any, application: Application) -> None:
@@ -138,6 +146,44 @@ def test_first_page_names_what_waits(auditor: Any, token: OAuthToken, applicatio
     assert "?status__exact=pending_approval" in page.content.decode()
 
 
+def test_first_page_names_what_is_left_of_a_revocation(
+    auditor: Any, token: OAuthToken, django_assert_max_num_queries: Any
+) -> None:
+    # given
+    here, who = RevocationTarget.of_token(token.pk), factories.superactor()
+    done = revoke_tokens(target=here, actor=who, reason="For a test.").revocation
+    assert done is not None
+    factories.approve(token.installation, "crm.accounts.full")
+    nightly = factories.purpose("nightly", acts_as="system")
+    key = factories.api_key(token.installation, purposes=[nightly])
+    revoke_api_key(api_key_id=key.pk, actor=who, reason="For a test.")
+    client = signed_in(auditor)
+
+    # then
+    page = client.get(url("index"))
+    assert "1 revocation waits for a step at Flowlu" in text(page)
+    assert "1 revoked API key is not confirmed to be deleted at Flowlu" in text(page)
+    assert "not finished" not in text(page)
+    for query in ("portal_step__exact=open", "state__exact=revoked&amp;deletion_confirmed_at__isnull=True"):
+        found = re.search(rf'href="([^"]+{re.escape(query)})"', page.content.decode())
+        assert found is not None
+        assert len(client.get(html.unescape(found[1])).context["cl"].result_list) == 1
+
+    # when
+    record_portal_step(revocation_id=done.pk, actor=who, note="Done.")
+    confirm_key_deletion(api_key_id=key.pk, actor=who, reason="Done.")
+    began = timezone.now() - timedelta(minutes=6)
+    Revocation.objects.update(state="running", cut_at=began, probe="let_in", probed_at=timezone.now())
+
+    # then
+    with django_assert_max_num_queries(25):
+        page = client.get(url("index"))
+    assert "step at Flowlu" not in text(page)
+    assert "confirmed to be deleted" not in text(page)
+    assert "1 revocation is not finished Nothing was cut for 6 minutes." in text(page)
+    assert "1 revocation did not hold when tried, in the last 7 days A probe was let in." in text(page)
+
+
 def test_first_page_of_an_empty_system_says_the_next_step(reviewer: Any, auditor: Any) -> None:
     assert url("installations_application_import") in signed_in(reviewer).get(url("index")).content.decode()
 
@@ -161,11 +207,11 @@ def test_first_page_costs_the_same_for_many_rows(
 ) -> None:
     client = signed_in(auditor)
     client.get(url("index"))
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(20):
         client.get(url("index"))
     for number in range(3):
         factories.installation(application, portal=f"customer-{number}.flowlu.com")
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(20):
         client.get(url("index"))
 
 

@@ -72,9 +72,8 @@ def test_own_revocation_of_a_user_asks_for_no_step_at_flowlu(auditor: Any, row: 
 
 
 def test_row_of_before_the_ledger_named_what_was_aimed_at(auditor: Any, row: Revocation, token: OAuthToken) -> None:
-    assert "What was aimed at com.example.desk on acme.flowlu.com" in page(
-        auditor, row, target_label="", installation=token.installation
-    )
+    shown = page(auditor, row, target_label="", installation=token.installation)
+    assert "What was aimed at Desk on acme.flowlu.com" in shown
     assert "What was aimed at all tokens of one portal" in page(auditor, row, target_label="", installation=None)
 
 
