@@ -51,6 +51,7 @@ COMMAND_TESTS = {
     "erase_portal_user": "tests/tokens/commands/test_erase_portal_user.py",
     "export_audit": "tests/installations/commands/test_export_audit.py",
     "find_leaked": "tests/tokens/commands/test_find_leaked.py",
+    "diff_manifests": "tests/installations/commands/test_diff_manifests.py",
     "generate_key": "tests/tokens/commands/test_generate_key.py",
     "import_manifest": "tests/installations/commands/test_import_manifest.py",
     "key_status": "tests/tokens/commands/test_key_status.py",

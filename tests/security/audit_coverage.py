@@ -72,6 +72,7 @@ COMMANDS: dict[str, Covered] = {
     "erase_portal_user": ("tokens.revoked", "portaluser.erased"),
     "export_audit": ("audit.exported",),
     "find_leaked": ("leaked.looked_up",),
+    "diff_manifests": "Compares two files and keeps nothing.",
     "generate_key": "Prints a fresh key and keeps nothing.",
     "import_manifest": ("manifest.imported",),
     "key_status": "Reads only.",

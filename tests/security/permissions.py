@@ -361,6 +361,7 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "create_operator": (None, ()),
     "import_manifest": (None, ()),
     "run_with_sandbox": (None, ()),
+    "diff_manifests": (None, ()),
     "generate_key": (None, ()),
     "key_status": (None, ()),
     "sweep": (None, ()),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from allauth.mfa.adapter import get_adapter as mfa_adapter
@@ -273,6 +273,7 @@ def test_second_factors_are_shown_to_their_owner_once_and_nowhere_else(
 COMMANDS_WITHOUT_OPERATOR = {
     "anchor_audit",
     "create_operator",
+    "diff_manifests",
     "export_audit",
     "generate_key",
     "import_manifest",
@@ -320,6 +321,15 @@ def test_commands_print_no_secret(
             path.write_text(content)
             assert run(canaries, "import_manifest", str(path), monkeypatch=monkeypatch)
             assert run(canaries, "import_manifest", "-", typed=content, monkeypatch=monkeypatch)
+            assert run(canaries, "diff_manifests", str(path), "-", typed=content, monkeypatch=monkeypatch)
+        # In what a manifest may hold beside its documented fields, or behind a question mark.
+        for number_of, value in (("1", secret), ("2", "x")):
+            address = f"https://a.example.com/hook?key={quote(value)}"
+            hidden = json.loads(manifest()) | {"clientSecret": value, "configuration": {"key": value}}
+            hidden |= {"webhookURL": address}
+            (tmp_path / number_of).write_text(json.dumps(hidden))
+        both = (str(tmp_path / "1"), str(tmp_path / "2"))
+        assert "clientSecret: changed" in run(canaries, "diff_manifests", *both, monkeypatch=monkeypatch)
     assert run(canaries, "import_manifest", "-", typed=manifest(version="3.0.0"), monkeypatch=monkeypatch)
     # Without DEBUG=1 it only refuses; with it, tests/browser runs it, without canaries;
     # test_canary_process.py has the service that it starts.

@@ -321,6 +321,7 @@ def test_command_that_asks_no_operator_says_so_in_the_trail_or_does_nothing(scen
         "run_with_sandbox",
         # What each of these records, or why nothing: audit_coverage.py, which runs them.
         "anchor_audit",
+        "diff_manifests",
         "export_audit",
         "generate_key",
         "key_status",

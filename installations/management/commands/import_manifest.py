@@ -1,15 +1,13 @@
 """Register or update an application from its manifest."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from installations.actors import command_actor
 from installations.errors import ManifestInvalid
+from installations.management.manifest_files import read_manifest
 from installations.management.output import Refusal, VisibleCommand
-from installations.manifests import MAX_BYTES
 from installations.models import Application
 from installations.services import import_manifest
 
@@ -25,7 +23,7 @@ class Command(VisibleCommand):
         parser.add_argument("--kind", choices=Application.Kind.values, help="private, unless the application is known")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        document = self._read(options["file"])
+        document = read_manifest(options["file"])
         try:
             result = import_manifest(document=document, kind=options["kind"], actor=command_actor())
         except ManifestInvalid as error:
@@ -40,13 +38,3 @@ class Command(VisibleCommand):
             asking = "1 installation asks" if affected == 1 else f"{affected} installations ask"
             what = f"updated; {asking} for its scopes now"
         self.say(f"{result.application.app_id} {result.manifest}: {what}")
-
-    def _read(self, name: str) -> bytes:
-        limit = MAX_BYTES + 1
-        try:
-            if name == "-":
-                return sys.stdin.buffer.read(limit)
-            with Path(name).open("rb") as stream:
-                return stream.read(limit)
-        except OSError as error:
-            raise CommandError(f"{name} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,57 @@
+"""Say what changed between two manifests, for a pipeline that must not widen what an application asks for."""
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from installations import catalogue, manifests
+from installations.errors import ManifestInvalid
+from installations.management.manifest_files import read_manifest
+from installations.management.output import Refusal, VisibleCommand
+from installations.manifest_diff import diff
+from installations.manifests import ParsedManifest
+
+ESCALATES, UNREADABLE = 1, 2
+
+
+class Command(VisibleCommand):
+    help = (
+        "Print what changed from one manifest.json to another. Exits with 1 when the new one asks for more than the "
+        "old one: a new or wider scope, an unknown one, an address on another host, another appId. Exits with 2 when "
+        "one of them cannot be read, else with 0. Needs no database. '-' reads one of them from standard input."
+    )
+    # It compares two files and keeps nothing: a pipeline has no keys and no database.
+    requires_system_checks: Any = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("old", metavar="OLD")
+        parser.add_argument("new", metavar="NEW")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["old"] == options["new"] == "-":
+            raise CommandError("Standard input holds one manifest: name a file for the other.", returncode=UNREADABLE)
+        old, new = _parsed(options["old"]), _parsed(options["new"])
+        found = diff(old, new, catalogue.load())
+        for change in found.scopes:
+            self.say(f"{'!' if change.escalates else ' '} {change.change} {change.code}: {change.words}")
+        for field in found.fields:
+            self.say(f"{'!' if field.escalates else ' '} {field.field}: {field.words}")
+        if found.escalates:
+            raise CommandError(
+                "The new manifest asks for more than the old one: see the lines with '!'. Installations go on with "
+                "what is approved, and ask for the rest.",
+                returncode=ESCALATES,
+            )
+        self.say("no change" if found.is_empty else "nothing new is asked for")
+
+
+def _parsed(name: str) -> ParsedManifest:
+    try:
+        return manifests.parse(read_manifest(name))
+    except ManifestInvalid as error:
+        refusal = Refusal(f"{name}: {error.public_message}", *(f"  {problem}" for problem in error.errors))
+        refusal.returncode = UNREADABLE
+        raise refusal from None
+    except CommandError as error:
+        error.returncode = UNREADABLE
+        raise

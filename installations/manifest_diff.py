@@ -1,0 +1,220 @@
+"""What changed between two manifests of an application: who may reach what, and who gets to hear of it. Pure.
+
+A change escalates when the new manifest asks for anything that the old one did not: a scope, a higher level, a scope
+that the catalogue does not know (nobody here can say what it will reach), or an address on another host, to which an
+entry point or a webhook hands what portals send. What only narrows never escalates.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from installations.catalogue import Catalogue
+from installations.manifests import ParsedManifest
+from installations.scopes import Level, Scope, ScopeSyntaxError, normalise, parse, swallowed_by
+from installations.strict_json import JSONValue
+
+_ADDRESSES = ("entrypointURL", "webhookURL")
+_SCOPES, _VERSION = "permissions", "version"
+
+
+class Change(StrEnum):
+    """What became of a scope."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    WIDENED = "widened"
+    NARROWED = "narrowed"
+    SWALLOWED = "swallowed"
+    RELEASED = "released"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeChange:
+    """One scope by its code, or by its text where it is unknown, and what became of it in words."""
+
+    change: Change
+    code: str
+    before: Level | None  # with which it was reached, by itself or as a part of another scope
+    after: Level | None
+    words: str
+    escalates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One other field of the manifest; for an object, what came, went and changed of its members."""
+
+    field: str
+    words: str
+    escalates: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestDiff:
+    """All changes, those that escalate first, then by code and field."""
+
+    scopes: Sequence[ScopeChange]
+    fields: Sequence[FieldChange]
+
+    @property
+    def escalates(self) -> bool:
+        """Whether the new manifest asks for anything that the old one did not."""
+        return any(scope.escalates for scope in self.scopes) or any(field.escalates for field in self.fields)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the manifests say the same."""
+        return not self.scopes and not self.fields
+
+
+def diff(old: ParsedManifest, new: ParsedManifest, catalogue: Catalogue) -> ManifestDiff:
+    """Compare two manifests as they were parsed. Neither is changed; the order of members and scopes does not count."""
+    scopes = [*_known_changes(old, new, catalogue), *_unknown_changes(old, new, catalogue)]
+    fields = list(_field_changes(old.document, new.document))
+    return ManifestDiff(
+        sorted(scopes, key=lambda change: (not change.escalates, change.code)),
+        sorted(fields, key=lambda change: (not change.escalates, change.field)),
+    )
+
+
+# --- Scopes ---
+
+
+def _known_changes(old: ParsedManifest, new: ParsedManifest, catalogue: Catalogue) -> Iterator[ScopeChange]:
+    before, after = _Asked(old.permissions, catalogue), _Asked(new.permissions, catalogue)
+    for code in sorted(before.codes | after.codes):
+        change = _change_of(code, before, after)
+        if change is not None:
+            yield change
+
+
+class _Asked:
+    """What a manifest asks for, as far as the catalogue knows it."""
+
+    def __init__(self, texts: Sequence[str], catalogue: Catalogue) -> None:
+        known = [scope for scope in map(_read, texts) if scope is not None and catalogue.get(scope.code)]
+        self.codes = {scope.code for scope in known}
+        self._effective = normalise(known)
+
+    def level(self, code: str) -> Level | None:
+        """Return the level with which the code is reached: its own, or that of the scope that swallows it."""
+        return self._effective.get(self.swallower(code) or code)
+
+    def swallower(self, code: str) -> str | None:
+        return swallowed_by(code, self._effective)
+
+
+def _change_of(code: str, before: _Asked, after: _Asked) -> ScopeChange | None:
+    was, now, module = before.level(code), after.level(code), after.swallower(code)
+    if was is None:
+        return ScopeChange(Change.ADDED, code, was, now, f"new, at level {now}", True)
+    if now is None:
+        return ScopeChange(Change.REMOVED, code, was, now, f"was asked for at level {was}", False)
+    part = f" as a part of {module}, which counts with its own level" if module is not None else ""
+    if now > was:
+        return ScopeChange(Change.WIDENED, code, was, now, f"from {was} to {now}{part}", True)
+    if now < was:
+        return ScopeChange(Change.NARROWED, code, was, now, f"from {was} to {now}{part}", False)
+    if module is not None and before.swallower(code) is None:
+        named = "has no effect any more beside" if code in after.codes else "is reached as a part of"
+        return ScopeChange(Change.SWALLOWED, code, was, now, f"{named} {module}.{now}", False)
+    if module is None and before.swallower(code) is not None:
+        words = f"stands for itself now, at level {now}: {before.swallower(code)} is not asked for any more"
+        return ScopeChange(Change.RELEASED, code, was, now, words, False)
+    return None
+
+
+def _unknown_changes(old: ParsedManifest, new: ParsedManifest, catalogue: Catalogue) -> Iterator[ScopeChange]:
+    before, after = (_unknown(manifest.permissions, catalogue) for manifest in (old, new))
+    for text in after - before:
+        yield ScopeChange(
+            Change.UNKNOWN, text, None, None, "new and not in the catalogue: it grants nothing here", True
+        )
+    for text in before - after:
+        yield ScopeChange(Change.REMOVED, text, None, None, "was asked for and is not in the catalogue", False)
+
+
+def _unknown(texts: Sequence[str], catalogue: Catalogue) -> set[str]:
+    return {text for text in texts if (scope := _read(text)) is None or not catalogue.get(scope.code)}
+
+
+def _read(text: str) -> Scope | None:
+    try:
+        return parse(text)
+    except ScopeSyntaxError:
+        return None
+
+
+# --- Everything else ---
+
+
+def _field_changes(old: dict[str, JSONValue], new: dict[str, JSONValue]) -> Iterator[FieldChange]:
+    if old.get("appId") != new.get("appId"):
+        yield FieldChange("appId", f"from {_shown(old.get('appId'))} to {_shown(new.get('appId'))}", True)
+    for field in sorted((old.keys() | new.keys()) - {_SCOPES, "appId"}):
+        before, after = old.get(field), new.get(field)
+        if before != after:
+            words = _WORDS_OF.get(field, _plain_words)(before, after)
+            yield FieldChange(field, words, field in _ADDRESSES and _goes_elsewhere(before, after))
+    if old != new and old.get(_VERSION) == new.get(_VERSION):
+        yield FieldChange(_VERSION, f"stays {_shown(new.get(_VERSION))} though the content changed", False)
+
+
+def _goes_elsewhere(before: JSONValue, after: JSONValue) -> bool:
+    return isinstance(after, str) and _place(after) != _place(before)
+
+
+def _place(address: JSONValue) -> tuple[str, str] | None:
+    if not isinstance(address, str):
+        return None
+    parts = urlsplit(address)
+    return parts.scheme, parts.netloc.lower()
+
+
+def _members(before: JSONValue, after: JSONValue) -> str:
+    was = before if isinstance(before, dict) else {}
+    now = after if isinstance(after, dict) else {}
+    groups = (
+        ("added", sorted(now.keys() - was.keys())),
+        ("removed", sorted(was.keys() - now.keys())),
+        ("changed", sorted(key for key in was.keys() & now.keys() if was[key] != now[key])),
+    )
+    return "; ".join(f"{word} {', '.join(names)}" for word, names in groups if names) or "changed"
+
+
+def _values(before: JSONValue, after: JSONValue) -> str:
+    if before is None:
+        return f"new: {_shown(after)}"
+    if after is None:
+        return f"removed: {_shown(before)}"
+    return f"from {_shown(before)} to {_shown(after)}"
+
+
+def _addresses(before: JSONValue, after: JSONValue) -> str:
+    shown = [None if value is None else _without_query(str(value)) for value in (before, after)]
+    return "has another query" if shown[0] == shown[1] else _values(*shown)
+
+
+def _without_query(address: str) -> str:
+    """Return the address without what a webhook may keep its secret in: this goes into the log of a pipeline."""
+    shown, mark, _query = address.partition("?")
+    return f"{shown}?…" if mark else shown
+
+
+def _plain_words(before: JSONValue, after: JSONValue) -> str:
+    return "new" if before is None else "removed" if after is None else "changed"
+
+
+def _shown(value: JSONValue) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+# What is not named here may hold anything, and a value that nobody documents is not repeated.
+_WORDS_OF: dict[str, Callable[[JSONValue, JSONValue], str]] = {
+    **dict.fromkeys(("name", "version", "categories", "tags", "platformVersion"), _values),
+    **dict.fromkeys(("entrypointURL", "webhookURL", "iconUrl"), _addresses),
+    **dict.fromkeys(("integrationPoints", "apiEndpoints", "configuration", "author"), _members),
+}
