@@ -3,8 +3,8 @@
 Order (the first that fails answers). What the client itself was allowed comes first, so that nobody learns of
 installations and users beyond it:
 
-purpose_unknown, purpose_not_allowed, purpose_disabled, purpose_expired, acts_as_not_allowed, application_not_allowed,
-portal_not_allowed (to the client, then for the application), scope_not_in_purpose, method_not_allowed,
+invalid_client, purpose_unknown, purpose_not_allowed, purpose_disabled, purpose_expired, acts_as_not_allowed,
+application_not_allowed, portal_not_allowed (to the client, then for the application), scope_not_in_purpose, method_not_allowed,
 installation_unknown, user_locked, installation_locked, installation_suspended, insufficient_scope, then the credential:
 no_credential, token_stale or scope_not_in_key.
 """
@@ -28,6 +28,7 @@ from tokens.errors import (
     ActsAsNotAllowed,
     ApplicationNotAllowed,
     InstallationUnknown,
+    InvalidClient,
     NoCredential,
     PortalNotAllowedToApplication,
     PortalNotAllowedToClient,
@@ -120,6 +121,7 @@ class BackendCall:
 
     act_as: ActAs
     client_id: int | None
+    client_enabled: bool
     purpose: PurposeFacts | None
     purpose_allowed: bool
     application_allowed: bool
@@ -148,6 +150,8 @@ class Granted:
 
 def check_call(found: BackendCall, call: Call, catalogue: CoverageSource, *, http_method: str) -> Granted:
     """Return what the call is made with. Raises the first refusal in the order that the module names."""
+    if not found.client_enabled:
+        raise InvalidClient  # switched off since it came in: a refresh takes its time
     purpose = found.purpose
     if purpose is None:
         raise PurposeUnknown

@@ -35,7 +35,8 @@ SELECT p.id, p.acts_as, p.scopes, p.enabled, p.expires_at,
        t.id, t.uuid, t.generation, t.sealed_access_token, t.state, t.needs_proof, t.expires_at,
        t.sealed_refresh_token IS NOT NULL, a.refreshed_by,
        k.id, k.uuid, k.scopes, k.sealed_key, a.allowed_portals,
-       ap.id, ap.code, ap.level, ap.catalogue_entry
+       ap.id, ap.code, ap.level, ap.catalogue_entry,
+       EXISTS (SELECT 1 FROM tokens_serviceclient sc WHERE sc.id = %(client)s AND sc.enabled)
   FROM (SELECT 1 AS one) AS asked
   LEFT JOIN tokens_purpose p ON p.code = %(purpose)s
   LEFT JOIN tokens_serviceclient_purposes cp ON cp.purpose_id = p.id AND cp.serviceclient_id = %(client)s
@@ -106,6 +107,7 @@ def decision_of(act_as: ActAs, purpose: str, client_id: int | None) -> BackendCa
     return BackendCall(
         act_as=act_as,
         client_id=client_id,
+        client_enabled=client_id is None or bool(first[33]),
         purpose=None if first[0] is None else _purpose(first, now),
         purpose_allowed=client_id is None or bool(first[5]),
         application_allowed=client_id is None or bool(first[6]),
@@ -120,7 +122,7 @@ def decision_of(act_as: ActAs, purpose: str, client_id: int | None) -> BackendCa
         has_stale_token=bool(first[14]),
         token=None if first[15] is None else _token(act_as.portal, first[15:24]),
         keys=[SystemKey(row[24], _uuid(row[25]), read_scopes(_json(row[26])), bytes(row[27])) for row in keys.values()],
-        approvals=[selectors.approval_of(*row[30:]) for row in approvals.values()],
+        approvals=[selectors.approval_of(*row[30:33]) for row in approvals.values()],
     )
 
 

@@ -14,8 +14,10 @@ from tests.refreshed import access_token_of, endings, page, refreshed_here, soon
 from tests.unchanged import nothing_changes
 from tokens import backend_reads
 from tokens.backend_access import BackendCall
-from tokens.models import OAuthToken, RefreshAttempt, ServiceCall
+from tokens.models import OAuthToken, Purpose, RefreshAttempt, ServiceCall, ServiceClient
+from tokens.services.purposes import switch_purpose
 from tokens.services.revocation import revoke_tokens
+from tokens.services.service_clients import switch_service_client
 from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -138,7 +140,7 @@ def test_token_of_another_user_is_never_used(jose: Frontend, token: OAuthToken, 
     assert ("crm/account/list", 200) not in calls(jose)
 
 
-@pytest.mark.parametrize("change", ["withdrawn", "revoked"])
+@pytest.mark.parametrize("change", ["withdrawn", "revoked", "purpose off", "client off"])
 def test_what_is_cut_while_the_refresh_takes_its_time_is_not_used(
     jose: Frontend, token: OAuthToken, backend: Backend, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +150,11 @@ def test_what_is_cut_while_the_refresh_takes_its_time_is_not_used(
     def read_and_cut(*arguments: Any) -> BackendCall:
         if len(seen) == 1:  # asked anew, after the refresh
             why: dict[str, Any] = {"actor": factories.superactor(), "reason": "A test."}
-            if change == "revoked":
+            if change == "purpose off":
+                switch_purpose(purpose_id=Purpose.objects.get().pk, on=False, **why)
+            elif change == "client off":
+                switch_service_client(client_id=ServiceClient.objects.get().pk, on=False, **why)
+            elif change == "revoked":
                 revoke_tokens(target=RevocationTarget.of_token(token.pk), **why)
             else:
                 here = Installation.objects.get().pk
@@ -158,8 +164,13 @@ def test_what_is_cut_while_the_refresh_takes_its_time_is_not_used(
 
     monkeypatch.setattr(backend_reads, "decision_of", read_and_cut)
 
-    refusal = {"withdrawn": "insufficient_scope", "revoked": "no_credential"}[change]
-    assert error(backend.get()) == (403, refusal)
+    refusal = {
+        "withdrawn": (403, "insufficient_scope"),
+        "revoked": (403, "no_credential"),
+        "purpose off": (403, "purpose_disabled"),
+        "client off": (401, "invalid_client"),
+    }[change]
+    assert error(backend.get()) == refusal
     assert calls(jose) == [("core/user/get", 200)]
 
 
