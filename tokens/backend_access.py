@@ -4,9 +4,9 @@ Order (the first that fails answers). What the client itself was allowed comes f
 installations and users beyond it:
 
 invalid_client, purpose_unknown, purpose_not_allowed, purpose_disabled, purpose_expired, acts_as_not_allowed,
-application_not_allowed, portal_not_allowed (to the client, then for the application), scope_not_in_purpose, method_not_allowed,
-installation_unknown, user_locked, installation_locked, installation_suspended, insufficient_scope, then the credential:
-no_credential, token_stale or scope_not_in_key.
+application_not_allowed, portal_not_allowed (to the client, then for the application), scope_not_in_purpose,
+method_not_allowed, installation_unknown, user_locked, installation_locked, installation_suspended, insufficient_scope,
+then the credential: no_credential, token_stale or scope_not_in_key.
 """
 
 import re
