@@ -34,6 +34,12 @@ MENUS = (
 )
 
 
+KEY_STOPS = (
+    "From the moment this is saved, on every worker, no call through this service starts with this key.",
+    "The key is wiped. A tombstone with a keyed hash stays, so that it cannot be added again.",
+)
+
+
 def where_to_delete(portal: str) -> str:
     """Return what to tell the portal's administrator: only they can delete the key, and nothing else ends it."""
     return (
@@ -136,10 +142,7 @@ class RevokeKey(Act):
         return target.state == ApiKey.State.ACTIVE
 
     def stops(self, target: ApiKey) -> Sequence[str]:
-        return (
-            "From the moment this is saved, on every worker, no call through this service starts with this key.",
-            "It is wiped. A tombstone with a keyed hash stays, so that it cannot be added again.",
-        )
+        return KEY_STOPS
 
     def stays(self, target: ApiKey) -> Sequence[str]:
         return (

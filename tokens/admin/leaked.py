@@ -20,7 +20,7 @@ from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, actor_of, note_refusal, posted
 from installations.admin.display import badge, join, link, list_url, mono, plural, utc
 from installations.errors import DomainError, NotPermitted
-from tokens.admin.api_keys import key_badge, where_to_delete
+from tokens.admin.api_keys import KEY_STOPS, key_badge, where_to_delete
 from tokens.admin.revoking import A_RELOAD_BRINGS_ONE, STOPS
 from tokens.admin.tables import fingerprint, state_badge, user_label
 from tokens.forms import CutLeakedForm, LeakedForm
@@ -138,7 +138,7 @@ def _page(
         "cut_form": (cut_form or CutLeakedForm()) if may_cut else None,
         "refused": cut_form,
         "kept": [(_field(row), row) for row in may_cut] if cut_form else (),
-        "stops": STOPS if may_cut else (),
+        "stops": [*(STOPS if tokens else ()), *(KEY_STOPS if keys else ())] if may_cut else (),
         "stays": (*stays, *map(where_to_delete, portals[:_SAID])) if may_cut else (),
         "stops_heading": "What stops when they are revoked",
         "stays_heading": "What does not stop",

@@ -115,6 +115,8 @@ def test_api_key_is_found_and_revoked_with_the_word_where_to_delete_it(desk, row
     page = look(desk, "x an-api-key-of-acme\nan-access-token").content.decode()
     assert f'name="api_key" value="{key.pk}"' in page
     assert reverse("admin:tokens_apikey_revoke", kwargs={"object_id": key.pk}) in page
+    assert "no call through this service starts with this key" in page
+    assert "no call through this service starts with these tokens" in page
     assert "until an administrator of acme.flowlu.com deletes it there" in page
 
     body = {"cut": "yes", "token": [row.pk], "api_key": [key.pk], "reason": "Found in a leak."}
@@ -126,6 +128,12 @@ def test_api_key_is_found_and_revoked_with_the_word_where_to_delete_it(desk, row
     assert "until an administrator of acme.flowlu.com deletes it there" in done
     again = desk.post(LEAKED, {**body, "token": []}, follow=True).content.decode()
     assert "0 tokens and 0 API keys revoked, 1 skipped" in again
+
+
+def test_what_stops_is_said_of_what_was_found(desk, row, key):
+    page = look(desk, "an-api-key-of-acme").content.decode()
+    assert "no call through this service starts with this key" in page
+    assert "these tokens" not in page
 
 
 def test_box_stays_ticked_while_the_reason_is_missing(desk, row, key):
