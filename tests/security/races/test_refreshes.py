@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from flowlu_admin.sandbox.server import SandboxServer
 from installations.models import Application
+from tests import factories
 from tests.refreshed import access_token_of, refresh_token_of, refreshed_here
 from tests.security.races.conftest import PORTAL, Page, endpoints_of
 from tests.security.races.invariants import everything_holds
@@ -96,6 +97,28 @@ def test_same_refresh_token_in_two_rows_is_redeemed_once(workers: Workers, serve
         return ended[0].value
 
     workers.rounds(race, expect=("fresh", "over"))
+    nothing_was_redeemed_twice(served.sandbox)
+
+
+def test_calls_of_backend_code_redeem_once_however_many_need_it(workers: Workers, served: Page) -> None:
+    factories.purpose("account-sync", acts_as="user")
+    token = brought(served)
+    call = {"job": "act", "portal": PORTAL, "app_id": served.application.app_id, "user": served.user_id}
+
+    def race(number: int) -> str:
+        OAuthToken.objects.filter(pk=token.pk).update(expires_at=timezone.now())
+
+        ended = workers.at_once(*[call] * 4)
+
+        found = {one.value for one in ended}
+        assert found <= {"ok", "flowlu_unavailable"}, (found, workers.seed)
+        assert "ok" in found, workers.seed
+        assert served.sandbox.state.oauth.summary()["redemptions"] == number + 1, workers.seed
+        token.refresh_from_db()
+        assert served.sandbox.state.is_live(refresh_token_of(token)), workers.seed
+        return "all served" if found == {"ok"} else "some are to come again"
+
+    workers.rounds(race, expect=("all served",))
     nothing_was_redeemed_twice(served.sandbox)
 
 
