@@ -768,7 +768,7 @@ BACKEND = (
     Breakage(
         "backend: a portal that the application's settings leave out is served",
         "tokens/backend_reads.py",
-        "application_takes_portal=_takes(_json(first[23]), act_as.portal)",
+        "application_takes_portal=_takes(_json(first[28]), act_as.portal)",
         "application_takes_portal=True",
         SERVICE,
     ),
@@ -782,9 +782,24 @@ BACKEND = (
     Breakage(
         "backend: a token of another application of the user is used",
         "tokens/backend_reads.py",
-        "WHERE n.installation_id = i.id AND n.portal_user_id = u.id AND n.state",
-        "WHERE n.portal_user_id = u.id AND n.state",
+        "WHERE n.installation_id = i.id AND n.portal_user_id = u.id\n               AND (n.state",
+        "WHERE n.portal_user_id = u.id\n               AND (n.state",
         SERVICE,
+    ),
+    Breakage(
+        "backend: after a refresh the decision is not asked again",
+        "tokens/services/acting.py",
+        "        return _token_of(decide())\n",
+        "        fresh_one = backend_reads.decision_of(act_as, purpose, row.service_client_id).token\n"
+        "        return fresh_one or _token_of(decide())\n",
+        ("tests/tokens/service_api/test_forward_refreshing.py",),
+    ),
+    Breakage(
+        "backend: a client that is switched off during a refresh goes on",
+        "tokens/backend_access.py",
+        "    if not found.client_enabled:\n",
+        "    if False:\n",
+        ("tests/tokens/service_api/test_forward_refreshing.py",),
     ),
     Breakage(
         "backend: an API key is used for any purpose",
