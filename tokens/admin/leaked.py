@@ -166,12 +166,12 @@ def _rows(hits: Sequence[Hit], may_cut: Sequence[OAuthToken | ApiKey]) -> Iterat
 
 
 def _what(hit: Hit) -> Any:
-    if hit.token is not None:
-        return format_html("{} of {} {} {}", hit.kind, link(hit.token), fingerprint(hit.token), state_badge(hit.token))
     if hit.api_key is not None:
         label = f"#{hit.api_key.pk}, {hit.api_key.label}"
         return format_html("{} {} {}", hit.kind, link(hit.api_key, label), key_badge(hit.api_key))
-    return hit.kind
+    token = hit.token
+    shown = (link(token), fingerprint(token), state_badge(token)) if token is not None else ("", "", "")
+    return format_html("{} of {} {} {}", hit.kind, *shown)
 
 
 def _field(row: OAuthToken | ApiKey) -> str:

@@ -146,6 +146,8 @@ def test_refresh_token_that_is_not_rotated_ends_with_its_family_too(sandbox: San
 
 
 def test_fault_of_another_endpoint_and_numbers_that_are_none(sandbox: SandboxServer) -> None:
+    sandbox.state.oauth.add_fault("status_503", endpoint="revoke", times=2)
+    assert [post(sandbox, "/oauth/revoke", {"token": "x"})[0] for _ in range(3)] == [503, 503, 200]
     sandbox.state.oauth.add_fault("status_503", endpoint="revoke")
     assert redeem(sandbox, sandbox.state.issue_tokens("acme", "2").refresh_token)[0] == 200
     with pytest.raises(SandboxError, match="must be numbers"):

@@ -378,3 +378,15 @@ def test_who_may_not_see_clients_sees_none_on_a_purpose(django_user_model: Any) 
 
     assert "account-sync" in page
     assert "Service clients" not in page
+
+
+def test_unknown_scope_of_a_change_is_said_beside_its_field(reviewer: Any) -> None:
+    row = factories.purpose()
+    where = url("tokens_purpose_change_purpose", object_id=row.pk)
+
+    with nothing_changes():
+        response = confirm(
+            signed_in(reviewer), where, {**REASON, "description": "x", "owner": "x", "scopes": "no.such"}
+        )
+
+    assert response.context["form"].errors["scopes"] == ["not in the catalogue: no.such"]

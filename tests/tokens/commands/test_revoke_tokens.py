@@ -215,3 +215,13 @@ def test_drill_does_every_step_and_cuts_nothing(scene, run, locks):
 def test_dry_run_is_for_who_may_revoke(scene, run, auditor):
     with nothing_changes(), pytest.raises(CommandError, match="permission"):
         run("revoke_tokens", *HERE, "--dry-run", "--operator", "auditor", "--reason", "A look.")
+
+
+def test_list_of_known_fingerprints_is_cut_in_batches_of_any_size(scene, run, tmp_path):
+    path = tmp_path / "list"
+    path.write_text("\n".join(OAuthToken.objects.values_list("access_fingerprint", flat=True)))
+
+    said = run("revoke_tokens", "--fingerprints", str(path), "--batch", "2", *BY)
+
+    assert said.endswith(": 3 tokens revoked\n")
+    assert "could be revoked:" not in said

@@ -14,7 +14,7 @@ from tests.tokens.services.test_rewrap_tokens import api_key
 from tests.unchanged import last_event, nothing_changes
 from tokens import vault
 from tokens.leaks import read
-from tokens.models import OAuthToken, ReplacedFingerprint
+from tokens.models import OAuthToken, ReplacedFingerprint, RevokedFingerprint
 from tokens.services.api_keys import revoke_api_key
 from tokens.services.keys import rewrap_tokens
 from tokens.services.leaks import find_leaked
@@ -186,3 +186,17 @@ def test_api_key_is_a_hit_too(row, record, revoked):
     assert (hit.kind, hit.api_key, hit.is_live) == ("API key", key, not revoked)
     assert list(hit.scopes) == ["crm.accounts.read"]
     assert last_event().details["api_keys"] == [key.pk]
+
+
+def test_token_that_is_only_on_the_deny_list_is_told_with_its_revocation(row):
+    revocation = revoke_tokens(target=RevocationTarget.of_token(row.pk), actor=ACTOR, reason="A test.").revocation
+    RevokedFingerprint.objects.create(
+        fingerprint=vault.fingerprint_of("came-back-from-a-refresh").digest,
+        fingerprint_key_id="1",
+        revocation=revocation,
+        revoked_at=revocation.cut_at,
+    )
+
+    [hit] = find("came-back-from-a-refresh").hits
+
+    assert (hit.kind, hit.token, hit.is_live, hit.revocation_id) == ("token", None, False, revocation.pk)

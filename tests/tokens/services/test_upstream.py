@@ -17,6 +17,7 @@ from tests.unchanged import last_event, nothing_changes, recorded
 from tokens import vault
 from tokens.models import OAuthToken, Revocation, UpstreamRevocation
 from tokens.services import revocation as revocation_verbs
+from tokens.services import upstream as upstream_verbs
 from tokens.services.refreshing import Ending, refresh_pair
 from tokens.services.revocation import resume_revocation, revoke_tokens, uninstall_installation
 from tokens.services.storing import Pair, store_pair_locked
@@ -377,3 +378,29 @@ def test_try_that_ends_after_another_one_changes_nothing(revoking, jose, monkeyp
     assert tell(upstream_id=case().pk) is True
     assert case().state == "confirmed"
     assert recorded().count("upstream.confirmed") == 1
+
+
+def test_revocation_is_confirmed_when_its_last_pair_is(revoking, jose):
+    token = OAuthToken.objects.get()
+    factories.token(token.installation, token.portal_user, "second-token")
+    revoking.state.oauth.add_fault("status_503", endpoint="revoke")
+    revoke_tokens(target=RevocationTarget.of_installation(token.installation_id), **WHY)
+    revoking.state.oauth.clear_faults()
+    come_due()
+    first, second = UpstreamRevocation.objects.order_by("pk")
+
+    assert tell(upstream_id=first.pk) is True
+    assert (Revocation.objects.get().upstream, recorded().count("upstream.confirmed")) == ("pending", 0)
+    assert tell(upstream_id=second.pk) is True
+    assert (Revocation.objects.get().upstream, recorded().count("upstream.confirmed")) == ("confirmed", 1)
+
+
+def test_case_that_another_worker_takes_in_the_same_moment_is_left_to_it(revoking, jose, monkeypatch):
+    revoking.state.oauth.add_fault("status_503", endpoint="revoke", times=1)
+    revoke()
+    come_due()
+    Revocation.objects.update(upstream="confirmed")  # so that it sums up before it takes the case
+    monkeypatch.setattr(upstream_verbs, "sum_up", lambda revocation_id: UpstreamRevocation.objects.update(attempts=7))
+
+    assert tell(upstream_id=case().pk) is False
+    assert hints(revoking) == (0, 0)
