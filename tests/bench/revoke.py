@@ -69,10 +69,10 @@ def fill(app_id: str, count: int) -> None:
         cursor.execute(
             "INSERT INTO tokens_oauthtoken (uuid, installation_id, portal_user_id, sealed_access_token,"
             " sealed_refresh_token, access_fingerprint, refresh_fingerprint, fingerprint_key_id, seal_key_id,"
-            " generation, state, created_at, stored_at, expires_at)"
+            " generation, state, needs_proof, created_at, stored_at, expires_at)"
             " SELECT gen_random_uuid(), i.id, u.id, sha512(f.n::text::bytea) || sha512('x'), sha512(f.n::text::bytea),"
             " md5(f.n::text || %s) || md5('a' || f.n), md5('r' || f.n || %s) || md5('b' || f.n), '1', 'k1', 1,"
-            " 'active', now(), now(), now() + interval '1 day'"
+            " 'active', false, now(), now(), now() + interval '1 day'"
             " FROM (SELECT u.id, u.portal_id, row_number() OVER (ORDER BY u.id) AS place"
             "       FROM installations_portaluser u JOIN installations_installation i USING (portal_id)"
             "       WHERE i.application_id = %s) u"
