@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from installations.models import Application
 from tests import factories
 from tests.factories import APP_ID
-from tokens import activity, flushing, refusals
+from tokens import activity, flushing, refusals, usage
 
 # A test writes what was noted itself: the thread would do it in the midst of another.
 flushing.FLUSH_SECONDS = 3600.0
@@ -36,6 +36,7 @@ def _nothing_kept() -> Iterator[None]:
 def _nothing_noted() -> Iterator[None]:
     yield
     refusals.forget()
+    usage.forget()
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from installations.errors import DomainError, InsufficientScope, InvalidRequest,
 from installations.flowlu.calls import FlowluCall, build_call, build_call_at, encode_json_body
 from installations.flowlu.configured import flowlu_client
 from installations.portals import normalise_portal
-from tokens import refusals, selectors, vault
+from installations.scopes import Scope
+from tokens import refusals, selectors, usage, vault
 from tokens.access import Caller, check_allowed, check_fresh, check_scope, check_usable
 from tokens.api import examples
 from tokens.api.authentication import SessionTokenAuthentication
@@ -41,6 +42,7 @@ from tokens.services import revocation, sessions
 from tokens.services.freshness import caller_after_refusal, fresh_caller
 from tokens.services.sessions import Launch
 from tokens.services.storing import Pair
+from tokens.usage import Use
 
 
 class SessionAPIView(APIView):
@@ -215,28 +217,31 @@ class ForwardView(SessionAPIView):
             raise InvalidRequest(fields={"Authorization": "is not taken: the session says who is calling"})
         query = [(name, value) for name, values in request.query_params.lists() for value in values]
         call = build_call_at(path, [*query, *body])
-        check_allowed(caller, call.scope_call, catalogue.load(), http_method=request.method or "")
-        caller = self._may_go(fresh_caller(caller), call, caller)
+        scope = self._allowed(caller, call)
+        ready = fresh_caller(caller)
+        if ready is not caller:  # what was read anew while a refresh took its time is asked anew
+            scope = self._allowed(ready, call)
+        check_fresh(ready)
         try:
-            return self._send(caller, call)
+            return self._send(ready, call, scope)
         except TokenStale:
-            again = caller_after_refusal(caller)
+            again = caller_after_refusal(ready)
             if again is None:
                 raise
         # Refused for its token, so it was not carried out: once more with the fresh one, and no third time.
-        return self._send(self._may_go(again, call, caller), call)
+        scope = self._allowed(again, call)
+        check_fresh(again)
+        return self._send(again, call, scope)
 
-    def _may_go(self, caller: Caller, call: FlowluCall, asked_before: Caller) -> Caller:
-        """Return the caller when the call may start; what was read anew while a refresh took its time is asked anew."""
-        if caller is not asked_before:
-            check_allowed(caller, call.scope_call, catalogue.load(), http_method=self.request.method or "")
-        check_fresh(caller)
-        return caller
+    def _allowed(self, caller: Caller, call: FlowluCall) -> Scope:
+        return check_allowed(caller, call.scope_call, catalogue.load(), http_method=self.request.method or "")
 
-    def _send(self, caller: Caller, call: FlowluCall) -> Response:
+    def _send(self, caller: Caller, call: FlowluCall, scope: Scope) -> Response:
         access_token = self._unseal(caller)
+        use = Use(caller.installation_id, caller.portal_user_id, "", scope.code, call.scope_call.level)
         try:
-            return Response(flowlu_client().call(caller.portal, call, access_token).response)
+            with usage.counted(use):
+                return Response(flowlu_client().call(caller.portal, call, access_token).response)
         except TokenStale:
             sessions.note_stale_token(token_id=caller.token_id, generation=caller.token_generation)
             raise

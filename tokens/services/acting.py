@@ -22,12 +22,13 @@ from installations.errors import DomainError, TokenStale
 from installations.flowlu.calls import FlowluCall, build_call, encode_json_body
 from installations.flowlu.configured import flowlu_client
 from installations.strict_json import JSONValue
-from tokens import backend_reads, vault
+from tokens import backend_reads, usage, vault
 from tokens.backend_access import SYSTEM, USER, ActAs, Granted, SystemKey, UserToken, check_call
 from tokens.errors import ApiKeyRefused, NoCredential, UnsealFailed, UserTokenStale
 from tokens.models import ServiceCall
 from tokens.services import api_keys, sessions
 from tokens.services.freshness import fresh, fresh_after_refusal
+from tokens.usage import Use
 
 _UNKNOWN = "server_error"
 _BATCH = 5000
@@ -71,11 +72,15 @@ def forward(record: Record, act_as: ActAs, purpose: str, call: FlowluCall, *, ht
     def token_again() -> UserToken:
         return _token_of(decide())
 
+    def used() -> Use:
+        assert row.installation_id is not None  # noqa: S101 - decided
+        return Use(row.installation_id, row.portal_user_id, purpose, row.code, call.scope_call.level)
+
     granted = decide()
     if granted.key is not None:
         row.api_key_id = granted.key.id
-        return _as_system(act_as.portal, call, granted.key)
-    return _as_user(row, call, _token_of(granted), token_again)
+        return _as_system(act_as.portal, call, granted.key, used())
+    return _as_user(row, call, _token_of(granted), token_again, used)
 
 
 def _token_of(granted: Granted) -> UserToken:
@@ -83,22 +88,24 @@ def _token_of(granted: Granted) -> UserToken:
     return granted.token
 
 
-def _as_user(row: ServiceCall, call: FlowluCall, token: UserToken, again: Callable[[], UserToken]) -> JSONValue:
+def _as_user(
+    row: ServiceCall, call: FlowluCall, token: UserToken, again: Callable[[], UserToken], used: Callable[[], Use]
+) -> JSONValue:
     try:
         token = fresh(token, again)
         try:
-            return _send(row, call, token)
+            return _send(row, call, token, used())
         except TokenStale:
             other = fresh_after_refusal(token, again)
             if other is None:
                 raise
         # Refused for its token, so it was not carried out: once more with the fresh one, and no third time.
-        return _send(row, call, other)
+        return _send(row, call, other, used())
     except TokenStale:
         raise UserTokenStale from None
 
 
-def _send(row: ServiceCall, call: FlowluCall, token: UserToken) -> JSONValue:
+def _send(row: ServiceCall, call: FlowluCall, token: UserToken, use: Use) -> JSONValue:
     """Send the call with exactly this token. Raises TokenStale, and then the row says so."""
     row.oauth_token_id = token.token_id
     try:
@@ -113,20 +120,22 @@ def _send(row: ServiceCall, call: FlowluCall, token: UserToken) -> JSONValue:
         )
         raise UserTokenStale from None
     try:
-        return flowlu_client().call(token.portal, call, access_token).response
+        with usage.counted(use):
+            return flowlu_client().call(token.portal, call, access_token).response
     except TokenStale:
         sessions.note_stale_token(token_id=token.token_id, generation=token.token_generation)
         raise
 
 
-def _as_system(portal: str, call: FlowluCall, key: SystemKey) -> JSONValue:
+def _as_system(portal: str, call: FlowluCall, key: SystemKey, use: Use) -> JSONValue:
     try:
         api_key = vault.unseal_api_key(key.uuid, key.sealed)
     except UnsealFailed as error:
         api_keys.note_undecryptable_key(api_key_id=key.id, reason=error.reason, key_id=error.key_id)
         raise NoCredential("The stored API key cannot be read any more. Ask an operator to replace it.") from None
     try:
-        return flowlu_client().call_as_system(portal, call, api_key).response
+        with usage.counted(use):
+            return flowlu_client().call_as_system(portal, call, api_key).response
     except TokenStale:
         # Not marked as dead: Flowlu answers the same when a living key is used for a call that needs a user.
         raise ApiKeyRefused from None

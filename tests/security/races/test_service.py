@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Sum
 from rest_framework.test import APIClient
 
+from installations.models import ScopeUsage
 from installations.services import lock, resume_installation, suspend_installation, unlock
 from tests import factories
 from tests.embedded import Frontend
@@ -37,8 +39,8 @@ CALLERS = 6
 
 
 @contextmanager
-def deployed(workers: Workers, folder: Path, **changes: str) -> Iterator[int]:
-    """Run the service as it is deployed, on the test's database, and give its port."""
+def deployed(workers: Workers, folder: Path, *, end: signal.Signals = signal.SIGTERM, **changes: str) -> Iterator[int]:
+    """Run the service as it is deployed, on the test's database, and give its port. `end` ends all of it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -62,7 +64,7 @@ def deployed(workers: Workers, folder: Path, **changes: str) -> Iterator[int]:
         "flowlu_admin.wsgi:application",
     ]
     with (folder / "log").open("wb") as log:
-        running = subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=log, stderr=log)
+        running = subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         deadline = time.monotonic() + 30
         while not answers(port):
@@ -71,7 +73,7 @@ def deployed(workers: Workers, folder: Path, **changes: str) -> Iterator[int]:
             time.sleep(0.1)
         yield port
     finally:
-        running.send_signal(signal.SIGTERM)
+        os.killpg(running.pid, end)
         running.wait(timeout=30)
     connection.close()
 
@@ -230,3 +232,51 @@ def test_session_whose_pair_is_refreshed_slowly_holds_up_no_other_portal(
             assert not caller.is_alive()
     assert answered[-1] == (200, "")
     assert RefreshAttempt.objects.get().outcome == "fresh"
+
+
+def call_together(port: int, session: str, *, calls: int) -> None:
+    """Make as many accepted calls from each of several threads, each on a connection of its own."""
+    answers: list[tuple[int, str]] = []
+
+    def call_on() -> None:
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        answers.extend(ask(link, session) for _ in range(calls))
+        link.close()
+
+    callers = [threading.Thread(target=call_on) for _ in range(CALLERS)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(timeout=60)
+    assert answers == [(200, "")] * (CALLERS * calls)
+
+
+def uses_counted() -> int:
+    return ScopeUsage.objects.aggregate(found=Sum("accepted"))["found"] or 0
+
+
+def test_uses_of_several_workers_are_counted_exactly_after_an_orderly_stop(
+    workers: Workers, page: Page, tmp_path: Path
+) -> None:
+    page.open()
+    for _ in range(2):  # the second one adds to the rows of the first
+        with deployed(workers, tmp_path, WEB_CONCURRENCY="3", THREADS="8", PORTAL_CONCURRENCY="0") as port:
+            call_together(port, page.frontend.session_token, calls=20)
+
+    assert uses_counted() == 2 * CALLERS * 20
+    assert ScopeUsage.objects.values("installation", "portal_user", "code", "level", "purpose").distinct().count() == 1
+
+
+def test_killed_workers_lose_no_more_uses_than_those_of_the_last_seconds(
+    workers: Workers, page: Page, tmp_path: Path
+) -> None:
+    page.open()
+    first, last = 20, 5
+    with deployed(
+        workers, tmp_path, end=signal.SIGKILL, WEB_CONCURRENCY="3", THREADS="8", PORTAL_CONCURRENCY="0"
+    ) as port:
+        call_together(port, page.frontend.session_token, calls=first)
+        wait_for(lambda: uses_counted() == CALLERS * first)
+        call_together(port, page.frontend.session_token, calls=last)
+
+    assert CALLERS * first <= uses_counted() <= CALLERS * (first + last)
