@@ -4,13 +4,11 @@ Pure. An export is JSON Lines: first a signed header that says which events foll
 anchors has one signed anchor a line and is only ever appended to. Both are verified with the keys alone.
 """
 
-import csv
-import io
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
+from installations import spreadsheet
 from installations.audit_chain import (
     COLUMNS,
     START,
@@ -29,10 +27,6 @@ from installations.audit_chain import (
 from installations.keys import Key, KeyRing
 
 MAX_LINE: Final = 1024 * 1024
-_FORMULA = frozenset("=+-@\t\r")
-# Where a list is separated by semicolons or tabs, quotes do not hold a cell together: these begin another one.
-_FORMULA_INSIDE = re.compile(r"([;\t\r\n][\s\"]*)(?=[=+\-@])")
-_CSV_COLUMNS = COLUMNS
 
 
 class AnchorFileError(ValueError):
@@ -67,32 +61,7 @@ def json_lines(head: Mapping[str, Any], rows: Iterable[Row]) -> Iterator[str]:
 
 def csv_lines(rows: Iterable[Row]) -> Iterator[str]:
     """Write for a spreadsheet. No cell is one that a spreadsheet would run; such a file cannot be verified."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(_CSV_COLUMNS)
-    for row in rows:
-        writer.writerow([_cell(row[name]) for name in _CSV_COLUMNS])
-        yield _taken(out)
-    if rest := _taken(out):
-        yield rest
-
-
-def _taken(out: io.StringIO) -> str:
-    text = out.getvalue()
-    out.seek(0)
-    out.truncate()
-    return text
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
-    text = text.replace("\x00", "")
-    # A spreadsheet takes these for the beginning of a formula, also behind white space.
-    if text.lstrip(" \n")[:1] in _FORMULA and text.strip():
-        text = f"'{text}"
-    return _FORMULA_INSIDE.sub(r"\1'", text)
+    return spreadsheet.csv_lines(COLUMNS, ([row[name] for name in COLUMNS] for row in rows))
 
 
 def anchor_line(head: Link, at: str, key: Key) -> str:
