@@ -159,6 +159,17 @@ class Coverage:
             and not (self.own_only and call.id is not None)
         )
 
+    def meets(self, other: "Coverage", level: Level) -> Level | None:
+        """Return the highest level, up to the given one, of a call that both rules cover; None if there is none."""
+        if self.module != other.module or not (ANY in (self.model, other.model) or self.model == other.model):
+            return None
+        if self.actions == ANY and other.actions == ANY:
+            return level
+        named = other.actions if self.actions == ANY else self.actions
+        shared = [action for action in named if ANY in (self.actions, other.actions) or action in other.actions]
+        needed = {Level.READ if action in READ_ACTIONS else Level.FULL for action in shared}
+        return max((each for each in needed if each <= level), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Approval:
@@ -202,6 +213,19 @@ def granting_scope(approved: Iterable[Approval], catalogue: CoverageSource, call
         and _covered(catalogue.coverage.get(approval.code, ()), call)
     ]
     return min(granting, key=lambda scope: _breadth(scope.code, catalogue.coverage[scope.code]), default=None)
+
+
+def effective_level(approval: Approval, approved: Iterable[str], catalogue: CoverageSource) -> Level | None:
+    """Return the highest level of a call that the approval lets through beside the other approved codes, or None.
+
+    The same reading as `granting_scope`: what a module swallows grants nothing, and only what both today's catalogue
+    and the copy in the approval cover counts.
+    """
+    if swallowed_by(approval.code, approved) is not None:
+        return None
+    today = catalogue.coverage.get(approval.code, ())
+    levels = [rule.meets(other, approval.level) for rule in approval.covers for other in today]
+    return max((level for level in levels if level is not None), default=None)
 
 
 def smallest_scope(catalogue: CoverageSource, call: Call) -> Scope | None:

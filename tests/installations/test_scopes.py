@@ -1,5 +1,6 @@
 """The scope algebra: it follows Flowlu's documented merge rules and never grants by accident."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from installations.scopes import (
     Level,
     Scope,
     ScopeSyntaxError,
+    effective_level,
     from_json,
     granting_scope,
     normalise,
@@ -381,3 +383,38 @@ def test_damaged_coverage_is_an_error(damaged: object, message: str) -> None:
     with pytest.raises(ValueError, match="cover") as caught:
         from_json(damaged)
     assert str(caught.value) == message
+
+
+EVERY_CALL = [
+    Call(*parts)
+    for parts in itertools.product(
+        ["crm", "core"], ["account", "industry", "user", "lead"], ["get", "list", "update", "delete"], [None, "7"]
+    )
+]
+
+
+rules = st.builds(
+    Coverage,
+    st.sampled_from(["crm", "core"]),
+    st.sampled_from([ANY, "account", "user"]),
+    st.just(ANY) | st.lists(st.sampled_from(["get", "list", "update", "delete"]), min_size=1).map(tuple),
+    st.booleans(),
+)
+rule_sets = st.lists(rules, max_size=3).map(tuple)
+
+
+@given(codes, levels, rule_sets, rule_sets, st.sets(codes))
+def test_effective_level_is_that_of_the_highest_call_that_is_let_through(
+    code: str, level: Level, then: tuple[Coverage, ...], today: tuple[Coverage, ...], others: set[str]
+) -> None:
+    approval = Approval(code, level, then)
+    beside = [Approval(other, Level.FULL, ()) for other in others - {code}]
+    catalogue = Rules({code: today})
+    let_through = [call.level for call in EVERY_CALL if granting_scope([approval, *beside], catalogue, call)]
+
+    assert effective_level(approval, {code, *others}, catalogue) == max(let_through, default=None)
+
+
+@given(approvals, st.sets(codes))
+def test_effective_level_is_none_for_what_the_catalogue_does_not_know(approval: Approval, others: set[str]) -> None:
+    assert effective_level(approval, others, Rules({})) is None
