@@ -1,6 +1,6 @@
 """What operators hand in. The forms check shape only; every rule is the verb's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -235,3 +235,38 @@ class ExportForm(ReasonForm):
             (Format.CSV.value, "CSV, for a spreadsheet; it cannot be verified"),
         ],
     )
+
+
+class WhatIfForm(forms.Form):
+    """A call to ask about, and whose answers to show. Everything may be left out; nothing of it is stored."""
+
+    module = forms.CharField(required=False, max_length=100)
+    model = forms.CharField(required=False, max_length=100)
+    action = forms.CharField(required=False, max_length=100)
+    id = forms.CharField(required=False, max_length=32)
+    user = forms.CharField(required=False, max_length=32, label="Flowlu user id")
+
+    def __init__(self, *args: Any, may_choose_user: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.may_choose_user = may_choose_user
+        if not may_choose_user:
+            del self.fields["user"]
+        self.is_valid()
+
+    def user_id(self) -> str:
+        """Return the number that was given, or nothing."""
+        return str(self.cleaned_data.get("user", ""))
+
+    def call_parts(self) -> tuple[str, str, str, str | None] | None:
+        """Return module, model, action and id of the call, or None while no call or only a part of one is named."""
+        values = {name: self.cleaned_data.get(name, "") for name in ("module", "model", "action", "id")}
+        if self.errors or not any(values.values()):
+            return None
+        missing = [name for name in ("module", "model", "action") if not values[name]]
+        self.refuse(dict.fromkeys(missing, "Name it as well: a call has a module, a model and an action."))
+        return None if missing else (values["module"], values["model"], values["action"], values["id"] or None)
+
+    def refuse(self, messages: Mapping[str, str]) -> None:
+        """Say beside each field what is wrong with it."""
+        for name, message in messages.items():
+            self.add_error(name if name in self.fields else None, message)

@@ -283,7 +283,13 @@ class ApprovedPermission(models.Model):
         return f"{self.code}.{self.level}"
 
     def as_approval(self) -> Approval:
-        return Approval(self.code, Level(self.level), scopes.from_json(self.catalogue_entry["covers"]))
+        """Return what the row approves. One that is damaged covers nothing, and can be looked at and withdrawn."""
+        entry = self.catalogue_entry
+        try:
+            covers = scopes.from_json(entry.get("covers") if isinstance(entry, dict) else None)
+        except ValueError:
+            covers = ()
+        return Approval(self.code, Level(self.level), covers)
 
 
 class Evidence(models.Model):

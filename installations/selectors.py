@@ -86,9 +86,7 @@ def review_scopes(requested: Sequence[str], in_force: Sequence[ApprovedPermissio
                 about=known.describe(text),
                 repeats=(code or text) in seen,
                 approval=approval,
-                covers_changed=bool(
-                    approval and entry and approval.catalogue_entry["covers"] != scopes.to_json(entry.covers)
-                ),
+                covers_changed=bool(approval and entry and approval.as_approval().covers != entry.covers),
                 swallowed_by=scopes.swallowed_by(code, by_code) if code else None,
                 swallowed_in_request=in_request.get(code),
                 beyond_request=approval is not None and Level(approval.level) > asked_level[code],

@@ -6,13 +6,13 @@ the same transaction. Repeating a verb whose effect already holds changes nothin
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from installations import audit, catalogue, manifests, scopes
 from installations.actors import Actor, clean_reason
+from installations.catalogue import Catalogue, CatalogueEntry
 from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
 from installations.models import (
     Application,
@@ -124,14 +124,15 @@ def approve_scopes(
             raise StateConflict(
                 "The application's manifest was replaced while you were reading it. Read the new one and decide anew."
             )
-        entries = _check_requested(wanted, manifest)
+        known = catalogue.load()
+        entries = _check_requested(wanted, manifest, known)
         in_force = {row.code: row for row in installation.approved_permissions.in_force()}
         approved, unchanged = [], []
         now = timezone.now()
         for scope in wanted:
             entry = entries[scope.code]
             old = in_force.get(scope.code)
-            if old is not None and old.level == scope.level and old.catalogue_entry["covers"] == entry["covers"]:
+            if old is not None and old.as_approval() == scopes.Approval(scope.code, scope.level, entry.covers):
                 unchanged.append(str(scope))
                 continue
             if old is not None:
@@ -140,7 +141,7 @@ def approve_scopes(
                 installation=installation,
                 code=scope.code,
                 level=scope.level.value,
-                catalogue_entry=entry,
+                catalogue_entry={"catalogue": known.version, "covers": scopes.to_json(entry.covers)},
                 manifest=manifest,
                 approved_by=actor.name,
                 approved_at=now,
@@ -438,7 +439,7 @@ def _code_of(text: str) -> str:
     return _parse(text).code
 
 
-def _check_requested(wanted: Iterable[Scope], manifest: Manifest) -> dict[str, dict[str, Any]]:
+def _check_requested(wanted: Iterable[Scope], manifest: Manifest, known: Catalogue) -> dict[str, CatalogueEntry]:
     """Return the catalogue entry of each wanted scope; raises unless the manifest asks for it at least so."""
     asked: dict[str, scopes.Level] = {}
     for text in manifest.requested_scopes:
@@ -448,14 +449,13 @@ def _check_requested(wanted: Iterable[Scope], manifest: Manifest) -> dict[str, d
             continue
         asked[scope.code] = max(scope.level, asked.get(scope.code, scope.level))
     entries = {}
-    known = catalogue.load()
     for scope in wanted:
         entry = known.get(scope.code)
         if entry is None:
             raise UnknownScope(f"{scope.code} is not in the scope catalogue, so it cannot be approved.")
         if scope.code not in asked or asked[scope.code] < scope.level:
             raise ScopeNotRequested(f"The manifest does not ask for {scope}.")
-        entries[scope.code] = {"catalogue": known.version, "covers": scopes.to_json(entry.covers)}
+        entries[scope.code] = entry
     return entries
 
 

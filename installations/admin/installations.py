@@ -1,11 +1,13 @@
 """Installations: the list of what waits and lives, and the page on which scopes are decided."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Case, QuerySet, Value, When
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 
 from installations import selectors
@@ -36,6 +38,7 @@ from installations.admin.installation_acts import (
 )
 from installations.admin.lists import InstallationLockedFilter, NamedFilter
 from installations.admin.locks import Lock, Unlock
+from installations.admin.permissions_page import permissions_view
 from installations.admin.text import visible
 from installations.models import AuditEvent, Installation
 from installations.scopes import ScopeSyntaxError, parse
@@ -67,6 +70,11 @@ class InstallationAdmin(ReadOnlyAdmin):
     empty_text = (
         "No installation was seen yet. One appears when somebody opens a registered application in their portal."
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(partial(permissions_view, self))
+        own = path("<int:object_id>/permissions/", view, name="installations_installation_permissions")
+        return [own, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Installation]:
         return selectors.installations_with_approvals()

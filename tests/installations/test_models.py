@@ -24,6 +24,8 @@ from installations.models import (
     ScopeUsage,
 )
 from installations.scopes import Approval, Level
+from installations.selectors import review_scopes
+from installations.services import withdraw_scopes
 from tests import factories
 
 DAY = "2026-04-01"
@@ -252,6 +254,23 @@ def test_approval_is_read_with_the_copy_of_what_it_covered(application):
     assert (approval.code, approval.level) == ("crm.accounts", Level.FULL)
     assert [rule.module for rule in approval.covers] == [entry["module"] for entry in row.catalogue_entry["covers"]]
     assert isinstance(approval, Approval)
+
+
+@pytest.mark.parametrize("damaged", [{}, {"covers": None}, {"covers": [{"module": "crm"}]}, [], "crm"])
+def test_damaged_approval_covers_nothing_and_can_still_be_shown_replaced_and_withdrawn(application, damaged):
+    found = factories.installation(application, approved=["crm.accounts.full", "task.read"])
+    row = found.approved_permissions.get(code="crm.accounts")
+    row.catalogue_entry = damaged
+    row.save()
+
+    assert row.as_approval() == Approval("crm.accounts", Level.FULL, ())
+    assert [line.covers_changed for line in review_scopes(["crm.accounts.full"], [row]).rows] == [True]
+    factories.approve(found, "crm.accounts.full")
+    whole = found.approved_permissions.in_force().get(code="crm.accounts")
+    assert whole.as_approval().covers
+    withdraw_scopes(
+        installation_id=found.pk, codes=["crm.accounts"], actor=factories.superactor(), reason="For a test."
+    )
 
 
 def test_rows_name_themselves_by_public_values(record):

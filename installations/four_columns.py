@@ -1,0 +1,231 @@
+"""What an installation asks for, what is approved, what of it is effective and what is used, side by side.
+
+Each line carries its evidence: who approved it and when, the sentence why something is or is not effective, and what
+Flowlu has answered. Use is that of the last `USE_DAYS` days, today included, by UTC.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from django.db.models import Count, Max, Q, Sum
+from django.utils import timezone
+
+from installations import catalogue, scopes
+from installations.catalogue import Catalogue, ScopeDescription
+from installations.models import ApprovedPermission, ScopeUsage
+from installations.scopes import Level
+from installations.selectors import ScopeRow, review_scopes
+
+USE_DAYS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """The calls under one scope in the last `USE_DAYS` days; only `last_at` is of all time."""
+
+    accepted: int = 0
+    denied: int = 0
+    writes: int = 0  # accepted calls that needed the level full
+    per_day: tuple[int, ...] = (0,) * USE_DAYS  # oldest first; accepted and denied
+    purposes: tuple[str, ...] = ()  # the empty one is the page that the frontend shows
+    users: int = 0
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What Flowlu has answered one portal user under one scope, of all time."""
+
+    accepted: int = 0
+    denied: int = 0
+    last_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One scope code; of an unknown scope, its text."""
+
+    text: str
+    about: ScopeDescription
+    declared: bool  # in the current manifest
+    requested: Level | None  # None also for a text that is not written as a scope
+    approval: ApprovedPermission | None
+    effective: Level | None  # as long as nothing stops the installation as a whole
+    why: str
+    use: Use
+    answers: Answers
+    differences: Sequence[str] = field(default=())
+
+
+def four_columns(
+    requested: Sequence[str],
+    in_force: Sequence[ApprovedPermission],
+    use: dict[str, Use],
+    answers: dict[str, Answers],
+    *,
+    now: datetime,
+) -> list[Line]:
+    """Lay the four columns side by side: what is asked for in its order, then what is approved without that, then what
+    was only used. No statement."""
+    known = catalogue.load()
+    review = review_scopes(requested, in_force)
+    effects = _Effects(in_force, known)
+    lines = [
+        _line(row.text, row.about, True, row.requested.level if row.requested else None, row.approval, effects)
+        for row in _one_for_each_code(review.rows)
+    ]
+    lines += [_line(str(row), known.describe(str(row)), False, None, row, effects) for row in review.not_requested]
+    shown = {_code(line) for line in lines}
+    lines += [_line(code, known.describe(code), False, None, None, effects) for code in sorted(use.keys() - shown)]
+    return [
+        _with_use(line, use.get(_code(line), Use()), answers.get(_code(line), Answers()), now=now) for line in lines
+    ]
+
+
+def _one_for_each_code(rows: Iterable[ScopeRow]) -> list[ScopeRow]:
+    """Return one row for each code, with the highest level that is asked for."""
+    best: dict[str, ScopeRow] = {}
+    for row in rows:
+        key = row.code or row.text
+        other = best.get(key)
+        if other is None or (row.requested and other.requested and row.requested.level > other.requested.level):
+            best[key] = row
+    return list(best.values())
+
+
+class _Effects:
+    """What approvals add up to, each with the sentence why."""
+
+    def __init__(self, in_force: Sequence[ApprovedPermission], known: Catalogue) -> None:
+        self._known = known
+        self._codes = {row.code for row in in_force}
+
+    def of(self, row: ApprovedPermission) -> tuple[Level | None, str]:
+        module = scopes.swallowed_by(row.code, self._codes)
+        if module is not None:
+            return None, f"{module} is approved too, and decides with its own level. This one grants nothing beside it."
+        today = self._known.coverage.get(row.code)
+        if today is None:
+            return None, "The catalogue does not know it any more. What nobody can explain grants nothing."
+        approval = row.as_approval()
+        level = scopes.effective_level(approval, self._codes, self._known)
+        if level is None:
+            return None, "Nothing is left that the approval and today's catalogue both cover."
+        if approval.covers != today:
+            return level, "The catalogue changed since it was approved: only what both cover counts."
+        if level != row.level:
+            return level, f"It covers no action that needs the level {row.level}."
+        return level, "As approved."
+
+
+def _line(
+    text: str,
+    about: ScopeDescription,
+    declared: bool,
+    requested: Level | None,
+    approval: ApprovedPermission | None,
+    effects: _Effects,
+) -> Line:
+    effective: Level | None = None
+    if approval is not None:
+        effective, why = effects.of(approval)
+    elif not about.known:
+        why = "It cannot be approved: nobody can say what it would allow."
+    elif not declared:
+        why = "It is not approved any more."
+    else:
+        why = "Nobody approved it."
+    return Line(text, about, declared, requested, approval, effective, why, Use(), Answers())
+
+
+def _code(line: Line) -> str:
+    if line.approval is not None:
+        return line.approval.code
+    try:
+        return scopes.parse(line.text).code
+    except scopes.ScopeSyntaxError:
+        return line.text
+
+
+def _with_use(line: Line, use: Use, answers: Answers, *, now: datetime) -> Line:
+    found = _differences(line, use, now=now)
+    return replace(line, use=use, answers=answers, differences=tuple(found))
+
+
+def _differences(line: Line, use: Use, *, now: datetime) -> Iterable[str]:
+    approval = line.approval
+    if approval is None:
+        if line.declared:
+            yield "requested, not approved" if line.about.known else "requested, unknown"
+        return
+    if line.requested is None:
+        yield "approved, not requested any more"
+    elif Level(approval.level) > line.requested:
+        yield "more approved than requested"
+    if line.effective is None:
+        yield "approved, not effective"
+    if use.denied and not use.accepted:
+        yield "Flowlu denies it"
+    elif not use.accepted:
+        yield "unused" if (now - approval.approved_at).days >= USE_DAYS else "not used yet"
+    elif approval.level == Level.FULL and not use.writes:
+        yield "only read"
+
+
+# --- Reads -----------------------------------------------------------------------------------------------------
+
+
+def use_of(installation_id: int, *, today: date) -> dict[str, Use]:
+    """Return the use of every scope of an installation, by code. Two statements, whatever the number of users."""
+    first_day = today - timedelta(days=USE_DAYS - 1)
+    rows = ScopeUsage.objects.filter(installation=installation_id)
+    counted = (
+        rows.filter(day__gte=first_day)
+        .values_list("code", "level", "day", "purpose")
+        .annotate(Sum("accepted"), Sum("denied"))
+    )
+    found: dict[str, _Sums] = defaultdict(_Sums)
+    for code, level, day, purpose, accepted, denied in counted:
+        found[code].add(level, (day - first_day).days, purpose, accepted, denied)
+    users = Count("portal_user", distinct=True, filter=Q(day__gte=first_day))
+    return {
+        code: found[code].as_use(people, last_at)
+        for code, people, last_at in rows.values_list("code").annotate(people=users, last=Max("last_at"))
+    }
+
+
+class _Sums:
+    """Adds up what the statement returns for one code."""
+
+    def __init__(self) -> None:
+        self.accepted = self.denied = self.writes = 0
+        self.per_day = [0] * USE_DAYS
+        self.purposes: set[str] = set()
+
+    def add(self, level: str, day: int, purpose: str, accepted: int, denied: int) -> None:
+        self.accepted += accepted
+        self.denied += denied
+        if level == Level.FULL:
+            self.writes += accepted
+        if 0 <= day < USE_DAYS:  # a clock that runs ahead writes tomorrow's day
+            self.per_day[day] += accepted + denied
+        self.purposes.add(purpose)
+
+    def as_use(self, users: int, last_at: datetime) -> Use:
+        return Use(
+            self.accepted, self.denied, self.writes, tuple(self.per_day), tuple(sorted(self.purposes)), users, last_at
+        )
+
+
+def answers_to(installation_id: int, portal_user_id: int) -> dict[str, Answers]:
+    """Return what Flowlu has answered one user of an installation, by code. One statement."""
+    rows = ScopeUsage.objects.filter(installation=installation_id, portal_user=portal_user_id)
+    counted = rows.values_list("code").annotate(Sum("accepted"), Sum("denied"), Max("last_at"))
+    return {code: Answers(accepted, denied, last_at) for code, accepted, denied, last_at in counted}
+
+
+def utc_today() -> date:
+    return timezone.now().astimezone(UTC).date()
