@@ -107,6 +107,7 @@ CALL_RATE = env_str("CALL_RATE", "600/m")  # per session; 0 = off
 
 AUDIT_ANCHOR_FILE = env_str("AUDIT_ANCHOR_FILE")  # where anchor_audit writes the head of the chain down
 AUDIT_ANCHOR_URL = env_str("AUDIT_ANCHOR_URL")  # and where it sends it
+SCOPE_USAGE_DAYS = env_int("SCOPE_USAGE_DAYS", 400)  # how long the counts of a day are kept; 0 = for ever
 AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 365, minimum=1)  # no younger event is ever removed
 
 # --- Backend use -------------------------------------------------------------------------------------------

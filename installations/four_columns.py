@@ -5,12 +5,12 @@ Flowlu has answered. Use is that of the last `USE_DAYS` days, today included, by
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Count, DateField, DateTimeField, Max, Q, Sum, Value
 from django.utils import timezone
 
 from installations import catalogue, scopes
@@ -45,6 +45,17 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeUse:
+    """What is known of one code: its use by everybody, and what one portal user was answered."""
+
+    use: Use
+    answers: Answers
+
+
+_UNUSED: Final = CodeUse(Use(), Answers())
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One scope code; of an unknown scope, its text."""
 
@@ -63,8 +74,7 @@ class Line:
 def four_columns(
     requested: Sequence[str],
     in_force: Sequence[ApprovedPermission],
-    use: dict[str, Use],
-    answers: dict[str, Answers],
+    use: Mapping[str, CodeUse],
     *,
     now: datetime,
 ) -> list[Line]:
@@ -80,9 +90,7 @@ def four_columns(
     lines += [_line(str(row), known.describe(str(row)), False, None, row, effects) for row in review.not_requested]
     shown = {_code(line) for line in lines}
     lines += [_line(code, known.describe(code), False, None, None, effects) for code in sorted(use.keys() - shown)]
-    return [
-        _with_use(line, use.get(_code(line), Use()), answers.get(_code(line), Answers()), now=now) for line in lines
-    ]
+    return [_with_use(line, use.get(_code(line), _UNUSED), now=now) for line in lines]
 
 
 def _one_for_each_code(rows: Iterable[ScopeRow]) -> list[ScopeRow]:
@@ -150,9 +158,9 @@ def _code(line: Line) -> str:
         return line.text
 
 
-def _with_use(line: Line, use: Use, answers: Answers, *, now: datetime) -> Line:
-    found = _differences(line, use, now=now)
-    return replace(line, use=use, answers=answers, differences=tuple(found))
+def _with_use(line: Line, found: CodeUse, *, now: datetime) -> Line:
+    differences = _differences(line, found.use, now=now)
+    return replace(line, use=found.use, answers=found.answers, differences=tuple(differences))
 
 
 def _differences(line: Line, use: Use, *, now: datetime) -> Iterable[str]:
@@ -178,27 +186,46 @@ def _differences(line: Line, use: Use, *, now: datetime) -> Iterable[str]:
 # --- Reads -----------------------------------------------------------------------------------------------------
 
 
-def use_of(installation_id: int, *, today: date) -> dict[str, Use]:
-    """Return the use of every scope of an installation, by code. Two statements, whatever the number of users."""
+_NO_DAY = Value(None, output_field=DateField())
+_NO_TIME = Value(None, output_field=DateTimeField())
+
+
+def use_of(installation_id: int, *, today: date, portal_user_id: int | None = None) -> dict[str, CodeUse]:
+    """Return the use of every scope of an installation by code, with the answers to one of its users.
+
+    One statement, whatever the number of users and days: the sums of each day, and below them those of each code.
+    """
     first_day = today - timedelta(days=USE_DAYS - 1)
     rows = ScopeUsage.objects.filter(installation=installation_id)
-    counted = (
-        rows.filter(day__gte=first_day)
-        .values_list("code", "level", "day", "purpose")
-        .annotate(Sum("accepted"), Sum("denied"))
-    )
-    found: dict[str, _Sums] = defaultdict(_Sums)
-    for code, level, day, purpose, accepted, denied in counted:
-        found[code].add(level, (day - first_day).days, purpose, accepted, denied)
-    users = Count("portal_user", distinct=True, filter=Q(day__gte=first_day))
-    return {
-        code: found[code].as_use(people, last_at)
-        for code, people, last_at in rows.values_list("code").annotate(people=users, last=Max("last_at"))
-    }
+    recent = Q(day__gte=first_day)
+    theirs = Q(portal_user=portal_user_id or 0)  # no row has that key
+    by_day = (
+        rows.filter(recent)
+        .values_list("code", "level", "purpose", "day")
+        .annotate(
+            ok=Sum("accepted"), no=Sum("denied"), users=Value(0), last=_NO_TIME,
+            their_ok=Value(0), their_no=Value(0), their_last=_NO_TIME,
+        )
+    )  # fmt: skip
+    by_code = rows.values_list("code", Value(""), Value(""), _NO_DAY).annotate(
+        ok=Value(0), no=Value(0), users=Count("portal_user", distinct=True, filter=recent), last=Max("last_at"),
+        their_ok=Sum("accepted", filter=theirs, default=0), their_no=Sum("denied", filter=theirs, default=0),
+        their_last=Max("last_at", filter=theirs),
+    )  # fmt: skip
+    sums: dict[str, _Sums] = defaultdict(_Sums)
+    codes: dict[str, tuple[int, datetime, Answers]] = {}
+    for code, level, purpose, day, ok, no, users, last, their_ok, their_no, their_last in by_day.union(
+        by_code, all=True
+    ):
+        if day is None:
+            codes[code] = users, last, Answers(their_ok, their_no, their_last)
+        else:
+            sums[code].add(level, (day - first_day).days, purpose, ok, no)
+    return {code: CodeUse(sums[code].as_use(users, last), answers) for code, (users, last, answers) in codes.items()}
 
 
 class _Sums:
-    """Adds up what the statement returns for one code."""
+    """Adds up what the statement returns for the days of one code."""
 
     def __init__(self) -> None:
         self.accepted = self.denied = self.writes = 0
@@ -218,13 +245,6 @@ class _Sums:
         return Use(
             self.accepted, self.denied, self.writes, tuple(self.per_day), tuple(sorted(self.purposes)), users, last_at
         )
-
-
-def answers_to(installation_id: int, portal_user_id: int) -> dict[str, Answers]:
-    """Return what Flowlu has answered one user of an installation, by code. One statement."""
-    rows = ScopeUsage.objects.filter(installation=installation_id, portal_user=portal_user_id)
-    counted = rows.values_list("code").annotate(Sum("accepted"), Sum("denied"), Max("last_at"))
-    return {code: Answers(accepted, denied, last_at) for code, accepted, denied, last_at in counted}
 
 
 def utc_today() -> date:

@@ -339,6 +339,8 @@ class ScopeUsage(models.Model):
                 name="installations_scopeusage_system_day",
             ),
         ]
+        # For what is older than anybody wants to know.
+        indexes: ClassVar = [models.Index(fields=["day"], name="installations_scopeusage_day")]
 
     def __str__(self) -> str:
         return f"{self.code}.{self.level} on {self.day}"

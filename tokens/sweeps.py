@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from installations.trail import anchoring, refusals
+from tokens import usage
 from tokens.models import SweepRun
 from tokens.services import acting, api_keys, storing, upstream, wiping
 
@@ -41,6 +42,7 @@ JOBS: list[Job] = [
     Job("prune_replaced_fingerprints", 3600, lambda _stopped: storing.prune_replaced_fingerprints()),
     Job("wipe_expired_api_keys", 300, lambda _stopped: api_keys.wipe_expired_api_keys()),
     Job("prune_service_calls", 3600, lambda _stopped: acting.prune_service_calls()),
+    Job("prune_scope_usage", 3600, lambda _stopped: usage.prune()),
     Job("tell_refusals", 600, lambda _stopped: refusals.tell_what_was_counted()),
     Job("anchor_audit", 3600, lambda _stopped: int(anchoring.anchor_if_due(every=timedelta(days=1)))),
 ]

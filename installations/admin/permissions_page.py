@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
+from django.db.models import Case, Value, When
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -22,7 +23,7 @@ from installations.admin.text import visible_text
 from installations.errors import DomainError, InsufficientScope, InvalidRequest
 from installations.flowlu.calls import build_call
 from installations.forms import WhatIfForm
-from installations.four_columns import USE_DAYS, Line, answers_to, four_columns, use_of, utc_today
+from installations.four_columns import USE_DAYS, Line, four_columns, use_of, utc_today
 from installations.models import ApprovedPermission, Installation, PortalUser
 from installations.scopes import Call
 from installations.spreadsheet import csv_lines
@@ -59,7 +60,8 @@ def permissions_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, objec
     if installation is None:
         raise Http404
     form = WhatIfForm(request.GET, may_choose_user=request.user.has_perm("installations.view_portaluser"))
-    user = _chosen_user(installation, form)
+    people = _people(installation, form) if form.may_choose_user else []
+    user = _chosen_user(people, form)
     page = _Page(installation, selectors.approvals_in_force(installation), user)
     wanted = request.GET.get("format", "")
     if wanted == "csv":
@@ -81,7 +83,7 @@ def permissions_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, objec
         "left_out": len(lines) - MOST_LINES,
         "stands_out": Counter(word for line in lines for word in line.differences).most_common(),
         "days": USE_DAYS,
-        "people": _people(installation) if form.may_choose_user else [],
+        "people": people,
         "known_calls": _known_calls(),
         "what_if": page.what_if(form),
         "may_view_purposes": request.user.has_perm("tokens.view_purpose"),
@@ -104,8 +106,7 @@ class _Page:
         return four_columns(
             self.installation.manifest.requested_scopes,
             self.in_force,
-            use_of(here, today=utc_today()),
-            answers_to(here, self.user.pk) if self.user else {},
+            use_of(here, today=utc_today(), portal_user_id=self.user.pk if self.user else None),
             now=self.now,
         )
 
@@ -213,12 +214,18 @@ class ShownLine:
         return ", ".join(purpose or "the embedded page" for purpose in self.line.use.purposes)
 
 
-def _chosen_user(installation: Installation, form: WhatIfForm) -> PortalUser | None:
+def _people(installation: Installation, form: WhatIfForm) -> list[PortalUser]:
+    """Return whom to choose from: who was chosen, and those who were seen last on this portal. One statement."""
+    chosen_first = Case(When(flowlu_user_id=form.user_id(), then=Value(0)), default=Value(1))
+    return list(
+        PortalUser.objects.filter(portal=installation.portal_id).order_by(chosen_first, "-last_seen_at")[:_MOST_USERS]
+    )
+
+
+def _chosen_user(people: Sequence[PortalUser], form: WhatIfForm) -> PortalUser | None:
     number = form.user_id()
-    if not number:
-        return None
-    user = PortalUser.objects.filter(portal=installation.portal_id, flowlu_user_id=number).first()
-    if user is None:
+    user = next((person for person in people if person.flowlu_user_id == number), None)
+    if number and user is None:
         form.refuse({"user": "No user with this id was seen on this portal."})
     return user
 
@@ -234,11 +241,6 @@ def _stopped(installation: Installation, user: PortalUser | None) -> str:
     if user is not None and user.locked_at is not None:
         found.append("this user is locked")
     return ", ".join(found)
-
-
-def _people(installation: Installation) -> list[PortalUser]:
-    """Return whom to choose from: those who were seen last on this portal."""
-    return list(PortalUser.objects.filter(portal=installation.portal_id).order_by("-last_seen_at")[:_MOST_USERS])
 
 
 def _known_calls() -> dict[str, list[str]]:

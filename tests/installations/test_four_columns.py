@@ -10,9 +10,9 @@ from installations import catalogue, scopes
 from installations.four_columns import (
     USE_DAYS,
     Answers,
+    CodeUse,
     Line,
     Use,
-    answers_to,
     four_columns,
     use_of,
     utc_today,
@@ -22,8 +22,6 @@ from installations.scopes import to_json
 from tests import factories
 
 pytestmark = pytest.mark.django_db
-
-LONG_AGO = timezone.now() - timedelta(days=90)
 
 
 def approved(text: str, *, days_ago: int = 90, **columns: Any) -> ApprovedPermission:
@@ -40,7 +38,8 @@ def approved(text: str, *, days_ago: int = 90, **columns: Any) -> ApprovedPermis
 
 
 def lines(requested: list[str], *in_force: ApprovedPermission, use: dict[str, Use] | None = None) -> dict[str, Line]:
-    found = four_columns(requested, in_force, use or {}, {}, now=timezone.now())
+    all_use = {code: CodeUse(each, Answers()) for code, each in (use or {}).items()}
+    found = four_columns(requested, in_force, all_use, now=timezone.now())
     return {line.text: line for line in found}
 
 
@@ -159,11 +158,11 @@ def test_differences_stand_out(
 
 
 def test_answers_to_a_user_are_laid_beside_their_scope() -> None:
-    answers = {"fin": Answers(3, 1, LONG_AGO)}
+    answers = Answers(3, 1, timezone.now())
 
-    found = four_columns(["fin.read", "task.read"], [], {}, answers, now=timezone.now())
+    found = four_columns(["fin.read", "task.read"], [], {"fin": CodeUse(Use(), answers)}, now=timezone.now())
 
-    assert [line.answers for line in found] == [answers["fin"], Answers()]
+    assert [line.answers for line in found] == [answers, Answers()]
 
 
 # --- Reads ---
@@ -191,10 +190,10 @@ def test_use_is_summed_over_users_levels_and_purposes_by_day(application: Applic
 
     found = use_of(here.pk, today=utc_today())
 
-    fin = found["fin"]
+    fin = found["fin"].use
     assert (fin.accepted, fin.denied, fin.writes, fin.users, fin.purposes) == (14, 1, 2, 2, ("", "nightly"))
     assert fin.per_day == (5, *(0,) * (USE_DAYS - 3), 4, 6)
-    assert found["task"] == Use(last_at=old.last_at)
+    assert found["task"].use == Use(last_at=old.last_at)
 
 
 def test_use_of_another_installation_is_not_counted(application: Application) -> None:
@@ -202,14 +201,16 @@ def test_use_of_another_installation_is_not_counted(application: Application) ->
     used(there.installation, there.portal_user, "fin")
 
     assert use_of(here.installation.pk, today=utc_today()) == {}
-    assert answers_to(here.installation.pk, there.portal_user.pk) == {}
+    used(here.installation, here.portal_user, "task")
+    found = use_of(here.installation.pk, today=utc_today(), portal_user_id=there.portal_user.pk)
+    assert {code: each.answers for code, each in found.items()} == {"task": Answers()}
 
 
 def test_day_of_a_clock_that_runs_ahead_is_counted_and_breaks_nothing(application: Application) -> None:
     record = factories.launch(application)
     used(record.installation, record.portal_user, "fin", days_ago=-1)
 
-    assert use_of(record.installation.pk, today=utc_today())["fin"].accepted == 1
+    assert use_of(record.installation.pk, today=utc_today())["fin"].use.accepted == 1
 
 
 def test_answers_to_one_user_are_theirs_alone_and_of_all_time(application: Application) -> None:
@@ -218,4 +219,7 @@ def test_answers_to_one_user_are_theirs_alone_and_of_all_time(application: Appli
     last = used(ana.installation, ana.portal_user, "fin", accepted=0, denied=2, days_ago=-1).last_at
     used(ana.installation, ben.portal_user, "fin", accepted=70)
 
-    assert answers_to(ana.installation.pk, ana.portal_user.pk) == {"fin": Answers(3, 3, last)}
+    found = use_of(ana.installation.pk, today=utc_today(), portal_user_id=ana.portal_user.pk)
+    assert found["fin"].answers == Answers(3, 3, last)
+    assert found["fin"].use.accepted == 73
+    assert use_of(ana.installation.pk, today=utc_today())["fin"].answers == Answers()

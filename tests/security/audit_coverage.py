@@ -19,6 +19,7 @@ ACTS: dict[str, Covered] = {
     "installations_application_revoke": CUT,
     "installations_application_unlock": ("application.unlocked",),
     "installations_auditevent_export": ("audit.exported",),
+    "installations_installation_permissions": "Reads only.",
     "installations_installation_approve": ("scopes.approved",),
     "installations_installation_lock": ("installation.locked",),
     "installations_installation_resume": ("installation.resumed",),

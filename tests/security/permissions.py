@@ -38,6 +38,11 @@ LIST = {
     "GET": "302 302 403 200 200 200 302 200",
     "POST": "302 302 403 200 200 200 302 200",
 }
+# pages and files that are only read: all three groups view
+READ = {
+    "GET": "302 302 403 200 200 200 302 200",
+    "POST": "302 302 403 405 405 405 302 405",
+}
 # adding and deleting: not even a superuser
 NOBODY = {
     "GET": "302 302 403 403 403 403 302 403",
@@ -228,6 +233,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_auditevent_delete": NOBODY,
     "admin:installations_auditevent_change": OBJECT,
     "admin/installations/auditevent/<path:object_id>/": LEADS_ON,
+    "admin:installations_installation_permissions": READ,
     "admin:installations_installation_approve": REVIEWS,
     "admin:installations_installation_withdraw": REVIEWS,
     "admin:installations_installation_add_key": REVIEWS,

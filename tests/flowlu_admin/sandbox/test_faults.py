@@ -157,9 +157,12 @@ def test_what_has_begun_to_drip_comes_at_once_when_it_is_switched_off(
 def test_stopping_does_not_wait_for_a_delay() -> None:
     sandbox = SandboxServer()
     sandbox.start()
-    sandbox.state.add_fault("acme", "delay", delay_seconds=60)
+    sandbox.state.add_fault("acme", "delay", delay_seconds=60, times=1)
     connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=5)
     connection.request("GET", "/acme.flowlu.com/api/v1/module/core/user/get")
+    while sandbox.state.portal("acme").faults:  # until the request holds it
+        time.sleep(0.01)
+    time.sleep(0.1)
     started = time.monotonic()
     sandbox.stop()
     with pytest.raises((http.client.HTTPException, OSError)):
