@@ -11,7 +11,6 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from installations.catalogue import Catalogue
-from installations.manifests import ParsedManifest
 from installations.scopes import Level, Scope, ScopeSyntaxError, normalise, parse, swallowed_by
 from installations.strict_json import JSONValue
 
@@ -70,21 +69,34 @@ class ManifestDiff:
         return not self.scopes and not self.fields
 
 
-def diff(old: ParsedManifest, new: ParsedManifest, catalogue: Catalogue) -> ManifestDiff:
-    """Compare two manifests as they were parsed. Neither is changed; the order of members and scopes does not count."""
-    scopes = [*_known_changes(old, new, catalogue), *_unknown_changes(old, new, catalogue)]
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is compared of a manifest: the scopes as it declares them, and the whole document."""
+
+    permissions: Sequence[str]
+    document: dict[str, JSONValue]
+
+
+def diff(old: Content, new: Content, catalogue: Catalogue) -> ManifestDiff:
+    """Compare two manifests. Neither is changed; the order of members and scopes does not count."""
     fields = list(_field_changes(old.document, new.document))
     return ManifestDiff(
-        sorted(scopes, key=lambda change: (not change.escalates, change.code)),
+        scope_changes(old.permissions, new.permissions, catalogue),
         sorted(fields, key=lambda change: (not change.escalates, change.field)),
     )
+
+
+def scope_changes(old: Sequence[str], new: Sequence[str], catalogue: Catalogue) -> list[ScopeChange]:
+    """Compare what two manifests ask for, each as it declares it; those that escalate come first, then by code."""
+    found = [*_known_changes(old, new, catalogue), *_unknown_changes(old, new, catalogue)]
+    return sorted(found, key=lambda change: (not change.escalates, change.code))
 
 
 # --- Scopes ---
 
 
-def _known_changes(old: ParsedManifest, new: ParsedManifest, catalogue: Catalogue) -> Iterator[ScopeChange]:
-    before, after = _Asked(old.permissions, catalogue), _Asked(new.permissions, catalogue)
+def _known_changes(old: Sequence[str], new: Sequence[str], catalogue: Catalogue) -> Iterator[ScopeChange]:
+    before, after = _Asked(old, catalogue), _Asked(new, catalogue)
     for code in sorted(before.codes | after.codes):
         change = _change_of(code, before, after)
         if change is not None:
@@ -127,8 +139,8 @@ def _change_of(code: str, before: _Asked, after: _Asked) -> ScopeChange | None:
     return None
 
 
-def _unknown_changes(old: ParsedManifest, new: ParsedManifest, catalogue: Catalogue) -> Iterator[ScopeChange]:
-    before, after = (_unknown(manifest.permissions, catalogue) for manifest in (old, new))
+def _unknown_changes(old: Sequence[str], new: Sequence[str], catalogue: Catalogue) -> Iterator[ScopeChange]:
+    before, after = _unknown(old, catalogue), _unknown(new, catalogue)
     for text in after - before:
         yield ScopeChange(
             Change.UNKNOWN, text, None, None, "new and not in the catalogue: it grants nothing here", True

@@ -1,6 +1,5 @@
-"""Applications and their manifests: import, settings, what each version asks for."""
+"""Applications: registered by a manifest, their settings, and where they are installed."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -11,9 +10,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 
-from installations import manifests, selectors
 from installations.actors import Actor
 from installations.admin.acts import Act, Outcome, actor_of, note_refusal, posted
 from installations.admin.base import ReadOnlyAdmin
@@ -23,20 +20,18 @@ from installations.admin.display import (
     badge,
     change_url,
     column,
-    join,
     link,
     list_url,
     lock_badge,
     mono,
     plural,
     text_of,
-    to,
     utc,
 )
-from installations.admin.lists import LockedFilter, NamedFilter
+from installations.admin.lists import LockedFilter
 from installations.admin.locks import Lock, Unlock
 from installations.admin.portals import installations_table
-from installations.admin.text import prose, visible, visible_text
+from installations.admin.text import visible, visible_text
 from installations.errors import InvalidRequest, ManifestError, ManifestInvalid, NotPermitted
 from installations.forms import ConfigureForm, ImportForm, ReasonForm
 from installations.models import Application, Installation, Manifest
@@ -240,108 +235,3 @@ def _imported(result: ImportResult) -> str:
     if result.installations_affected == 1:
         asks = "1 installation asks for its scopes now"
     return f"{what} is the current manifest. {asks}; what is approved stays as it is.{notices}"
-
-
-@admin.register(Manifest)
-class ManifestAdmin(ReadOnlyAdmin):
-    list_display = (
-        text_of("version", "version"),
-        to("application", "application", order="application__name"),
-        column("sha", "SHA-256", lambda row: mono(row.sha256[:8])),
-        column("requested", "requested scopes", lambda row: len(row.requested_scopes)),
-        column(
-            "current",
-            "state",
-            lambda row: badge("current", "good") if row.application.current_manifest_id == row.pk else "replaced",
-        ),
-        at("imported_at", "imported"),
-    )
-    list_filter = (("application", NamedFilter),)
-    allowed_lookups = frozenset({"application__id__exact"})
-    list_select_related = ("application",)
-    search_fields = ("version", "application__name", "application__app_id")
-    ordering = ("-imported_at", "-pk")
-    facts = (
-        to("application", "application"),
-        text_of("version", "version"),
-        column("sha", "SHA-256 of the canonical JSON", lambda row: mono(row.sha256)),
-        at("imported_at", "imported"),
-        column("notices", "notices", lambda row: _notices(row)),
-        column("document", "document", lambda row: _pretty(row)),
-    )
-    intro = "Every content that was imported, as it was. Installations ask for the scopes of the current one."
-    empty_text = "No manifest was imported yet."
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Manifest]:
-        found = super().get_queryset(request)
-        # Only a page shows the document, which may be a megabyte.
-        match = request.resolver_match
-        return found.defer("document") if match and match.url_name == "installations_manifest_changelist" else found
-
-    def page_title(self, row: Manifest) -> str:
-        return f"{row.application.name} {row.version}"
-
-    def badges(self, row: Manifest) -> Sequence[Any]:
-        current = row.application.current_manifest_id == row.pk
-        return [badge("current", "good") if current else badge("replaced", "gone")]
-
-    def tables(self, request: HttpRequest, row: Manifest) -> Sequence[Table]:
-        return [requested_table(selectors.review_scopes(row.requested_scopes, []))]
-
-
-def requested_table(review: selectors.ScopeReview) -> Table:
-    """Return what a manifest asks for, without what any installation decided."""
-    return Table(
-        "Requested scopes",
-        ("Scope", "What it covers", "Risk", "Flags"),
-        [
-            (mono(row.text), scope_words(row.about), risk_badge(row.about), join(scope_flags(row)) or "–")
-            for row in review.rows
-        ],
-        "This manifest asks for no scope.",
-        kind="scopes",
-    )
-
-
-def scope_words(about: Any) -> Any:
-    if not about.known and about.title == about.text:
-        return visible(about.meaning)
-    return format_html("<strong>{}.</strong> {} {}", visible(about.title), prose(about.allows), prose(about.meaning))
-
-
-def risk_badge(about: Any) -> Any:
-    if about.risk is None:
-        return badge("unknown", "wait")
-    tones = {"low": "good", "medium": "wait", "high": "bad"}
-    return format_html('{}<span class="quiet-note">{}</span>', badge(about.risk, tones[about.risk]), about.risk_reason)
-
-
-def scope_flags(row: selectors.ScopeRow) -> list[Any]:
-    flags = []
-    if not row.about.known:
-        flags.append(badge("cannot be approved", "wait"))
-    if not row.about.documented:
-        flags.append(badge("not documented by Flowlu", "wait"))
-    if row.repeats:
-        flags.append(badge("named before", "plain"))
-    if row.swallowed_in_request:
-        flags.append(badge(f"swallowed by {row.swallowed_in_request} if that is approved too", "plain"))
-    return flags
-
-
-def _notices(row: Manifest) -> Any:
-    try:
-        found = manifests.parse(json.dumps(row.document)).notices
-    except ManifestInvalid:
-        return "This manifest would be refused today. It was imported under other rules."
-    if not found:
-        return "none"
-    items = [
-        format_html("<li>{}: {}</li>", mono(notice.path or "document"), visible(notice.message)) for notice in found
-    ]
-    return format_html('<ul class="plain-list">{}</ul>', join(items, ""))
-
-
-def _pretty(row: Manifest) -> Any:
-    text = json.dumps(row.document, indent=2, ensure_ascii=False)
-    return format_html('<pre class="document" tabindex="0">{}</pre>', visible(text))

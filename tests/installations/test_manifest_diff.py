@@ -8,16 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from installations import catalogue, manifests
-from installations.manifest_diff import ManifestDiff, diff
+from installations.manifest_diff import Content, ManifestDiff, diff
 from installations.scopes import ANY, Approval, Call, Scope, granting_scope, parse
 from tests import factories
 
 CATALOGUE = catalogue.load()
 
 
-def read(**members: Any) -> manifests.ParsedManifest:
+def read(**members: Any) -> Content:
     document = json.loads(factories.manifest()) | members
-    return manifests.parse(json.dumps({name: value for name, value in document.items() if value is not None}))
+    parsed = manifests.parse(json.dumps({name: value for name, value in document.items() if value is not None}))
+    return Content(parsed.permissions, parsed.document)
 
 
 def between(old: list[str], new: list[str]) -> ManifestDiff:

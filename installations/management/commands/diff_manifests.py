@@ -8,8 +8,7 @@ from installations import catalogue, manifests
 from installations.errors import ManifestInvalid
 from installations.management.manifest_files import read_manifest
 from installations.management.output import Refusal, VisibleCommand
-from installations.manifest_diff import diff
-from installations.manifests import ParsedManifest
+from installations.manifest_diff import Content, diff
 
 ESCALATES, UNREADABLE = 1, 2
 
@@ -30,7 +29,7 @@ class Command(VisibleCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["old"] == options["new"] == "-":
             raise CommandError("Standard input holds one manifest: name a file for the other.", returncode=UNREADABLE)
-        old, new = _parsed(options["old"]), _parsed(options["new"])
+        old, new = _content(options["old"]), _content(options["new"])
         found = diff(old, new, catalogue.load())
         for change in found.scopes:
             self.say(f"{'!' if change.escalates else ' '} {change.change} {change.code}: {change.words}")
@@ -45,9 +44,9 @@ class Command(VisibleCommand):
         self.say("no change" if found.is_empty else "nothing new is asked for")
 
 
-def _parsed(name: str) -> ParsedManifest:
+def _content(name: str) -> Content:
     try:
-        return manifests.parse(read_manifest(name))
+        parsed = manifests.parse(read_manifest(name))
     except ManifestInvalid as error:
         refusal = Refusal(f"{name}: {error.public_message}", *(f"  {problem}" for problem in error.errors))
         refusal.returncode = UNREADABLE
@@ -55,3 +54,4 @@ def _parsed(name: str) -> ParsedManifest:
     except CommandError as error:
         error.returncode = UNREADABLE
         raise
+    return Content(parsed.permissions, parsed.document)

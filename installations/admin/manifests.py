@@ -1,0 +1,211 @@
+"""Manifests: every content that was imported, what it asks for, and what changed since another one."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from installations import catalogue, manifests, selectors
+from installations.admin.base import ReadOnlyAdmin
+from installations.admin.display import (
+    Table,
+    at,
+    badge,
+    change_url,
+    column,
+    join,
+    mono,
+    text_of,
+    to,
+    utc,
+)
+from installations.admin.lists import NamedFilter
+from installations.admin.text import prose, visible
+from installations.errors import ManifestInvalid
+from installations.manifest_diff import Content, diff
+from installations.models import Manifest
+
+_OTHERS = 20
+
+
+@admin.register(Manifest)
+class ManifestAdmin(ReadOnlyAdmin):
+    list_display = (
+        text_of("version", "version"),
+        to("application", "application", order="application__name"),
+        column("sha", "SHA-256", lambda row: mono(row.sha256[:8])),
+        column("requested", "requested scopes", lambda row: len(row.requested_scopes)),
+        column(
+            "current",
+            "state",
+            lambda row: badge("current", "good") if row.application.current_manifest_id == row.pk else "replaced",
+        ),
+        at("imported_at", "imported"),
+    )
+    list_filter = (("application", NamedFilter),)
+    allowed_lookups = frozenset({"application__id__exact"})
+    search_fields = ("version", "application__name", "application__app_id")
+    ordering = ("-imported_at", "-pk")
+    facts = (
+        to("application", "application"),
+        text_of("version", "version"),
+        column("sha", "SHA-256 of the canonical JSON", lambda row: mono(row.sha256)),
+        at("imported_at", "imported"),
+        column("notices", "notices", lambda row: _notices(row)),
+        column("document", "document", lambda row: _pretty(row)),
+    )
+    intro = "Every content that was imported, as it was. Installations ask for the scopes of the current one."
+    empty_text = "No manifest was imported yet."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Manifest]:
+        found = super().get_queryset(request).select_related("application")
+        # Only a page shows the document, which may be a megabyte.
+        match = request.resolver_match
+        return found.defer("document") if match and match.url_name == "installations_manifest_changelist" else found
+
+    def page_title(self, row: Manifest) -> str:
+        return f"{row.application.name} {row.version}"
+
+    def badges(self, row: Manifest) -> Sequence[Any]:
+        current = row.application.current_manifest_id == row.pk
+        return [badge("current", "good") if current else badge("replaced", "gone")]
+
+    def tables(self, request: HttpRequest, row: Manifest) -> Sequence[Table]:
+        requested = requested_table(selectors.review_scopes(row.requested_scopes, []))
+        others = _others(row)
+        if not others:
+            return [requested]
+        chosen = _chosen(request, row, others)
+        return [_changes_table(chosen, row), _versions_table(chosen, row, others), requested]
+
+
+def requested_table(review: selectors.ScopeReview) -> Table:
+    """Return what a manifest asks for, without what any installation decided."""
+    return Table(
+        "Requested scopes",
+        ("Scope", "What it covers", "Risk", "Flags"),
+        [
+            (mono(row.text), scope_words(row.about), risk_badge(row.about), join(scope_flags(row)) or "–")
+            for row in review.rows
+        ],
+        "This manifest asks for no scope.",
+        kind="scopes",
+    )
+
+
+def scope_words(about: Any) -> Any:
+    if not about.known and about.title == about.text:
+        return visible(about.meaning)
+    return format_html("<strong>{}.</strong> {} {}", visible(about.title), prose(about.allows), prose(about.meaning))
+
+
+def risk_badge(about: Any) -> Any:
+    if about.risk is None:
+        return badge("unknown", "wait")
+    tones = {"low": "good", "medium": "wait", "high": "bad"}
+    return format_html('{}<span class="quiet-note">{}</span>', badge(about.risk, tones[about.risk]), about.risk_reason)
+
+
+def scope_flags(row: selectors.ScopeRow) -> list[Any]:
+    flags = []
+    if not row.about.known:
+        flags.append(badge("cannot be approved", "wait"))
+    if not row.about.documented:
+        flags.append(badge("not documented by Flowlu", "wait"))
+    if row.repeats:
+        flags.append(badge("named before", "plain"))
+    if row.swallowed_in_request:
+        flags.append(badge(f"swallowed by {row.swallowed_in_request} if that is approved too", "plain"))
+    return flags
+
+
+def _notices(row: Manifest) -> Any:
+    try:
+        found = manifests.parse(json.dumps(row.document)).notices
+    except ManifestInvalid:
+        return "This manifest would be refused today. It was imported under other rules."
+    if not found:
+        return "none"
+    items = [
+        format_html("<li>{}: {}</li>", mono(notice.path or "document"), visible(notice.message)) for notice in found
+    ]
+    return format_html('<ul class="plain-list">{}</ul>', join(items, ""))
+
+
+def _pretty(row: Manifest) -> Any:
+    text = json.dumps(row.document, indent=2, ensure_ascii=False)
+    return format_html('<pre class="document" tabindex="0">{}</pre>', visible(text))
+
+
+# --- What changed ----------------------------------------------------------------------------------------------
+
+
+def _others(row: Manifest) -> list[Manifest]:
+    """Return the other contents of the application, the newest first, without their documents."""
+    found = Manifest.objects.filter(application=row.application_id).exclude(pk=row.pk).defer("document")
+    return list(found.order_by("-imported_at", "-pk")[:_OTHERS])
+
+
+def _chosen(request: HttpRequest, row: Manifest, others: Sequence[Manifest]) -> Manifest:
+    """Return the one that the address names, else the one before, else the one after."""
+    named = request.GET.get("against", "")
+    wanted = next((other for other in others if str(other.pk) == named), None)
+    if wanted is None and re.fullmatch(r"[0-9]{1,18}", named):  # older than those that are offered
+        same = Manifest.objects.filter(application=row.application_id).exclude(pk=row.pk)
+        wanted = same.filter(pk=int(named)).first()
+    before = next((other for other in others if (other.imported_at, other.pk) < (row.imported_at, row.pk)), None)
+    return wanted or before or others[-1]
+
+
+def _changes_table(old: Manifest, new: Manifest) -> Table:
+    found = diff(_content(old), _content(new), catalogue.load())
+    rows = [
+        (_kind(change.change, change.escalates), mono(change.code), visible(change.words)) for change in found.scopes
+    ]
+    rows += [(_kind("changed", field.escalates), mono(field.field), visible(field.words)) for field in found.fields]
+    more = "It asks for more: installations go on with what is approved, and ask for the rest." * found.escalates
+    return Table(
+        f"What changed since {old.version} ({old.sha256[:8]})",
+        ("Change", "What", "How"),
+        rows,
+        "Nothing: the two say the same.",
+        note=more or ("" if found.is_empty else "It asks for nothing that was not asked for then."),
+        kind="changes",
+    )
+
+
+def _content(row: Manifest) -> Content:
+    return Content(row.requested_scopes, row.document)
+
+
+def _kind(word: str, escalates: bool) -> Any:
+    return badge(f"{word}: asks for more" if escalates else word, "bad" if escalates else "plain")
+
+
+def _versions_table(chosen: Manifest, row: Manifest, others: Sequence[Manifest]) -> Table:
+    def choice(other: Manifest) -> Any:
+        if other.pk == chosen.pk:
+            return badge("compared above", "plain")
+        return format_html('<a href="{}?against={}">compare</a>', change_url(row), other.pk)
+
+    return Table(
+        "Other contents",
+        ("Version", "SHA-256", "Requested scopes", "Imported", "Compare"),
+        [
+            (
+                format_html('<a href="{}">{}</a>', change_url(other), visible(other.version)),
+                mono(other.sha256[:8]),
+                len(other.requested_scopes),
+                utc(other.imported_at),
+                choice(other),
+            )
+            for other in others
+        ],
+        "None.",
+        note="A private application always reports 1.0.0, so a change is seen by its content.",
+    )
