@@ -113,6 +113,12 @@ def _choices(row: ScopeRow) -> Iterator[tuple[str, str]]:
         yield f"{row.code}.{level}", words
 
 
+class WithholdForm(ReasonForm):
+    """A decision about the manifest that the page showed."""
+
+    seen_manifest = forms.CharField(widget=forms.HiddenInput, max_length=64)
+
+
 class WithdrawForm(ReasonForm):
     codes = forms.MultipleChoiceField(
         label="Withdraw",

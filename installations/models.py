@@ -7,7 +7,7 @@ Truth that a database can hold is a constraint here; everything that writes more
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from installations import scopes
@@ -159,12 +159,19 @@ class PortalUser(models.Model):
         return f"user {self.flowlu_user_id} of {self.portal}"
 
 
+_ASKS_ANEW = Q(decided_manifest__isnull=False) & ~Q(decided_manifest=F("manifest"))
+
+
 class InstallationQuerySet(models.QuerySet["Installation"]):
     def live(self) -> Self:
         return self.exclude(status=Installation.Status.UNINSTALLED)
 
     def pending(self) -> Self:
         return self.filter(status=Installation.Status.PENDING_APPROVAL)
+
+    def asking_anew(self) -> Self:
+        """Return those whose application asks for something else than when it was last decided about."""
+        return self.live().filter(_ASKS_ANEW)
 
 
 class Installation(models.Model):
@@ -184,6 +191,14 @@ class Installation(models.Model):
         on_delete=models.PROTECT,
         related_name="installations",
         help_text="What the application asks for on this portal now.",
+    )
+    decided_manifest = models.ForeignKey(
+        Manifest,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="What the application asked for when an operator last decided about its scopes.",
     )
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING_APPROVAL)
     reported_version = models.CharField(
@@ -227,6 +242,12 @@ class Installation(models.Model):
         indexes: ClassVar = [
             # The list of what waits for a decision, newest first.
             models.Index(fields=["status", "-first_seen_at"], name="installations_inst_status_idx"),
+            # The few that may have to be decided about anew, counted by what was and what is asked for.
+            models.Index(
+                fields=["decided_manifest", "manifest"],
+                condition=~Q(status="uninstalled") & _ASKS_ANEW,
+                name="installations_inst_anew_idx",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -3,12 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from django.db.models import Count, Min, Prefetch, Q, QuerySet
 
 from installations import catalogue, scopes
 from installations.catalogue import ScopeDescription
-from installations.models import Application, ApprovedPermission, AuditEvent, Installation, Portal, PortalUser
+from installations.manifest_diff import ScopeChange, scope_changes
+from installations.models import (
+    Application,
+    ApprovedPermission,
+    AuditEvent,
+    Installation,
+    Manifest,
+    Portal,
+    PortalUser,
+)
 from installations.scopes import Level, Scope, ScopeSyntaxError
 
 
@@ -104,10 +114,41 @@ def installations_with_approvals() -> QuerySet[Installation]:
     """
     in_force = ApprovedPermission.objects.in_force().defer("reason", "catalogue_entry")
     return (
-        Installation.objects.select_related("portal", "application", "manifest")
-        .defer("manifest__document")
+        Installation.objects.select_related("portal", "application", "manifest", "decided_manifest")
+        .defer("manifest__document", "decided_manifest__document")
         .prefetch_related(Prefetch("approved_permissions", queryset=in_force, to_attr="in_force"))
     )
+
+
+def asked_anew(installation: Installation) -> Sequence[ScopeChange]:
+    """Return what an installation's application asks for beyond what was last decided about. No statement where both
+    manifests were read with it."""
+    decided = installation.decided_manifest
+    if decided is None or decided.pk == installation.manifest_id or installation.uninstalled_at is not None:
+        return ()
+    asked = (tuple(manifest.requested_scopes) for manifest in (decided, installation.manifest))
+    return _escalations(*asked)
+
+
+@lru_cache(maxsize=128)
+def _escalations(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[ScopeChange, ...]:
+    return tuple(change for change in scope_changes(old, new, catalogue.load()) if change.escalates)
+
+
+def installations_asking_for_more() -> QuerySet[Installation]:
+    """Return live installations whose application asks for more than was last decided about.
+
+    One statement for the pairs of manifests, of which there are few, and one for their scopes.
+    """
+    asking = Installation.objects.asking_anew()
+    pairs = set(asking.order_by().values_list("decided_manifest", "manifest").distinct())
+    named = {key for pair in pairs for key in pair}
+    scopes_of = dict(Manifest.objects.filter(pk__in=named).values_list("pk", "requested_scopes"))
+    escalating = Q(pk__in=[])
+    for old, new in pairs:
+        if _escalations(tuple(scopes_of[old]), tuple(scopes_of[new])):
+            escalating |= Q(decided_manifest=old, manifest=new)
+    return asking.filter(escalating)
 
 
 def approvals_in_force(installation: Installation) -> list[ApprovedPermission]:

@@ -14,6 +14,7 @@ from installations import audit, catalogue, manifests, scopes
 from installations.actors import Actor, clean_reason
 from installations.catalogue import Catalogue, CatalogueEntry
 from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
+from installations.manifest_diff import scope_changes
 from installations.models import (
     Application,
     ApprovedPermission,
@@ -24,6 +25,8 @@ from installations.models import (
     PortalUser,
 )
 from installations.scopes import Scope, ScopeSyntaxError
+
+_MOST_TOLD = 100  # of withheld scopes in one audit event
 
 Lockable = Portal | Application | Installation | PortalUser
 
@@ -108,6 +111,8 @@ def approve_scopes(
 ) -> ApprovalResult:
     """Approve scopes of one installation; the first approval makes a pending installation active.
 
+    What else the manifest asks for counts as decided about too.
+
     Each must be asked for by the manifest at this level or a higher one, and be in the catalogue. Approving a code
     at another level replaces the approval in force. All or nothing. With `seen_manifest` (a SHA-256) the
     decision counts only for the manifest that the operator saw.
@@ -120,10 +125,7 @@ def approve_scopes(
     with transaction.atomic(durable=True):
         installation = _locked_installation(installation_id)
         manifest = installation.manifest
-        if seen_manifest is not None and seen_manifest != manifest.sha256:
-            raise StateConflict(
-                "The application's manifest was replaced while you were reading it. Read the new one and decide anew."
-            )
+        _check_seen(manifest, seen_manifest)
         known = catalogue.load()
         entries = _check_requested(wanted, manifest, known)
         in_force = {row.code: row for row in installation.approved_permissions.in_force()}
@@ -151,7 +153,8 @@ def approve_scopes(
         activated = bool(approved) and installation.status == Installation.Status.PENDING_APPROVAL
         if activated:
             installation.status = Installation.Status.ACTIVE
-            installation.save(update_fields=["status"])
+        installation.decided_manifest = manifest
+        installation.save(update_fields=["status", "decided_manifest"])
         if approved:
             audit.append(
                 actor,
@@ -170,6 +173,44 @@ def approve_scopes(
                 ),
             )
     return ApprovalResult(approved, unchanged, activated)
+
+
+def withhold_scopes(*, installation_id: int, actor: Actor, reason: str, seen_manifest: str | None = None) -> list[str]:
+    """Decide to approve nothing of what the manifest asks for since the last decision; what is approved goes on.
+
+    The installation needs no decision any more until another manifest asks for more. Returns what is withheld, as the
+    change of each scope in words; nothing when it was decided about already.
+
+    Raises NotPermitted, ReasonRequired, StateConflict for an installation about which nothing was decided yet.
+    """
+    actor.require("installations.approve_scopes")
+    why = clean_reason(reason)
+    with transaction.atomic(durable=True):
+        installation = _locked_installation(installation_id)
+        decided, manifest = installation.decided_manifest, installation.manifest
+        _check_seen(manifest, seen_manifest)
+        if decided is None:
+            raise StateConflict(
+                "Nothing was approved here yet, so every call is refused anyway. Suspend it, or mark it as uninstalled."
+            )
+        changes = scope_changes(decided.requested_scopes, manifest.requested_scopes, catalogue.load())
+        withheld = [f"{change.code}: {change.words}" for change in changes if change.escalates]
+        if not withheld:
+            return []
+        installation.decided_manifest = manifest
+        installation.save(update_fields=["decided_manifest"])
+        audit.append(
+            actor,
+            audit.Event(
+                "scopes.withheld",
+                "installation",
+                str(installation.pk),
+                installation.pk,
+                why,
+                {"withheld": withheld[:_MOST_TOLD], "count": len(withheld), "manifest": manifest.sha256},
+            ),
+        )
+    return withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,6 +455,13 @@ def _locked_installation(installation_id: int) -> Installation:
     if installation.status == Installation.Status.UNINSTALLED:
         raise StateConflict("This installation is uninstalled. A new launch makes a new one, with nothing approved.")
     return installation
+
+
+def _check_seen(manifest: Manifest, seen: str | None) -> None:
+    if seen is not None and seen != manifest.sha256:
+        raise StateConflict(
+            "The application's manifest was replaced while you were reading it. Read the new one and decide anew."
+        )
 
 
 def _parse_all(texts: Iterable[str]) -> list[Scope]:

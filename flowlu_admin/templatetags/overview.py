@@ -38,7 +38,7 @@ class Item:
 
 @register.simple_tag(takes_context=True)
 def overview(context: RequestContext) -> dict[str, Any]:
-    """Return what the first page shows. At most fifteen statements."""
+    """Return what the first page shows. At most eighteen statements."""
     request: HttpRequest = context["request"]
     may = request.user.has_perm
     return {
@@ -62,6 +62,15 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
                 f"{plural(waiting.count, 'installation')} {waits} for approval",
                 f"The oldest since {age(timezone.now() - waiting.oldest)}. Until then every call of theirs is refused.",
                 list_url(Installation, "status__exact=pending_approval"),
+                "wait",
+            )
+        anew = selectors.installations_asking_for_more().count()
+        if anew:
+            need = "needs" if anew == 1 else "need"
+            yield Item(
+                f"{plural(anew, 'installation')} {need} re-approval",
+                "A new manifest asks for more than was decided about. What is approved goes on meanwhile.",
+                list_url(Installation, "decision=anew"),
                 "wait",
             )
     if may("installations.view_auditevent"):

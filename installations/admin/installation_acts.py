@@ -10,7 +10,7 @@ from installations import selectors
 from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
 from installations.admin.display import change_url, installation_name, plural
-from installations.forms import ApproveForm, ReasonForm, WithdrawForm
+from installations.forms import ApproveForm, ReasonForm, WithdrawForm, WithholdForm
 from installations.models import Installation, PortalUser
 from installations.services import (
     approve_scopes,
@@ -18,6 +18,7 @@ from installations.services import (
     resume_installation,
     suspend_installation,
     withdraw_scopes,
+    withhold_scopes,
 )
 from tokens.admin.revoking import RevokeAct
 from tokens.services.revocation import uninstall_installation
@@ -78,6 +79,47 @@ class Approve(InstallationAct):
 
     def _is_pending(self, target: Installation) -> bool:
         return target.status == Installation.Status.PENDING_APPROVAL
+
+
+class Withhold(InstallationAct):
+    slug = "withhold"
+    label = "Keep what is approved"
+    summary = "Approve nothing of what the new manifest asks for more."
+    permission = "installations.approve_scopes"
+    template_name = "admin/installations/installation/withhold.html"
+
+    def applies(self, target: Installation) -> bool:
+        return super().applies(target) and bool(selectors.asked_anew(target))
+
+    def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
+        form = WithholdForm(posted(request))
+        form.fields["seen_manifest"].initial = target.manifest.sha256
+        return form
+
+    def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
+        return {"asked_anew": selectors.asked_anew(target), "installation": target}
+
+    def stops(self, target: Installation) -> Sequence[str]:
+        return ("The installation needs no decision any more, until another manifest asks for more.",)
+
+    def stays(self, target: Installation) -> Sequence[str]:
+        return (
+            "What is approved goes on as it is.",
+            "Calls that only the new scopes would cover are refused, as they are now. They can be approved later.",
+        )
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        withheld = withhold_scopes(
+            installation_id=target.pk,
+            actor=actor,
+            reason=form.cleaned_data["reason"],
+            seen_manifest=form.cleaned_data["seen_manifest"],
+        )
+        return Outcome.of(
+            bool(withheld),
+            f"Withheld: {plural(len(withheld), 'scope')}. What is approved goes on.",
+            already="the manifest asks for nothing that was not decided about",
+        )
 
 
 class Withdraw(InstallationAct):

@@ -16,6 +16,7 @@ from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
     Table,
     at,
+    badge,
     column,
     installation_name,
     join,
@@ -35,6 +36,7 @@ from installations.admin.installation_acts import (
     Suspend,
     Uninstall,
     Withdraw,
+    Withhold,
 )
 from installations.admin.lists import InstallationLockedFilter, NamedFilter
 from installations.admin.locks import Lock, Unlock
@@ -45,6 +47,20 @@ from installations.scopes import ScopeSyntaxError, parse
 from tokens.admin.api_keys import AddKey, keys_table
 from tokens.admin.tables import tokens_table
 
+
+class AskingForMoreFilter(admin.SimpleListFilter):
+    title = "decision"
+    parameter_name = "decision"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("anew", "needs re-approval")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() != "anew":
+            return queryset
+        return queryset.filter(pk__in=selectors.installations_asking_for_more().values("pk"))
+
+
 _PENDING_FIRST = Case(When(status=Installation.Status.PENDING_APPROVAL, then=Value(0)), default=Value(1))
 
 
@@ -54,18 +70,18 @@ class InstallationAdmin(ReadOnlyAdmin):
     list_display = (
         column("name", "installation", lambda row: _name(row), order="application__name"),
         column("portal", "portal", lambda row: row.portal.domain, order="portal__domain"),
-        column("state", "status", status_badge, order="status"),
+        column("state", "status", lambda row: join(state_badges(row)), order="status"),
         column("locks", "locks", lambda row: join(lock_badge(word) for word, _since in locks_of(row)) or "–"),
         column("scopes", "approved", lambda row: approved_words(row)),
         at("first_seen_at", "first seen"),
         at("last_seen_at", "last seen"),
     )
-    list_filter = ("status", ("application", NamedFilter), InstallationLockedFilter)
+    list_filter = ("status", AskingForMoreFilter, ("application", NamedFilter), InstallationLockedFilter)
     allowed_lookups = frozenset({"status__exact", "application__id__exact", "portal__id__exact"})
     search_fields = ("portal__domain", "application__app_id")
     search_help_text = "Search by portal domain or appId"
     ordering = (_PENDING_FIRST, "-first_seen_at", "-pk")
-    act_classes = (Approve, Withdraw, AddKey, RevokeAll, RevokeUser, Suspend, Resume, Lock, Unlock, Uninstall)
+    act_classes = (Approve, Withhold, Withdraw, AddKey, RevokeAll, RevokeUser, Suspend, Resume, Lock, Unlock, Uninstall)
     intro = "An application on a portal. Those that wait for approval come first."
     empty_text = (
         "No installation was seen yet. One appears when somebody opens a registered application in their portal."
@@ -87,7 +103,7 @@ class InstallationAdmin(ReadOnlyAdmin):
             format_html('{} <span class="quiet-note">since {}</span>', lock_badge(word), utc(since))
             for word, since in locks_of(row)
         )
-        return [status_badge(row), *locks]
+        return [*state_badges(row), *locks]
 
     def audit_query(self, row: Installation) -> dict[str, Any]:
         return {"installation_id": row.pk}
@@ -99,6 +115,7 @@ class InstallationAdmin(ReadOnlyAdmin):
             "installation": row,
             "locks": locks_of(row),
             "review": selectors.review_scopes(row.manifest.requested_scopes, in_force),
+            "asked_anew": selectors.asked_anew(row),
             "next_step": next_step(row, len(in_force)),
             "may_view_application": request.user.has_perm("installations.view_application"),
             "may_view_manifest": request.user.has_perm("installations.view_manifest"),
@@ -118,6 +135,12 @@ class InstallationAdmin(ReadOnlyAdmin):
         return [*found, others] if others else found
 
 
+def state_badges(row: Installation) -> list[Any]:
+    """Return the status, and whether a new manifest asks for more than was decided about: the status stays then."""
+    anew = [badge("needs re-approval", "wait")] if selectors.asked_anew(row) else []
+    return [status_badge(row), *anew]
+
+
 def next_step(row: Installation, approved: int) -> str:
     """Return in one sentence what state the installation is in, and what that means for its users."""
     if row.status == Installation.Status.UNINSTALLED:
@@ -128,6 +151,11 @@ def next_step(row: Installation, approved: int) -> str:
         return "Locked: every call is refused until every lock that applies is taken away."
     if row.status == Installation.Status.PENDING_APPROVAL:
         return "Waits for you: every call is refused until a scope is approved. The first approval makes it active."
+    if selectors.asked_anew(row):
+        return (
+            "Active, and the manifest asks for more than was decided about. What is approved goes on; the new scopes "
+            "grant nothing until you approve them, or keep what is approved."
+        )
     if not approved:
         return "Active, but nothing is approved now: every call is refused."
     return "Active: calls that an approved scope covers are passed on to Flowlu, as the user who makes them."

@@ -71,6 +71,7 @@ COMMAND_TESTS = {
     "unlock": "tests/installations/commands/test_lock_and_unlock.py",
     "verify_audit": "tests/installations/commands/test_verify_audit.py",
     "withdraw_scopes": "tests/installations/commands/test_withdraw_scopes.py",
+    "withhold_scopes": "tests/installations/commands/test_withhold_scopes.py",
 }
 
 

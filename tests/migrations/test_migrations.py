@@ -13,7 +13,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from flowlu_admin.roles import ROLES
 from installations.audit import Event, append, audit_keys
-from installations.models import AuditEvent
+from installations.models import AuditEvent, Installation
 from installations.trail.verifying import DatabaseVerification
 from tests import factories
 
@@ -117,6 +117,22 @@ def test_events_get_their_numbers_as_ids_and_keep_their_hashes(transactional_db)
 
 
 @pytest.mark.usefixtures("_migrated_again")
+@pytest.mark.usefixtures("_migrated_again")
+def test_last_approval_says_what_was_decided_about(transactional_db):
+    application = factories.application()
+    old = application.current_manifest
+    found = factories.installation(application, approved=["crm.accounts.read"])
+    untouched = factories.installation(application, portal="globex.flowlu.com")
+    factories.application(permissions=["crm.accounts.full"], version="2.0.0")
+    Installation.objects.update(decided_manifest=None)
+
+    migrate_to([("installations", "0010_decided_manifest")])
+    migrate_to([("installations", "0011_decide_by_the_last_approval")])
+
+    decided = dict(Installation.objects.values_list("pk", "decided_manifest"))
+    assert decided == {found.pk: old.pk, untouched.pk: None}
+
+
 def test_everything_can_be_taken_back_and_made_anew(transactional_db):
     tables = {model._meta.db_table for app in OURS for model in apps.get_app_config(app).get_models()}
 
@@ -167,6 +183,7 @@ def test_every_data_step_can_be_taken_back():
         ("0003_audit_ids_are_sequences", True),
         ("0005_audit_prefix_may_go", True),
         ("0008_audit_trail_refuses_truncate", True),
+        ("0011_decide_by_the_last_approval", True),
     ]
 
 

@@ -29,6 +29,7 @@ ACTS: dict[str, Covered] = {
     "installations_installation_uninstall": ("tokens.revoked", "api_key.revoked", "installation.uninstalled"),
     "installations_installation_unlock": ("installation.unlocked",),
     "installations_installation_withdraw": ("scopes.withdrawn",),
+    "installations_installation_withhold": ("scopes.withheld",),
     "installations_portal_lock": ("portal.locked",),
     "installations_portal_revoke": CUT,
     "installations_portal_unlock": ("portal.unlocked",),
@@ -89,6 +90,7 @@ COMMANDS: dict[str, Covered] = {
     "unlock": ("installation.unlocked",),
     "verify_audit": ("audit.verified",),
     "withdraw_scopes": ("scopes.withdrawn",),
+    "withhold_scopes": ("scopes.withheld",),
 }
 
 # Routes of the API by name and method, called by a page.
@@ -174,6 +176,7 @@ VERBS: dict[str, Covered] = {
     "installations.services.suspend_installation": ("installation.suspended",),
     "installations.services.unlock": ("portal.unlocked",),
     "installations.services.withdraw_scopes": ("scopes.withdrawn",),
+    "installations.services.withhold_scopes": ("scopes.withheld",),
     "installations.trail.anchoring.anchor": ("audit.anchored",),
     "installations.trail.anchoring.anchor_if_due": ("audit.anchored",),
     "installations.trail.anchoring.anchor_to_file": ("audit.anchored",),

@@ -93,9 +93,17 @@ def _backend(application: Application, installation: Installation, user: PortalU
     ServiceCall.objects.create(purpose=sync, acts_as="user", oauth_token=token, portal_user=user, **shared)
 
 
+def _ask_for_more(application: Application) -> None:
+    """Import a second content, which asks for one scope more than was decided about."""
+    wider = [*application.current_manifest.requested_scopes, "users.read"] if application.current_manifest else []
+    factories.application(application.app_id, permissions=wider, version="1.1.0")
+
+
 def set_up(application: Application) -> Scene:
     """Fill every list of the console; operators have a second factor, all but the one who is named so."""
     installation = factories.installation(application, approved=["crm.accounts.full"])
+    _ask_for_more(application)
+    installation.refresh_from_db()
     portal_user = PortalUser.objects.get(flowlu_user_id="7")
     cut = factories.token(installation, portal_user, "an-older-token")
     revoke_tokens(target=RevocationTarget.of_token(cut.pk), actor=factories.superactor(), reason="For a test.")

@@ -317,6 +317,7 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         "installations.services.unlock": lambda: services.unlock(target=portal, **WHY),
         "installations.services.suspend_installation": lambda: services.suspend_installation(**here),
         "installations.services.resume_installation": lambda: services.resume_installation(**here),
+        "installations.services.withhold_scopes": lambda: services.withhold_scopes(**here),
         "installations.services.withdraw_scopes": lambda: services.withdraw_scopes(codes=["crm.accounts"], **here),
         "installations.trail.anchoring.anchor": lambda: anchoring.anchor(
             path=str(folder / "anchors"), url="", actor=WHY["actor"]

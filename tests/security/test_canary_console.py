@@ -94,6 +94,7 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_application_configure": {"stores_refresh_tokens": "on", "allowed_portals": "acme.flowlu.com"},
     "admin:installations_installation_lock": {},
     "admin:installations_installation_unlock": {},
+    "admin:installations_installation_withhold": {},
     "admin:installations_installation_approve": {"scope-fin": "fin.read"},
     "admin:installations_installation_withdraw": {"codes": "fin"},
     "admin:installations_installation_add_key": {

@@ -216,6 +216,10 @@ def bodies(scene: Scene) -> dict[str, dict[str, Any]]:
             "seen_manifest": scene.installation.manifest.sha256,
             "scope-fin": "fin.read",
         },
+        "admin:installations_installation_withhold": {
+            **reason,
+            "seen_manifest": scene.installation.manifest.sha256,
+        },
         "admin:installations_installation_withdraw": {**reason, "codes": "crm.accounts"},
         "admin:installations_auditevent_export": {**reason, "format": "jsonl"},
         "admin:tokens_oauthtoken_leaked": {"pasted": LABELS["markup"][0]},
