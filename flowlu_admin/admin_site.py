@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from allauth.account.decorators import secure_admin_login
 from allauth.account.views import logout as account_logout
-from allauth.mfa.utils import is_mfa_enabled
-from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+
+from flowlu_admin.second_factor import what_is_missing
 
 # Everything else that packages register (accounts, groups, second factors, social apps with their secrets) would be
 # raw rows to edit; the console shows what has verbs.
@@ -37,7 +40,8 @@ _ORDER: Final = (
 
 
 class OperatorAdminSite(admin.AdminSite):
-    """Every page needs an active staff account; with OPERATOR_MFA=required also an enrolled second factor."""
+    """Every page needs an active staff account, and a session that gave its second factor where there is one; with
+    OPERATOR_MFA=required there has to be one."""
 
     site_header = "Flowlu console"
     site_title = "Flowlu console"
@@ -50,7 +54,12 @@ class OperatorAdminSite(admin.AdminSite):
         super().register(shown, admin_class, **options)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        return secure_admin_login(super().login)(request, extra_context=extra_context)
+        """Lead to allauth's sign-in, the only one: Django's own asks for no second factor and counts no guesses."""
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.GET.get(REDIRECT_FIELD_NAME, ""), reverse("account_login"))
+        if not self.has_permission(request):
+            raise PermissionDenied
+        return redirect("admin:index")
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return account_logout(request)
@@ -70,10 +79,10 @@ class OperatorAdminSite(admin.AdminSite):
 
     def _with_second_factor(self, view: Any) -> Callable[..., HttpResponse]:
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            missing = settings.OPERATOR_MFA == "required" and not is_mfa_enabled(request.user)
-            if missing and self.has_permission(request):
-                messages.warning(request, "Set up a second factor first: the console requires one.")
-                return redirect("mfa_index")
+            where = what_is_missing(request) if self.has_permission(request) else None
+            if where is not None:
+                messages.warning(request, "The console opens with your second factor: give it, or set one up first.")
+                return redirect(where)
             response: HttpResponse = view(request, *args, **kwargs)
             return response
 

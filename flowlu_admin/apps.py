@@ -20,7 +20,7 @@ class FlowluAdminConfig(AppConfig):
     verbose_name = "Flowlu console"
 
     def ready(self) -> None:
-        from flowlu_admin import account_events, celery
+        from flowlu_admin import account_events, celery, second_factor
         from flowlu_admin.checks import check_settings
         from flowlu_admin.roles import make_groups
         from flowlu_admin.sealed_operators import SecondFactors, SignInSessions
@@ -29,6 +29,7 @@ class FlowluAdminConfig(AppConfig):
 
         celery.app.set_default()
         account_events.connect()
+        second_factor.connect()
         import_module("tokens.tasks")
         checks.register(check_settings, checks.Tags.security)
         register(SecondFactors())

@@ -21,6 +21,12 @@ class OperatorAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # al
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """Ask an operator who has a second factor for that one: the password alone must not be enough to remove it."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        factors = [method for method in methods if method["id"] != "reauthenticate"]
+        return factors or methods
+
     def get_client_ip(self, request: HttpRequest) -> str:
         # TrustedProxyMiddleware has settled it: allauth's own reading of X-Forwarded-For must not undo that.
         return request.META.get("REMOTE_ADDR") or "unix"

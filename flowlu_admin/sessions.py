@@ -9,8 +9,10 @@ import binascii
 from hashlib import sha256
 from typing import Any
 
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionStore
 from django.contrib.sessions.base_session import AbstractBaseSession
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from tokens import vault
@@ -35,12 +37,17 @@ class SessionStore(DatabaseSessionStore):
     """Django's database sessions with a hashed key and sealed content."""
 
     def encode(self, session_dict: dict[str, Any]) -> str:
-        return base64.b64encode(seal(super().encode(session_dict), self._context(), vault.token_keys())).decode("ascii")
+        context = context_of(stored_key(self.session_key or ""))
+        return base64.b64encode(seal(super().encode(session_dict), context, vault.token_keys())).decode("ascii")
 
     def decode(self, session_data: bytes | str) -> dict[str, Any]:
         """Return the content, or nothing for what does not unseal: its holder has to sign in again."""
+        return self.decode_at(stored_key(self.session_key or ""), session_data)
+
+    def decode_at(self, row_key: str, session_data: bytes | str) -> dict[str, Any]:
+        """Return the content of the row that is stored under this key, as `decode` does."""
         try:
-            plain = unseal(base64.b64decode(session_data, validate=True), self._context(), vault.token_keys())
+            plain = unseal(base64.b64decode(session_data, validate=True), context_of(row_key), vault.token_keys())
         except (UnsealFailed, binascii.Error, ValueError):
             return {}
         decoded: dict[str, Any] = super().decode(plain)
@@ -67,5 +74,10 @@ class SessionStore(DatabaseSessionStore):
             self._session_key = None
         return row
 
-    def _context(self) -> Context:
-        return context_of(stored_key(self.session_key or ""))
+
+def end_other_sessions(user_id: int, session_key: str | None) -> int:
+    """End every session of an operator but the one of this key; returns how many. Reads all rows: operators are few."""
+    store = SessionStore()
+    others = Session.objects.exclude(session_key=stored_key(session_key or ""))
+    theirs = [row.pk for row in others if store.decode_at(row.pk, row.session_data).get(SESSION_KEY) == str(user_id)]
+    return Session.objects.filter(pk__in=theirs).delete()[0]

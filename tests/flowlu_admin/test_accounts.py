@@ -1,11 +1,14 @@
 """The pages on which operators sign in and out and look after their second factor; the pages that say no."""
 
 import re
+import time
 from typing import Any
 
 import pytest
+import time_machine
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 from django.test import Client
 from django.urls import reverse
@@ -103,6 +106,7 @@ def test_page_that_does_not_exist_is_a_404_of_ours(superuser: Any, path: str) ->
     assert "There is no such page" in text(response)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_second_factor_is_set_up_used_and_taken_away(superuser: Any, settings: Any, client: Client) -> None:
     settings.OPERATOR_MFA = "required"
     # given: the console requires one
@@ -237,3 +241,130 @@ def test_error_pages_say_what_to_do(rf: Any, db: None) -> None:
         assert response.status_code == status
         assert words in text(response)
         assert has_nothing_inline(response)
+
+
+# --- A factor belongs to a session ---
+
+
+@pytest.mark.django_db(transaction=True)
+def test_session_from_before_the_factor_is_over_once_it_is_set_up(superuser: Any, settings: Any) -> None:
+    """Somebody with the password alone was there first."""
+    settings.OPERATOR_MFA = "required"
+    thief, owner = Client(), Client()
+    log_in(thief)
+    log_in(owner)
+
+    enrol(owner)
+
+    assert owner.get(reverse("admin:index")).status_code == 200
+    assert thief.get(reverse("admin:index"), follow=True).request["PATH_INFO"] == reverse("account_login")
+    assert thief.get(reverse("mfa_deactivate_totp")).status_code == 302
+    assert Authenticator.objects.filter(user=superuser, type=Authenticator.Type.TOTP).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_session_of_another_operator_goes_on_when_a_factor_is_set_up(
+    superuser: Any, auditor: Any, settings: Any
+) -> None:
+    other, owner = Client(), Client()
+    log_in(other, "auditor")
+    log_in(owner)
+
+    enrol(owner)
+
+    assert other.get(reverse("admin:index")).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("mode", ["required", "optional"])
+def test_session_that_gave_no_factor_has_to_give_it(superuser: Any, settings: Any, mode: str) -> None:
+    settings.OPERATOR_MFA = mode
+    owner, other = Client(), Client()
+    log_in(owner)
+    secret = enrol(owner)
+    other.force_login(superuser, backend="django.contrib.auth.backends.ModelBackend")
+    where = reverse("admin:installations_installation_changelist")
+
+    sent = other.get(where)
+    assert sent.headers["Location"] == f"{reverse('mfa_reauthenticate')}?next={where.replace('/', '%2F')}"
+    given = other.post(sent.headers["Location"], {"code": recovery_code(owner)}, follow=True)
+
+    assert given.request["PATH_INFO"] == where
+    assert given.status_code == 200
+    assert secret not in given.content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_password_alone_is_not_enough_to_take_a_factor_away(superuser: Any, settings: Any) -> None:
+    settings.OPERATOR_MFA = "required"
+    owner = Client()
+    log_in(owner)
+    enrol(owner)
+    with time_machine.travel(time.time() + 3600):
+        asked = owner.post(reverse("mfa_deactivate_totp"))
+        answered = owner.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+        still = owner.post(reverse("mfa_deactivate_totp"))
+
+    assert asked.status_code == still.status_code == 302
+    assert answered.headers["Location"] == reverse("mfa_reauthenticate")
+    assert Authenticator.objects.filter(user=superuser, type=Authenticator.Type.TOTP).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_other_sessions_end_when_the_factor_is_taken_away(superuser: Any) -> None:
+    owner, other = Client(), Client()
+    log_in(owner)
+    enrol(owner)
+    log_in(other)
+    other.post(reverse("mfa_authenticate"), {"code": recovery_code(owner)})
+    assert other.get(reverse("admin:index")).status_code == 200
+
+    owner.post(reverse("mfa_deactivate_totp"))
+
+    assert other.get(reverse("admin:index")).status_code == 302
+    assert owner.get(reverse("admin:index")).status_code == 200
+
+
+def recovery_code(client: Client) -> str:
+    return str(client.get(reverse("mfa_view_recovery_codes")).context["unused_codes"][-1])
+
+
+# --- One way in ---
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("mode", ["required", "optional"])
+def test_second_way_in_takes_no_password(superuser: Any, outsider: Any, settings: Any, mode: str) -> None:
+    """Django's own sign-in page would ask for no second factor, count no guesses and leave no event."""
+    settings.OPERATOR_MFA = mode
+    owner, thief, stranger = Client(), Client(), Client()
+    log_in(owner)
+    enrol(owner)
+    log_in(thief, "outsider")
+    before = AuditEvent.objects.count()
+    form = {"username": "superuser", "password": PASSWORD, "login": "superuser"}
+
+    for client in (thief, stranger):
+        for method in (client.post, client.get):
+            answer = method("/admin/login/?next=/admin/", form)
+            assert answer.status_code == 302
+            assert "sessionid" not in answer.cookies
+    assert thief.get("/accounts/login/").wsgi_request.user == outsider
+    assert stranger.get("/accounts/login/").wsgi_request.user.is_anonymous
+    assert AuditEvent.objects.count() == before
+
+
+def test_account_that_is_no_operator_is_refused(db: None) -> None:
+    client = Client()
+    client.force_login(get_user_model().objects.create_user("nobody"), "django.contrib.auth.backends.ModelBackend")
+
+    assert client.get("/admin/login/").status_code == 403
+
+
+def test_way_in_leads_back_to_where_somebody_wanted_to_go(db: None) -> None:
+    assert (
+        Client().get("/admin/login/?next=/admin/tokens/").headers["Location"] == "/accounts/login/?next=/admin/tokens/"
+    )
+    # The sign-in itself follows no address of another host.
+    evil = Client().get("/admin/login/?next=https://evil.example.com/").headers["Location"]
+    assert evil.startswith("/accounts/login/?next=")

@@ -89,11 +89,7 @@ OWN_ACCOUNT = {
 URLS: dict[str, dict[str, str]] = {
     "home": LEADS_ON,
     "admin:index": STAFF_PAGE,
-    "admin:login": {
-        "GET": "302 302 302 302 302 302 302 302",
-        "HEAD": "302 302 200 200 200 200 200 200",
-        "POST": "302 302 200 200 200 200 200 200",
-    },
+    "admin:login": LEADS_ON,
     "admin:logout": {
         "GET": "302 302 200 200 200 200 302 200",
         "POST": "302 302 302 302 302 302 302 302",
@@ -266,7 +262,11 @@ URLS: dict[str, dict[str, str]] = {
         "POST": "302 302 302 302 302 302 302 302",
     },
     "account_inactive": OPEN_READ,
-    "account_reauthenticate": OWN_ACCOUNT,
+    # whoever has a second factor is asked for that one
+    "account_reauthenticate": {
+        "GET": "302 302 302 302 302 302 200 302",
+        "POST": "302 302 302 302 302 302 200 302",
+    },
     "account_change_password": OWN_ACCOUNT,
     "mfa_index": {
         "GET": "302 302 200 200 200 200 200 200",

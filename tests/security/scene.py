@@ -1,6 +1,7 @@
 """A populated console: one object of every registered model, and somebody of every role, second factor included."""
 
 import secrets
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -57,7 +58,7 @@ class Scene:
         if role == "portal_session":
             return Client(raise_request_exception=False, headers={"X-Session-Token": self.session()})
         client = Client(raise_request_exception=False)
-        client.force_login(self.operators[role], backend="django.contrib.auth.backends.ModelBackend")
+        signed_in_with_factor(client, self.operators[role], given=role != "superuser_without_mfa")
         return client
 
     def session(self) -> str:
@@ -69,6 +70,16 @@ class Scene:
             expires_at=timezone.now() + timedelta(hours=1),
         )
         return session_token
+
+
+def signed_in_with_factor(client: Client, user: Any, *, given: bool = True) -> None:
+    """Sign an operator in, as after the password and, if it is given, the second factor."""
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    session = client.session
+    methods = ["password", "mfa"] if given else ["password"]
+    session["account_authentication_methods"] = [{"method": method, "at": time.time()} for method in methods]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
 
 
 def _backend(application: Application, installation: Installation, user: PortalUser, token: OAuthToken) -> None:
