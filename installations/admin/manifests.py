@@ -25,7 +25,7 @@ from installations.admin.display import (
     utc,
 )
 from installations.admin.lists import NamedFilter
-from installations.admin.text import prose, visible
+from installations.admin.text import prose, visible, visible_text
 from installations.errors import ManifestInvalid
 from installations.manifest_diff import Content, diff
 from installations.models import Manifest
@@ -170,7 +170,7 @@ def _changes_table(old: Manifest, new: Manifest) -> Table:
     rows += [(_kind("changed", field.escalates), mono(field.field), visible(field.words)) for field in found.fields]
     more = "It asks for more: installations go on with what is approved, and ask for the rest." * found.escalates
     return Table(
-        f"What changed since {old.version} ({old.sha256[:8]})",
+        f"What changed since {visible_text(old.version)} ({old.sha256[:8]})",
         ("Change", "What", "How"),
         rows,
         "Nothing: the two say the same.",
