@@ -42,7 +42,6 @@ class SetChange:
     now: int
     added: Sequence[str]  # as `token #7 of user 3 of acme.flowlu.com`, the first ones
     added_count: int
-    replaced_count: int  # took a new pair since
     gone: Sequence[str]
     gone_count: int
 
@@ -52,8 +51,6 @@ class SetChange:
             parts.append(f"{self.added_count:,} came ({_some(self.added, self.added_count)})")
         if self.gone_count:
             parts.append(f"{self.gone_count:,} went ({_some(self.gone, self.gone_count)})")
-        if self.replaced_count:
-            parts.append(f"{self.replaced_count:,} took a new pair")
         return f"Then {self.before:,}, now {self.now:,}: {', '.join(parts) or 'others than before'}."
 
 

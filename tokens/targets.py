@@ -122,7 +122,7 @@ class RevocationTarget:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """Exactly which tokens, with which pairs, somebody looked at, and when.
+    """Exactly which tokens somebody looked at, and when. A pair that took the place of another is of the same token.
 
     As text it can be typed: `tokens.newest.microseconds.digest`.
     """
@@ -150,19 +150,19 @@ class Pin:
         return cls(tokens, newest, moment, digest)
 
     @classmethod
-    def over(cls, target: RevocationTarget, rows: Iterable[tuple[int, int]], at: datetime) -> Self:
-        """Return the pin over the number and generation of each token, in the order of the numbers.
+    def over(cls, target: RevocationTarget, numbers: Iterable[int], at: datetime) -> Self:
+        """Return the pin over the number of each token, in their order.
 
-        The rows are read once and none is kept: the cost is one pass, the memory does not grow with them.
+        They are read once and none is kept: the cost is one pass, the memory does not grow with them.
         """
         digest = sha256(repr(sorted(target.to_json().items())).encode())
         tokens = newest = 0
-        for pk, generation in rows:
-            digest.update(b"%d:%d;" % (pk, generation))
+        for pk in numbers:
+            digest.update(b"%d;" % pk)
             tokens += 1
             newest = pk
         return cls(tokens, newest, at, digest.hexdigest()[:_DIGEST])
 
     def holds_for(self, other: "Pin") -> bool:
-        """Return whether both are over the same tokens with the same pairs."""
+        """Return whether both are over the same tokens."""
         return (self.tokens, self.digest) == (other.tokens, other.digest)

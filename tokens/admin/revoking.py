@@ -15,9 +15,9 @@ from installations.flowlu.configured import can_revoke_upstream
 from installations.forms import ReasonForm
 from installations.models import PortalUser
 from installations.services import lock
+from tokens.errors import SetChanged
 from tokens.forms import RevokeForm, sign_pin
 from tokens.revocation_selectors import RevocationPreview, preview_revocation
-from tokens.services.cutting import RevocationResult
 from tokens.services.revocation import BATCH, DrillResult, drill_revocation, revoke_tokens
 from tokens.targets import RevocationTarget
 
@@ -115,21 +115,25 @@ class RevokeAct(Act):
             raise StateConflict("These are too many for a page. Lock first, then use the command that is named below.")
         if form.cleaned_data.get("drill"):
             return Outcome(drill_words(drill_revocation(target=aim, actor=actor, reason=reason, pinned=pin)), False)
-        cut = revoke_tokens(target=aim, actor=actor, reason=reason, pinned=pin, asked_at=form.asked_at)
-        return self.outcome(cut, target, form, actor)
-
-    def outcome(self, cut: RevocationResult, target: Any, form: ReasonForm, actor: Actor) -> Outcome:
-        """Lock the user too where that was ticked, and say what both did."""
+        # First: whoever is locked opens no session while their tokens are cut, so that the set stays what it is.
+        locked, lock_words = self._lock_too(target, form, actor)
+        try:
+            cut = revoke_tokens(target=aim, actor=actor, reason=reason, pinned=pin, asked_at=form.asked_at)
+        except SetChanged as error:
+            raise StateConflict(f"{error.public_message}{lock_words}") from error
         words = f"{plural(cut.tokens_cut, 'token')} revoked." if cut.tokens_cut else "There was nothing left to revoke."
+        return Outcome(words + lock_words, changed=bool(cut.tokens_cut) or locked)
+
+    def _lock_too(self, target: Any, form: ReasonForm, actor: Actor) -> tuple[bool, str]:
+        """Lock the user where that was ticked; returns whether it changed anything, and what to say of it."""
         user = self.user(target)
-        locked = False
-        if user is not None and form.cleaned_data.get("also_lock"):
-            try:
-                locked = lock(target=user, actor=actor, reason=form.cleaned_data["reason"])
-                words += f" {user} is locked." if locked else f" {user} was locked already."
-            except DomainError as error:
-                words += f" The user was not locked: {error.public_message}"
-        return Outcome(words, changed=bool(cut.tokens_cut) or locked)
+        if user is None or not form.cleaned_data.get("also_lock"):
+            return False, ""
+        try:
+            locked = lock(target=user, actor=actor, reason=form.cleaned_data["reason"])
+        except DomainError as error:
+            return False, f" The user was not locked: {error.public_message}"
+        return locked, f" {user} is locked." if locked else f" {user} was locked already."
 
 
 def pin_form(form: ReasonForm, preview: RevocationPreview) -> None:

@@ -38,7 +38,7 @@ from tokens import selectors
 from tokens.access import Caller, check_usable
 from tokens.models import EmbedSession, OAuthToken
 from tokens.services.ledger import note_handed_in_again
-from tokens.services.storing import Pair, store_pair_locked
+from tokens.services.storing import Pair, holds_already, store_pair_locked
 
 SESSION_TOKEN_BYTES = 32
 
@@ -148,6 +148,8 @@ def _hand_over_token(caller: Caller, pair: Pair) -> None:
             raise TokenRevoked
         session.oauth_token = own
         _recheck_locked(installation, portal_user, pair)
+        if holds_already(own, pair):
+            return  # once more the same: no event, or a page could fill the trail with them
         stored = store_pair_locked(installation, portal_user, pair, own=session)
         Evidence.objects.create(installation=installation, kind=Evidence.Kind.HAND_OVER)
         audit.append(portal_user_actor(caller.portal, user.id), _token_event("token.handed_over", stored.token))

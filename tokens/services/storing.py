@@ -80,6 +80,17 @@ def store_pair_locked(
     return Stored(row, is_new)
 
 
+def holds_already(row: OAuthToken, pair: Pair) -> bool:
+    """Return whether the row, which is in use, holds this very pair: to store it again would change nothing."""
+    return (
+        row.state == OAuthToken.State.ACTIVE
+        and not row.needs_proof
+        and row.access_fingerprint in vault.digests_of(pair.access_token)
+        and (pair.refresh_token is None or row.refresh_fingerprint in vault.digests_of(pair.refresh_token))
+        and pair.expires_at in (None, row.expires_at)
+    )
+
+
 def remember_replaced_locked(row: OAuthToken, fingerprints: set[str], key_id: str) -> None:
     """Keep what the lineage held until now: Flowlu may still take it, and a revocation denies it too."""
     now = timezone.now()

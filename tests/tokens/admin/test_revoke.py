@@ -56,6 +56,25 @@ def test_lock_is_offered_only_to_who_may_lock(token: OAuthToken) -> None:
     assert recorded()[-1] == "tokens.revoked"
 
 
+def test_user_is_locked_first_even_where_the_tokens_changed_since(
+    responder: Any, token: OAuthToken, portal_user: PortalUser
+) -> None:
+    """Somebody who opens sessions without end must not hold off the lock together with the cut."""
+    where = url("installations_installation_revoke_user", object_id=token.installation_id, user_id=portal_user.pk)
+    client = signed_in(responder)
+    shown = pin(client.get(where))
+    factories.token(token.installation, portal_user, "opened-meanwhile")
+
+    page = client.post(where, {**shown, **REASON, "also_lock": "on"})
+
+    portal_user.refresh_from_db()
+    assert portal_user.locked_at is not None
+    assert "Then 1, now 2: 1 came" in text(page)
+    assert "user 7 of acme.flowlu.com is locked." in text(page)
+    again = confirm(client, where, REASON, follow=True)
+    assert messages(again) == ["2 tokens revoked."]
+
+
 def test_missing_reason_keeps_the_tick(responder: Any, token: OAuthToken) -> None:
     with nothing_changes():
         response = signed_in(responder).post(address(token), {"reason": " ", "also_lock": "on"})

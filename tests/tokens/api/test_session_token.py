@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from installations.models import AuditEvent, Installation, PortalUser
+from installations.models import Application, AuditEvent, Installation, PortalUser
 from installations.services import lock
 from tests import factories
 from tests.embedded import Frontend
-from tests.unchanged import recorded
+from tests.unchanged import nothing_changes, recorded
 from tokens import refusals
 from tokens.models import EmbedSession, OAuthToken, Revocation, RevokedFingerprint
 from tokens.services.revocation import revoke_tokens
@@ -40,6 +40,31 @@ def test_same_pair_again_is_taken(ana: Frontend) -> None:
     assert ana.hand_over().status_code == 204
     assert ana.hand_over().status_code == 204
     assert OAuthToken.objects.get().state == "active"
+
+
+def test_same_pair_again_writes_nothing(ana: Frontend) -> None:
+    """A page that hands it over without end fills no trail and moves no generation."""
+    ana.open()
+    ana.refresh()
+    ana.hand_over()
+
+    with nothing_changes():
+        for _ in range(3):
+            assert ana.hand_over().status_code == 204
+
+
+def test_same_access_token_with_another_refresh_token_or_expiry_is_stored(ana: Frontend) -> None:
+    Application.objects.update(stores_refresh_tokens=True)
+    ana.open()
+    factories.approve(Installation.objects.get(), "crm.accounts.full")
+    generation = OAuthToken.objects.get().generation
+
+    ana.put("session/token", {"access_token": ana.access_token, "refresh_token": ana.pair.refresh_token})
+    ana.put("session/token", {"access_token": ana.access_token, "refresh_token": ana.pair.refresh_token})
+    assert OAuthToken.objects.get().generation == generation + 1
+    assert OAuthToken.objects.get().sealed_refresh_token is not None
+    ana.put("session/token", {"access_token": ana.access_token, "expires_at": "2099-01-01 00:00:00"})
+    assert OAuthToken.objects.get().generation == generation + 2
 
 
 def test_token_of_another_user_is_refused_and_changes_nothing(ana: Frontend) -> None:
