@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.test import Client
 from django.utils import timezone
 
 from installations import catalogue
@@ -19,6 +20,7 @@ from installations.services import lock, suspend_installation, withdraw_scopes
 from tests import factories
 from tests.embedded import Frontend
 from tests.installations.admin.console import signed_in, text, url
+from tests.security.scene import signed_in_with_factor
 from tests.unchanged import nothing_changes
 from tokens.models import OAuthToken
 from tokens.services.revocation import uninstall_installation
@@ -229,7 +231,7 @@ def test_names_of_people_are_for_those_who_may_see_them(active: Installation, db
 
 
 def test_page_costs_at_most_eight_statements_whatever_its_size(
-    auditor: Any, application: Application, django_assert_max_num_queries: Any
+    auditor: Any, application: Application, settings: Any, django_assert_max_num_queries: Any
 ) -> None:
     codes = [entry.code for entry in catalogue.load().entries if entry.enabled]
     large = factories.application(
@@ -240,7 +242,9 @@ def test_page_costs_at_most_eight_statements_whatever_its_size(
         user = factories.launch(large, user_id=str(100 + number)).portal_user
         for code in codes:
             used(here, user, code, purpose="sync")
-    client = signed_in(auditor)
+    client = Client()
+    signed_in_with_factor(client, auditor)
+    settings.OPERATOR_MFA = "required"
     question = {"user": "100", "module": "crm", "model": "account", "action": "list"}
 
     with django_assert_max_num_queries(8):
