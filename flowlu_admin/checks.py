@@ -19,6 +19,7 @@ from tokens.rates import parse_rate
 _RINGS = ("TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
 MAX_TOTAL_SECONDS = 35  # graceful_timeout in gunicorn_conf.py
 _HOW = "Make one with: manage.py generate_key"
+_DEBUG = "For a first look set DEBUG=1: it is then made and kept in var/."
 _MEND = (
     "Keep the present keys: a ring is id:key,id:key. A key that stood alone has the id 1: write it as 1:<that key> "
     "beside a new one from manage.py generate_key (docs/operations.md)."
@@ -40,14 +41,20 @@ def _secret_key() -> str:
 def _secrets() -> Iterator[CheckMessage]:
     secret_key = _secret_key()
     if not secret_key:
-        yield Error("SECRET_KEY is not set.", hint="Set SECRET_KEY or SECRET_KEY_FILE.", id="flowlu_admin.E001")
+        yield Error(
+            "SECRET_KEY is not set.",
+            hint=f"Set SECRET_KEY or SECRET_KEY_FILE. Use at least 50 random characters. {_DEBUG}",
+            id="flowlu_admin.E001",
+        )
     elif len(secret_key) < 50 or len(set(secret_key)) < 5 or secret_key.startswith("django-insecure-"):
         yield Error("SECRET_KEY is weak.", hint="Use at least 50 random characters.", id="flowlu_admin.E002")
     materials: dict[bytes, str] = {}
     for name in _RINGS:
         text = getattr(settings, name)
         if not text:
-            yield Error(f"{name} is not set.", hint=f"Set {name} or {name}_FILE. {_HOW}", id="flowlu_admin.E001")
+            yield Error(
+                f"{name} is not set.", hint=f"Set {name} or {name}_FILE. {_HOW}. {_DEBUG}", id="flowlu_admin.E001"
+            )
             continue
         try:
             ring = parse_key_ring(text)

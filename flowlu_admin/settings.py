@@ -11,6 +11,7 @@ from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 from flowlu_admin import local_secrets
 from flowlu_admin.env import env_bool, env_choice, env_int, env_list, env_pairs, env_secret, env_str
@@ -183,7 +184,13 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 _database_url = env_secret("DATABASE_URL") or f"sqlite:///{VAR_DIR / 'db.sqlite3'}"
-DATABASES: dict[str, dict[str, Any]] = {"default": dict(dj_database_url.parse(_database_url))}
+try:
+    DATABASES: dict[str, dict[str, Any]] = {"default": dict(dj_database_url.parse(_database_url))}
+except ValueError:  # its text may repeat the password
+    raise ImproperlyConfigured(
+        "DATABASE_URL cannot be read. For example postgres://name:password@db.example.com/flowlu; special "
+        "characters of a password are percent-encoded."
+    ) from None
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The database file and its journal are for this account alone.

@@ -125,7 +125,7 @@ class Catalogue:
             documented=entry.documented,
             title=entry.title,
             meaning=meaning,
-            allows=level.allows,
+            allows=_whole(entry, level),
             risk=level.risk,
             risk_reason=level.reason,
             models=entry.models,
@@ -156,6 +156,11 @@ def parse_catalogue(data: bytes) -> Catalogue:
             raise CatalogueInvalid(f"scopes[{index}].code: {entry.code} is there twice")
         seen.add(entry.code)
     return Catalogue(entries, hashlib.sha256(data).hexdigest()[:12])
+
+
+def _whole(entry: CatalogueEntry, level: LevelMeaning) -> str:
+    """Return what a level allows; where it says "also", with what it adds to."""
+    return f"{entry.read.allows} {level.allows}" if level.allows.startswith("Also ") else level.allows
 
 
 def _unknown(text: str, meaning: str) -> ScopeDescription:

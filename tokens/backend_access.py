@@ -63,7 +63,7 @@ class ActAs:
 def parse_purpose(text: str) -> str:
     """Return the purpose's code; raises InvalidRequest for what cannot be one."""
     if not _PURPOSE.fullmatch(text):
-        raise InvalidRequest(fields={"X-Purpose": "must be the code of one declared purpose"})
+        raise InvalidRequest(fields={"X-Purpose": "must be the code of one declared purpose, once"})
     return text
 
 
@@ -179,14 +179,17 @@ def check_call(found: BackendCall, call: Call, catalogue: CoverageSource, *, htt
     if found.user_locked and found.user_known_here:
         raise UserLocked("Nothing may be done in this user's name: they are locked. Ask an operator.")
     if found.installation_locked:
-        raise InstallationLocked
+        raise InstallationLocked("The portal, the application or the installation is locked. Ask an operator.")
     if found.installation_status == "suspended":
-        raise InstallationSuspended
+        raise InstallationSuspended("The installation is suspended. Ask an operator to resume it.")
     approvals = found.approvals if found.installation_status == "active" else ()
     scope = scopes.granting_scope(approvals, catalogue, call)
     if scope is None:
         needed = scopes.smallest_scope(catalogue, call)
-        raise InsufficientScope(required_scope=str(needed) if needed else None)
+        raise InsufficientScope(
+            "No approved scope of the installation covers this call. Ask an operator to approve one.",
+            required_scope=str(needed) if needed else None,
+        )
     if found.act_as.kind == USER:
         return Granted(scope, _token(found), None)
     return Granted(scope, None, _key(found, call, catalogue))

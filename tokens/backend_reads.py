@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from tokens import selectors
 from tokens.backend_access import ActAs, BackendCall, PurposeFacts, SystemKey, UserToken, read_scopes
-from tokens.models import Purpose, ServiceCall
+from tokens.models import ApiKey, Purpose, ServiceCall
 
 KEY_PREFIX: Final = "fls_"
 KEY_BYTES: Final = 32
@@ -198,6 +198,18 @@ def calls_with_names(calls: QuerySet[ServiceCall]) -> QuerySet[ServiceCall]:
     return calls.select_related(
         "service_client", "purpose", "installation__portal", "installation__application", "portal_user__portal"
     ).order_by("-at", "-pk")
+
+
+def replaced_and_alive(api_key: ApiKey) -> list[ApiKey]:
+    """Return the keys whose place this one took, directly or not, and which work on for a while. A statement for each
+    that was replaced, and there are few."""
+    found: list[ApiKey] = []
+    row: ApiKey | None = api_key
+    while row is not None:
+        row = ApiKey.objects.defer("sealed_key").filter(replaced_by=row.pk).first()
+        if row is not None and row.state == ApiKey.State.ACTIVE:
+            found.append(row)
+    return found
 
 
 def purposes_by_code(codes: Sequence[str]) -> dict[str, Purpose]:

@@ -18,6 +18,7 @@ from django.utils import timezone
 from installations import selectors
 from installations.admin.display import age, list_url, plural
 from installations.models import Application, AuditEvent, Installation, Portal, PortalUser
+from installations.trail.state import last_findings
 from tokens.models import ApiKey, OAuthToken, RefreshAttempt, Revocation, UpstreamRevocation
 
 _RECENT = timedelta(days=7)
@@ -38,7 +39,7 @@ class Item:
 
 @register.simple_tag(takes_context=True)
 def overview(context: RequestContext) -> dict[str, Any]:
-    """Return what the first page shows. At most eighteen statements."""
+    """Return what the first page shows. At most twenty-two statements."""
     request: HttpRequest = context["request"]
     may = request.user.has_perm
     return {
@@ -75,6 +76,15 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
             )
     if may("installations.view_auditevent"):
         since = timezone.now() - _RECENT
+        found = last_findings()
+        if found:
+            yield Item(
+                f"The audit trail is broken: {plural(found, 'finding')}",
+                "The last verification says so. Run manage.py verify_audit to see each, and find out who can write to "
+                "the database.",
+                list_url(AuditEvent),
+                "bad",
+            )
         damaged = AuditEvent.objects.filter(verb="token.undecryptable", occurred_at__gte=since).count()
         if damaged:
             yield Item(

@@ -51,9 +51,10 @@ class OperatorCommand(VisibleCommand, ABC):
 
 
 def in_words(error: DomainError) -> str:
-    """Return a refusal in one line; where it is about fields, with each of them."""
-    fields = error.fields.items() if isinstance(error, InvalidRequest) else ()
-    return " ".join((error.public_message, *(f"{name}: {text}." for name, text in fields)))
+    """Return a refusal in one line; where it is about fields, each of them says what is wrong."""
+    if isinstance(error, InvalidRequest) and error.fields:
+        return " ".join(f"{name}: {text}." for name, text in error.fields.items())
+    return error.public_message
 
 
 def operator(name: str) -> Actor:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, SystemCheckError
 
 from installations.deception import one_line
 
@@ -28,8 +28,8 @@ class VisibleCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> Any:
         try:
             return super().execute(*args, **options)
-        except Refusal:
-            raise
+        except (Refusal, SystemCheckError):
+            raise  # of several lines; what the checks say is ours
         except CommandError as error:
             raise CommandError(one_line(error), returncode=error.returncode) from None
 

@@ -11,6 +11,7 @@ from installations import audit
 from installations.actors import Actor, clean_reason
 from installations.audit_chain import Link
 from installations.audit_files import csv_lines, header, json_lines
+from installations.audit_models import AuditEvent
 from installations.trail import reading
 
 PERMISSION = "installations.export_audit"
@@ -29,10 +30,12 @@ class Export:
     after: Link
     to: Link
     at: str
+    events: int
 
     @property
-    def events(self) -> int:
-        return self.to.sequence - self.after.sequence
+    def missing(self) -> int:
+        """How many numbers have no event: somebody took them out."""
+        return self.to.sequence - self.after.sequence - self.events
 
     @property
     def file_name(self) -> str:
@@ -67,4 +70,5 @@ def export_audit(*, format: Format, actor: Actor, reason: str) -> Export:
             ),
         )
         head = audit.locked_head()
-    return Export(format, after, Link(head.sequence, head.hash), audit.time_text(timezone.now()))
+        events = AuditEvent.objects.filter(sequence__gt=after.sequence, sequence__lte=head.sequence).count()
+    return Export(format, after, Link(head.sequence, head.hash), audit.time_text(timezone.now()), events)

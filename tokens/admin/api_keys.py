@@ -1,7 +1,7 @@
 """API keys of portals: pasted once, used for declared purposes, never shown."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -20,6 +20,7 @@ from installations.admin.text import visible
 from installations.errors import InvalidRequest
 from installations.forms import ReasonForm
 from installations.models import Installation
+from tokens import backend_reads
 from tokens.admin.service_tables import calls_table, put_on_form
 from tokens.forms import AddKeyForm, ReplaceKeyForm, end_of
 from tokens.models import ApiKey, ServiceCall
@@ -146,6 +147,7 @@ class RevokeKey(Act):
 
     def stays(self, target: ApiKey) -> Sequence[str]:
         return (
+            *_alive_words(target),
             where_to_delete(str(target.installation.portal)),
             "Record here that it was deleted, once you were told so.",
             IN_FLIGHT,
@@ -155,7 +157,9 @@ class RevokeKey(Act):
         changed = revoke_api_key(api_key_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
         return Outcome.of(
             changed,
-            f"Revoked and wiped here. {where_to_delete(str(target.installation.portal))}",
+            " ".join(
+                ("Revoked and wiped here.", *_alive_words(target), where_to_delete(str(target.installation.portal)))
+            ),
             already="it was revoked already",
         )
 
@@ -274,6 +278,18 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     def tables(self, request: HttpRequest, row: ApiKey) -> Sequence[Table]:
         calls = ServiceCall.objects.filter(api_key=row)
         return calls_table(request, calls, {"api_key__id__exact": row.pk}, title="Calls with this key")
+
+
+def _alive_words(row: ApiKey) -> Sequence[str]:
+    """Say of each key that this one replaced and that works on: to revoke the new one does not end it."""
+    return tuple(
+        f"{older}, which it replaced, works until {_minute(older.expires_at)} unless you revoke it as well."
+        for older in backend_reads.replaced_and_alive(row)
+    )
+
+
+def _minute(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else "it is revoked"
 
 
 def _todo(row: ApiKey) -> str:

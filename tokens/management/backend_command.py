@@ -14,7 +14,10 @@ from tokens.services.api_keys import KeyText
 
 def key_from_input() -> KeyText:
     """Return the key from the first line of standard input: an argument would be in the process list."""
-    return KeyText(sys.stdin.readline().rstrip("\r\n"))
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        raise CommandError("There is no key. Give it as the first line of standard input.")
+    return KeyText(line)
 
 
 def find_purposes(codes: Sequence[str]) -> list[Purpose]:

@@ -42,6 +42,9 @@ class Command(VisibleCommand):
         tell(
             f"{plural(export.events, 'event', 'events')} exported, {export.after.sequence + 1} to {export.to.sequence}"
         )
+        if export.missing:
+            numbers = plural(export.missing, "number has", "numbers have")
+            self.note(f"{numbers} no event: somebody took them out. Run manage.py verify_audit")
 
     def _start(self, format: Format, actor: Actor, reason: str) -> Export:
         try:

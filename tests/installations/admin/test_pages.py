@@ -3,10 +3,12 @@
 import html
 import re
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
 import time_machine
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
@@ -16,6 +18,7 @@ from installations.models import Application, ApprovedPermission, Installation
 from installations.services import lock
 from tests import factories
 from tests.installations.admin.console import signed_in, text, url
+from tests.tampering import as_owner
 from tokens.models import OAuthToken, Revocation
 from tokens.services.api_keys import confirm_key_deletion, revoke_api_key
 from tokens.services.ledger import record_portal_step
@@ -146,6 +149,19 @@ def test_first_page_names_what_waits(auditor: Any, token: OAuthToken, applicatio
     assert "?status__exact=pending_approval" in page.content.decode()
 
 
+def test_first_page_says_that_the_trail_is_broken(auditor: Any, reviewer: Any, token: OAuthToken) -> None:
+    client = signed_in(auditor)
+    call_command("verify_audit", stdout=StringIO(), stderr=StringIO())
+    assert "is broken" not in text(client.get(url("index")))
+
+    with as_owner() as cursor:
+        cursor.execute("UPDATE installations_auditevent SET reason = 'x' WHERE sequence = 1")
+        with pytest.raises(CommandError):
+            call_command("verify_audit", stdout=StringIO(), stderr=StringIO())
+
+        assert "The audit trail is broken: 1 finding The last verification says so." in text(client.get(url("index")))
+
+
 def test_first_page_names_what_is_left_of_a_revocation(
     auditor: Any, token: OAuthToken, django_assert_max_num_queries: Any
 ) -> None:
@@ -207,11 +223,11 @@ def test_first_page_costs_the_same_for_many_rows(
 ) -> None:
     client = signed_in(auditor)
     client.get(url("index"))
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(22):
         client.get(url("index"))
     for number in range(3):
         factories.installation(application, portal=f"customer-{number}.flowlu.com")
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(22):
         client.get(url("index"))
 
 

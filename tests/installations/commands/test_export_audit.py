@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from tests import factories
+from tests.tampering import as_owner
 from tests.unchanged import last_event, nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -29,6 +31,19 @@ def test_standard_output_has_the_export_and_nothing_else(application: Any) -> No
     table = list(csv.reader(StringIO(out.getvalue(), newline="")))
     assert [len(row) for row in table] == [15, 15, 15]
     assert note.getvalue() == "2 events exported, 1 to 2\n"
+
+
+def test_missing_events_are_not_counted_and_said(application: Any, auditor: Any) -> None:
+    factories.installation(application, approved=["fin.read"])
+    out, note = StringIO(), StringIO()
+    with as_owner() as cursor:
+        cursor.execute("DELETE FROM installations_auditevent WHERE sequence = 2")
+        call_command("export_audit", stdout=out, stderr=note)
+
+    assert len(out.getvalue().splitlines()) == 1 + 2
+    assert note.getvalue() == (
+        "2 events exported, 1 to 3\n1 number has no event: somebody took them out. Run manage.py verify_audit\n"
+    )
 
 
 def test_operator_that_is_named_needs_the_permission(application: Any, run: Any, auditor: Any, reviewer: Any) -> None:

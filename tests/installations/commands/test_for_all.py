@@ -16,6 +16,7 @@ HERE = ("--portal", "acme.flowlu.com", "--app", "com.example.desk")
 COMMANDS = {
     "approve_scopes": ((*HERE, "crm.accounts.read"), "reviewer", "responder"),
     "withdraw_scopes": ((*HERE, "fin"), "reviewer", "responder"),
+    "withhold_scopes": (HERE, "reviewer", "responder"),
     "suspend_installation": (HERE, "responder", "reviewer"),
     "resume_installation": (HERE, "responder", "reviewer"),
     "lock": (HERE, "responder", "reviewer"),
@@ -45,6 +46,7 @@ ELSEWHERE = {
 VERBS = {
     "approve_scopes": "scopes.approved",
     "withdraw_scopes": "scopes.withdrawn",
+    "withhold_scopes": "scopes.withheld",
     "suspend_installation": "installation.suspended",
     "resume_installation": "installation.resumed",
     "lock": "installation.locked",
@@ -65,6 +67,8 @@ def scene(request, record, reviewer, responder, auditor, outsider):
         actor=factories.superactor(),
         reason="For a test.",
     )
+    if command == "withhold_scopes":
+        factories.application(permissions=[*factories.SCOPES, "users.read"], version="2.0.0")
     if command == "resume_installation":
         suspend_installation(installation_id=record.installation.pk, actor=factories.superactor(), reason="For a test.")
     if command == "unlock":

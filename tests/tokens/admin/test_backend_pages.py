@@ -102,6 +102,24 @@ def test_key_is_replaced_revoked_and_recorded_as_deleted(reviewer: Any, responde
     assert "deleted, as responder recorded on" in text(confirmed)
 
 
+def test_page_of_a_key_names_the_one_that_it_replaced_and_that_works_on(
+    reviewer: Any, responder: Any, key: ApiKey
+) -> None:
+    signed_in(reviewer).post(
+        url("tokens_apikey_replace", object_id=key.pk), {**REASON, "key": "the-next", "overlap": "3600"}
+    )
+    new = ApiKey.objects.latest("pk")
+    key.refresh_from_db()
+    client = signed_in(responder)
+    words = f"{key}, which it replaced, works until {key.expires_at:%Y-%m-%d %H:%M} UTC unless you revoke it as well."
+
+    assert words in text(client.get(url("tokens_apikey_revoke", object_id=new.pk)))
+    revoked = client.post(url("tokens_apikey_revoke", object_id=new.pk), REASON, follow=True)
+
+    assert words in messages(revoked)[0]
+    assert "which it replaced" not in text(client.get(url("tokens_apikey_revoke", object_id=key.pk)))
+
+
 def test_purpose_is_declared_changed_and_switched(reviewer: Any, responder: Any) -> None:
     client = signed_in(reviewer)
     where = url("tokens_purpose_new")

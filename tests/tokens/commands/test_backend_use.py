@@ -112,6 +112,39 @@ def test_api_key_comes_from_standard_input_is_replaced_and_revoked(capsys: Any, 
     assert run(capsys, *revoke)[0] == f"API key #{new.pk} was revoked already\n"
 
 
+def test_revoking_a_key_names_those_that_it_replaced_and_that_work_on(capsys: Any, monkeypatch: Any) -> None:
+    call_command(*PURPOSE, *BY_REVIEWER)
+    first = factories.api_key(Installation.objects.get(), "first-api-key", purposes=[Purpose.objects.get()])
+    for number, old in ((2, first.pk), (3, first.pk + 1)):
+        monkeypatch.setattr("sys.stdin", StringIO(f"api-key-{number}\n"))
+        run(capsys, "replace_api_key", "--key", str(old), "--overlap-hours", "2", *BY_REVIEWER)
+
+    out, _ = run(capsys, "revoke_api_key", "--key", str(first.pk + 2), *BY_RESPONDER)
+
+    works_on = "which it replaced, works on until it is revoked too or expires"
+    assert out == (
+        f"API key #{first.pk + 2} revoked; have it deleted at Flowlu; API key #{first.pk + 1}, {works_on}; "
+        f"API key #{first.pk}, {works_on}\n"
+    )
+    out, _ = run(capsys, "revoke_api_key", "--key", str(first.pk + 1), *BY_RESPONDER)
+    assert out == f"API key #{first.pk + 1} revoked; have it deleted at Flowlu; API key #{first.pk}, {works_on}\n"
+    out, _ = run(capsys, "revoke_api_key", "--key", str(first.pk), *BY_RESPONDER)
+    assert out == f"API key #{first.pk} revoked; have it deleted at Flowlu\n"
+
+
+@pytest.mark.parametrize("command", ["add_api_key", "replace_api_key"])
+def test_missing_key_is_asked_for_where_it_is_read(monkeypatch: Any, command: str) -> None:
+    call_command(*PURPOSE, *BY_REVIEWER)
+    row = factories.api_key(Installation.objects.get(), "first-api-key", purposes=[Purpose.objects.get()])
+    monkeypatch.setattr("sys.stdin", StringIO(""))
+    given = {
+        "add_api_key": (*HERE, "--label", "Nightly", "--scope", "crm.accounts.read", "--purpose", "nightly"),
+        "replace_api_key": ("--key", str(row.pk), "--overlap-hours", "0"),
+    }
+    with nothing_changes(), pytest.raises(CommandError, match="Give it as the first line of standard input"):
+        call_command(command, *given[command], *BY_REVIEWER)
+
+
 @pytest.mark.parametrize("given", ["", "\n", "two words\n", "first-api-key\n"])
 def test_what_is_no_new_key_is_refused_without_repeating_it(monkeypatch: Any, given: str) -> None:
     call_command(*PURPOSE, *BY_REVIEWER)

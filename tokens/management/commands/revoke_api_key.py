@@ -6,6 +6,8 @@ from django.core.management.base import CommandParser
 
 from installations.actors import Actor
 from installations.management.operator_command import OperatorCommand
+from tokens import backend_reads
+from tokens.models import ApiKey
 from tokens.services.api_keys import revoke_api_key
 
 
@@ -23,4 +25,8 @@ class Command(OperatorCommand):
 
     def act(self, actor: Actor, options: dict[str, Any]) -> str:
         changed = revoke_api_key(api_key_id=options["key"], actor=actor, reason=options["reason"])
-        return f"API key #{options['key']} {'revoked; have it deleted at Flowlu' if changed else 'was revoked already'}"
+        if not changed:
+            return f"API key #{options['key']} was revoked already"
+        older = backend_reads.replaced_and_alive(ApiKey(pk=options["key"]))
+        alive = "".join(f"; {row}, which it replaced, works on until it is revoked too or expires" for row in older)
+        return f"API key #{options['key']} revoked; have it deleted at Flowlu{alive}"
