@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from django.db import connection
 
 from tests.security.races.workers import database_url
 
@@ -21,14 +20,15 @@ def held(statement: str, *values: Any) -> "Iterator[psycopg.Connection[Any]]":
 
 
 def wait_for_waiting(number: int = 1) -> None:
-    """Return when so many sessions wait for a lock."""
+    """Return when so many sessions wait for a lock. Also inside a transaction."""
     give_up_at = time.monotonic() + 20
-    while time.monotonic() < give_up_at:
-        with connection.cursor() as cursor:
-            cursor.execute(
+    # In a session of its own: PostgreSQL shows a transaction the same activity until it ends.
+    with psycopg.connect(database_url(), autocommit=True) as other:
+        while time.monotonic() < give_up_at:
+            found = other.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
-            if cursor.fetchone() == (number,):
+            if found.fetchone() == (number,):
                 return
-        time.sleep(0.01)
+            time.sleep(0.01)
     raise AssertionError(f"no {number} sessions came to wait for a lock")

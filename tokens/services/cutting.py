@@ -49,7 +49,8 @@ class Order:
 def lock_places(target: RevocationTarget) -> None:
     """Hold every installation in which the target may have tokens: a handshake there ends before or begins after.
 
-    A portal and an application are held as well: a first launch, which makes an installation, waits for them.
+    A portal, also that of a user, and an application are held as well: a first launch, which makes an installation,
+    waits for them.
     """
     here: QuerySet[Installation] = Installation.objects.all()
     match target.kind:
@@ -64,7 +65,9 @@ def lock_places(target: RevocationTarget) -> None:
         case Kind.PORTAL_USER if target.installation_id is not None:
             here = here.filter(pk=target.installation_id)
         case Kind.PORTAL_USER:
-            here = here.filter(portal__in=PortalUser.objects.filter(pk=target.id).values("portal"))
+            portals = Portal.objects.filter(pk__in=PortalUser.objects.filter(pk=target.id).values("portal"))
+            _hold(portals)
+            here = here.filter(portal__in=portals)
         case _:
             here = _places_of(tokens_of(target))
     _hold(here)

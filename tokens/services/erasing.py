@@ -8,7 +8,7 @@ from django.utils import timezone
 from installations import audit
 from installations.actors import Actor, clean_reason
 from installations.errors import StateConflict
-from installations.models import Installation, PortalUser
+from installations.models import Installation, Portal, PortalUser
 from installations.services import public_id
 from tokens.models import EmbedSession
 from tokens.services.revocation import revoke_of_user_locked
@@ -34,7 +34,8 @@ def erase_portal_user(*, portal_user_id: int, actor: Actor, reason: str) -> Eras
         portal_id = PortalUser.objects.filter(pk=portal_user_id).values_list("portal", flat=True).first()
         if portal_id is None:
             raise StateConflict("There is no such portal user.")
-        # In the documented order: every installation where the user may have something, then the user.
+        # A first launch makes an installation and a token: held by the portal, it ends before or begins after.
+        Portal.objects.select_for_update(no_key=True).get(pk=portal_id)
         held = list(Installation.objects.filter(portal=portal_id).select_for_update(no_key=True).order_by("pk"))
         user = PortalUser.objects.select_for_update(no_key=True).get(pk=portal_user_id)
         sessions = EmbedSession.objects.filter(oauth_token__portal_user=user, ended_at__isnull=True)

@@ -1,10 +1,12 @@
 """Erasing a portal user: the name goes everywhere, what is stored is cut, the trail stays whole."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.db import connections, transaction
 
 from installations import audit
 from installations.errors import NotPermitted, ReasonRequired, StateConflict
@@ -12,6 +14,7 @@ from installations.models import AuditEvent, PortalUser
 from installations.services import lock
 from installations.trail.verifying import DatabaseVerification
 from tests import factories
+from tests.held import wait_for_waiting
 from tests.unchanged import last_event, nothing_changes, recorded
 from tokens.models import EmbedSession, OAuthToken, Revocation
 from tokens.services.erasing import Erasure, erase_portal_user
@@ -81,6 +84,34 @@ def test_later_visit_is_a_new_one_and_a_lock_stays(everywhere: Any, responding: 
     user = PortalUser.objects.get(flowlu_user_id="7")
     assert (user.name, user.erased_at) == ("Ana R.", None)
     assert erase_portal_user(portal_user_id=user.pk, actor=responding, reason="Again.") == Erasure(0, 0)
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_first_launch_of_another_application_beside_it_leaves_nothing(application: Any) -> None:
+    other = factories.application("com.example.other")
+    known = factories.launch(application)
+    factories.token(known.installation, known.portal_user, "first")
+    erased: list[Erasure | None] = []
+
+    def erase() -> None:
+        try:
+            who = factories.superactor()
+            erased.append(erase_portal_user(portal_user_id=known.portal_user.pk, actor=who, reason="They asked."))
+        finally:
+            connections.close_all()
+
+    worker = threading.Thread(target=erase)
+    with transaction.atomic():
+        new = factories.launch(other)
+        factories.token(new.installation, new.portal_user, "second")
+        worker.start()
+        wait_for_waiting()  # for the portal: the new installation cannot be seen yet
+    worker.join(20)
+
+    assert erased == [Erasure(tokens_cut=2, sessions_ended=0)]
+    assert not OAuthToken.objects.live().exists()
+    assert rows_with(NAME) == []
 
 
 def test_who_may_not_is_refused(everywhere: Any, unpermitted: Any) -> None:

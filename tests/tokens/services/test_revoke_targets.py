@@ -1,15 +1,17 @@
 """Revoking by whatever names tokens: pinned to what was looked at, in batches, rehearsed, with their earlier pairs."""
 
+import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from installations.errors import NotPermitted, StateConflict
 from installations.models import AuditEvent, Installation
 from tests import factories
+from tests.held import wait_for_waiting
 from tests.tokens.keyring import F1, F2
 from tests.unchanged import last_event, nothing_changes, recorded
 from tokens import vault
@@ -596,3 +598,32 @@ def test_with_two_fingerprint_keys_what_unseals_is_denied_under_both(scene, sett
     assert len(under_both) == 2
     # What is in the row is all that is left of a value that does not unseal.
     assert denied == ({row.access_fingerprint} if unreadable else under_both)
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["portal", "portal_user"])
+def test_first_launch_of_another_application_ends_before_or_begins_after(application, record, kind):
+    token(record, "first")
+    other = factories.application("com.example.other")
+    target = {
+        "portal": RevocationTarget.of_portal(record.portal_user.portal_id),
+        "portal_user": RevocationTarget.of_portal_user(record.portal_user.pk),
+    }[kind]
+    done = []
+
+    def revoke():
+        try:
+            done.append(revoke_tokens(target=target, **WHY).tokens_cut)
+        finally:
+            connections.close_all()
+
+    worker = threading.Thread(target=revoke)
+    with transaction.atomic():
+        token(factories.launch(other), "second")
+        worker.start()
+        wait_for_waiting()
+    worker.join(20)
+
+    assert done == [2]
+    assert not OAuthToken.objects.live().exists()
