@@ -527,6 +527,20 @@ RACES = (
         "",
         CUTS,
     ),
+    Breakage(
+        "race: the portals of the application are not read again after Flowlu was asked",
+        "tokens/services/sessions.py",
+        '        application.refresh_from_db(fields=["allowed_portals"])\n',
+        "",
+        ("tests/tokens/services/test_sessions.py",),
+    ),
+    race(
+        "race: erasing a user does not hold the portal",
+        "tokens/services/erasing.py",
+        "        Portal.objects.select_for_update(no_key=True).get(pk=portal_id)\n",
+        "",
+        ("tests/tokens/services/test_erase_portal_user.py",),
+    ),
     race(
         "race: the state of the token is not read again at a hand-over",
         "tokens/services/sessions.py",

@@ -343,12 +343,16 @@ def configure_application(
         application.refreshed_by = str(after["refreshed_by"])
         application.save(update_fields=["stores_refresh_tokens", "allowed_portals", "refreshed_by"])
         wiped = 0
-        if before["stores_refresh_tokens"] and (
+        wipes = before["stores_refresh_tokens"] and (
             not stores_refresh_tokens or before["refreshed_by"] != after["refreshed_by"]
-        ):
-            # A hand-over that read the old setting holds its installation: wait for it, then wipe what it kept.
+        )
+        if wipes or (portals and portals != before["allowed_portals"]):
+            # A hand-over or a handshake that read the old settings holds its installation: wait for it.
             live = Installation.objects.filter(application=application).select_for_update(no_key=True).order_by("pk")
+            if not wipes:
+                live = live.exclude(portal__in=Portal.objects.filter(domain__in=portals))
             list(live.values_list("pk", flat=True))
+        if wipes:
             wiped = OAuthToken.objects.filter(
                 installation__application=application, sealed_refresh_token__isnull=False
             ).update(sealed_refresh_token=None)

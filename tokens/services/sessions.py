@@ -79,8 +79,7 @@ def _open_session(portal: str, launch: Launch, pair: Pair) -> OpenedSession:
     application = Application.objects.filter(app_id=launch.app_id, current_manifest__isnull=False).first()
     if application is None:
         raise ApplicationUnknown
-    if application.allowed_portals and portal not in application.allowed_portals:
-        raise PortalNotAllowed
+    _check_takes(application, portal)
     if selectors.is_revoked(pair.access_token, pair.refresh_token):
         raise TokenRevoked
     # A lock holds for this call to Flowlu as for any other.
@@ -97,6 +96,9 @@ def _open_session(portal: str, launch: Launch, pair: Pair) -> OpenedSession:
             integration_point=launch.integration_point,
         )
         installation, portal_user = record.installation, record.portal_user
+        # Only here: a session that is open on a portal that was left out since goes on, and takes refreshed pairs.
+        application.refresh_from_db(fields=["allowed_portals"])
+        _check_takes(application, portal)
         _recheck_locked(installation, portal_user, pair)
         stored = store_pair_locked(installation, portal_user, pair)
         session_token = secrets.token_urlsafe(SESSION_TOKEN_BYTES)
@@ -219,6 +221,11 @@ def _prove(portal: str, pair: Pair) -> FlowluUser:
         return flowlu_client().current_user(portal, pair.access_token)
     except TokenStale:
         raise InvalidToken from None
+
+
+def _check_takes(application: Application, portal: str) -> None:
+    if application.allowed_portals and portal not in application.allowed_portals:
+        raise PortalNotAllowed
 
 
 def _check_open(application: Application, portal: Portal | None) -> None:

@@ -1,10 +1,14 @@
 """Configuring an application: what it keeps and where it may be used; switching off wipes at once."""
 
+import threading
+
 import pytest
+from django.db import connections, transaction
 
 from installations.errors import InvalidRequest, NotPermitted, ReasonRequired
 from installations.models import Application, Installation
 from tests import factories
+from tests.held import wait_for_waiting
 from tests.unchanged import last_event, nothing_changes
 from tokens.models import OAuthToken
 from tokens.services.revocation import configure_application
@@ -88,6 +92,29 @@ def test_changing_portals_wipes_nothing(application, kept):
     configure(application, True, ["acme.flowlu.com"])
 
     assert OAuthToken.objects.get().sealed_refresh_token is not None
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_leaving_a_portal_out_waits_for_the_session_that_is_about_to_open_there(application, record):
+    ended = []
+
+    def leave_out():
+        try:
+            ended.append(configure(application, portals=["globex.flowlu.com"]))
+        finally:
+            connections.close_all()
+
+    worker = threading.Thread(target=leave_out)
+    with transaction.atomic():
+        again = factories.launch(application)
+        factories.token(again.installation, again.portal_user)
+        worker.start()
+        wait_for_waiting()
+        assert ended == []
+    worker.join(20)
+
+    assert ended == [True]
 
 
 def test_every_name_that_is_no_portal_is_named(application):

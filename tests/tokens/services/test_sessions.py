@@ -12,15 +12,15 @@ import pytest
 from django.db import connection
 from rest_framework.test import APIClient
 
-from installations.models import Installation, PortalUser
+from installations.models import Application, Installation, Portal, PortalUser
 from installations.services import lock, suspend_installation
 from tests import factories
 from tests.embedded import Frontend
 from tests.unchanged import nothing_changes
-from tokens.models import Revocation
+from tokens.models import EmbedSession, Revocation
 from tokens.selectors import caller_of
 from tokens.services import sessions
-from tokens.services.revocation import uninstall_installation
+from tokens.services.revocation import configure_application, uninstall_installation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -96,6 +96,34 @@ def test_lock_or_suspension_counts(ana: Frontend, start: Callable[[Frontend], An
             lock(target=targets[cut], **WHY)
 
     assert answered_too_late(ana, start, cut_now) == (403, refusal)
+
+
+def leave_acme_out() -> None:
+    application = Application.objects.get()
+    configure_application(
+        application_id=application.pk,
+        stores_refresh_tokens=application.stores_refresh_tokens,
+        allowed_portals=["globex.flowlu.com"],
+        **WHY,
+    )
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "first launch"])
+def test_portal_that_was_left_out_opens_no_session(ana: Frontend, known: bool) -> None:
+    if known:
+        ana.open()
+        ana.refresh()
+
+    assert answered_too_late(ana, handshake, leave_acme_out) == (403, "portal_not_allowed")
+    assert EmbedSession.objects.count() == Installation.objects.count() == Portal.objects.count() == known
+
+
+def test_session_that_is_open_on_a_portal_that_was_left_out_takes_a_refreshed_pair(ana: Frontend) -> None:
+    ana.open()
+    ana.refresh()
+    leave_acme_out()
+
+    assert ana.hand_over().status_code == 204
 
 
 @pytest.mark.parametrize("start", [Frontend.hand_over, handshake], ids=["hand-over", "handshake"])
