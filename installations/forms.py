@@ -119,13 +119,18 @@ class WithholdForm(ReasonForm):
     seen_manifest = forms.CharField(widget=forms.HiddenInput, max_length=64)
 
 
+_NOT_APPROVED_ANY_MORE = "%(value)s is not approved any more. Look at the list again."
+
+
 class WithdrawForm(ReasonForm):
+    """Scopes in force, each with the level that the page showed: at another one the choice does not count."""
+
     codes = forms.MultipleChoiceField(
         label="Withdraw",
         widget=forms.CheckboxSelectMultiple,
         error_messages={
             "required": "Choose at least one approved scope to withdraw, or go back.",
-            "invalid_choice": "%(value)s is not approved any more. Look at the list again.",
+            "invalid_choice": _NOT_APPROVED_ANY_MORE,
         },
     )
     keep = forms.MultipleChoiceField(
@@ -136,6 +141,7 @@ class WithdrawForm(ReasonForm):
             "These have no effect now, because a wider scope swallows them. When that one is withdrawn they are "
             "withdrawn with it, so that nothing comes into force by itself. Tick what is to stay and count then."
         ),
+        error_messages={"invalid_choice": _NOT_APPROVED_ANY_MORE},
     )
 
     def __init__(self, *args: Any, in_force: list[ApprovedPermission], **kwargs: Any) -> None:
@@ -143,10 +149,10 @@ class WithdrawForm(ReasonForm):
         swallowed = scopes.swallowed(row.as_approval().scope for row in in_force)
         codes, keep = self.fields["codes"], self.fields["keep"]
         # Declared above as choices; by name the stubs know them as fields of any kind.
-        codes.choices = [(row.code, _withdrawal_words(row, swallowed)) for row in in_force]  # type: ignore[attr-defined]
+        codes.choices = [(str(row), _withdrawal_words(row, swallowed)) for row in in_force]  # type: ignore[attr-defined]
         if swallowed:
             keep.choices = [  # type: ignore[attr-defined]
-                (row.code, f"{row} (swallowed by {swallowed[row.code]})") for row in in_force if row.code in swallowed
+                (str(row), f"{row} (swallowed by {swallowed[row.code]})") for row in in_force if row.code in swallowed
             ]
         else:
             del self.fields["keep"]

@@ -225,14 +225,17 @@ def withdraw_scopes(
 ) -> WithdrawalResult:
     """Withdraw approved scopes, by code or `code.level`; it holds from the next call on.
 
+    A level that is named is the one that was seen: where another is in force, nothing is withdrawn or kept.
+
     A scope that a withdrawn one had swallowed is withdrawn with it, unless its code is in `keep`: it would otherwise
     come into force by itself (design rule: nothing widens). The installation stays active.
 
-    Raises NotPermitted, ReasonRequired, StateConflict when a named scope is not approved.
+    Raises NotPermitted, ReasonRequired, StateConflict when a named scope is not approved, or not at the named level.
     """
     actor.require("installations.withdraw_scopes")
     why = clean_reason(reason)
-    wanted, kept_codes = {_code_of(text) for text in codes}, {_code_of(text) for text in keep}
+    to_withdraw, to_keep = ({text: _parse(text).code for text in texts} for texts in (codes, keep))
+    wanted, kept_codes = set(to_withdraw.values()), set(to_keep.values())
     with transaction.atomic(durable=True):
         installation = _locked_installation(installation_id)
         in_force = {row.code: row for row in installation.approved_permissions.in_force()}
@@ -240,6 +243,10 @@ def withdraw_scopes(
             raise StateConflict(f"Not approved at present: {', '.join(missing)}. Look at the installation again.")
         if not wanted:
             raise StateConflict("Choose at least one approved scope to withdraw.")
+        now = {code: (code, str(row)) for code, row in in_force.items()}
+        named = (to_withdraw | to_keep).items()
+        if moved := sorted({now[code][1] for text, code in named if code in now and text not in now[code]}):
+            raise StateConflict(f"Approved at another level: {', '.join(moved)}. Look at the installation again.")
         swallowed = scopes.swallowed(row.as_approval().scope for row in in_force.values())
         waking = {code for code, by in swallowed.items() if by in wanted} - wanted
         kept = waking & kept_codes
@@ -481,10 +488,6 @@ def _parse(text: str) -> Scope:
         return scopes.parse(text)
     except ScopeSyntaxError:
         raise UnknownScope(f"{text[:100]!r} is not a scope that can be approved.") from None
-
-
-def _code_of(text: str) -> str:
-    return _parse(text).code
 
 
 def _check_requested(wanted: Iterable[Scope], manifest: Manifest, known: Catalogue) -> dict[str, CatalogueEntry]:

@@ -178,7 +178,7 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
         "reason": "A test.",
         "seen_manifest": scene.installation.manifest.sha256,
         "scope-fin": "fin.read",
-        "codes": "crm.accounts",
+        "codes": "crm.accounts.full",
         "also_lock": "on",
         "stores_refresh_tokens": "on",
         "document": manifest(version="2.0.0"),

@@ -96,7 +96,7 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_installation_unlock": {},
     "admin:installations_installation_withhold": {},
     "admin:installations_installation_approve": {"scope-fin": "fin.read"},
-    "admin:installations_installation_withdraw": {"codes": "fin"},
+    "admin:installations_installation_withdraw": {"codes": "fin.read"},
     "admin:installations_installation_add_key": {
         "label": "Weekly",
         "key": "first-4c1bzd7q-pasted-here",

@@ -220,7 +220,7 @@ def bodies(scene: Scene) -> dict[str, dict[str, Any]]:
             **reason,
             "seen_manifest": scene.installation.manifest.sha256,
         },
-        "admin:installations_installation_withdraw": {**reason, "codes": "crm.accounts"},
+        "admin:installations_installation_withdraw": {**reason, "codes": "crm.accounts.full"},
         "admin:installations_auditevent_export": {**reason, "format": "jsonl"},
         "admin:tokens_oauthtoken_leaked": {"pasted": LABELS["markup"][0]},
         "admin:tokens_oauthtoken_revoke_by": {**reason, "stored_before": "2099-01-01", "confirmed": "yes"},

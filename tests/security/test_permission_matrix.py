@@ -140,7 +140,7 @@ def test_refused_role_changes_nothing_by_posting_the_whole_form(scene: Scene, ke
         "reason": "An attempt.",
         "seen_manifest": scene.installation.manifest.sha256,
         "scope-fin": "fin.read",
-        "codes": "crm.accounts",
+        "codes": "crm.accounts.full",
         "also_lock": "on",
         "stores_refresh_tokens": "on",
         "document": manifest(version="2.0.0"),

@@ -17,7 +17,9 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_installation_arguments(parser)
-        parser.add_argument("scopes", nargs="+", metavar="SCOPE", help="code or code.level")
+        parser.add_argument(
+            "scopes", nargs="+", metavar="SCOPE", help="code, or code.level where it has to be this level"
+        )
         parser.add_argument("--keep", action="append", default=[], metavar="SCOPE", help="a swallowed scope to keep")
         super().add_arguments(parser)
 

@@ -23,7 +23,7 @@ def installation_act(slug: str) -> Callable[[Installation], str]:
 _case_act = pytest.mark.parametrize(
     ("slug", "role", "extra", "verb"),
     [
-        ("withdraw", "reviewer", {"codes": ["task"]}, "scopes.withdrawn"),
+        ("withdraw", "reviewer", {"codes": ["task.read"]}, "scopes.withdrawn"),
         ("suspend", "responder", {}, "installation.suspended"),
         ("lock", "responder", {}, "installation.locked"),
         ("revoke", "responder", {}, "tokens.revoked"),
@@ -128,7 +128,9 @@ def test_withdrawing_what_swallows_takes_the_swallowed_with_it_unless_kept(revie
 
     # when
     response = client.post(
-        installation_act("withdraw")(installation), {**REASON, "codes": ["crm"], "keep": ["crm.accounts"]}, follow=True
+        installation_act("withdraw")(installation),
+        {**REASON, "codes": ["crm.read"], "keep": ["crm.accounts.full"]},
+        follow=True,
     )
 
     # then
@@ -223,8 +225,24 @@ def test_withdrawal_names_what_went_with_it(reviewer: Any) -> None:
     installation = factories.installation(application, approved=["crm.read", "crm.accounts.full"])
 
     response = signed_in(reviewer).post(
-        installation_act("withdraw")(installation), {**REASON, "codes": ["crm"]}, follow=True
+        installation_act("withdraw")(installation), {**REASON, "codes": ["crm.read"]}, follow=True
     )
 
     assert messages(response) == ["Withdrawn: crm.read. With them, as they were swallowed: crm.accounts.full."]
     assert list(installation.approved_permissions.in_force()) == []
+
+
+@pytest.mark.parametrize("raised", ["crm.full", "crm.accounts.full"])
+def test_withdrawal_from_a_page_that_showed_another_level_changes_nothing(reviewer: Any, raised: str) -> None:
+    application = factories.application("com.example.crm", permissions=["crm.full", "crm.accounts.full"])
+    installation = factories.installation(application, approved=["crm.read", "crm.accounts.read"])
+    client, address = signed_in(reviewer), installation_act("withdraw")(installation)
+    form = client.get(address).context["form"]
+    shown = {name: {value for value, _words in form.fields[name].choices} for name in ("codes", "keep")}
+    assert shown == {"codes": {"crm.accounts.read", "crm.read"}, "keep": {"crm.accounts.read"}}
+    factories.approve(installation, raised)
+
+    with nothing_changes():
+        page = client.post(address, {**REASON, "codes": ["crm.read"], "keep": ["crm.accounts.read"]})
+
+    assert f"{raised.replace('full', 'read')} is not approved any more. Look at the list again." in text(page)

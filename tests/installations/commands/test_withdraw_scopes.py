@@ -42,8 +42,15 @@ def test_second_run_is_refused_and_changes_nothing(swallowing, run):
 
 
 def test_what_cannot_be_kept_is_named(swallowing, run):
-    printed = run("withdraw_scopes", *HERE, "crm.accounts", "--keep", "crm.accounts.read", *BY)
+    printed = run("withdraw_scopes", *HERE, "crm.accounts", "--keep", "crm.accounts.full", *BY)
 
     assert printed == (
-        f"{IT}: withdrawn crm.accounts.full; nothing to keep of crm.accounts.read: nothing withdrawn swallowed it\n"
+        f"{IT}: withdrawn crm.accounts.full; nothing to keep of crm.accounts.full: nothing withdrawn swallowed it\n"
     )
+
+
+def test_other_level_than_the_approved_one_is_refused(swallowing, run):
+    with nothing_changes(), pytest.raises(CommandError) as caught:
+        run("withdraw_scopes", *HERE, "crm", "--keep", "crm.accounts.read", *BY)
+
+    assert str(caught.value) == "Approved at another level: crm.accounts.full. Look at the installation again."

@@ -98,6 +98,25 @@ def test_withdrawing_a_swallowed_scope_leaves_the_one_that_swallows(swallowing):
     assert in_force(swallowing) == ["crm.deals.read", "crm.read", "fin.read"]
 
 
+@pytest.mark.parametrize(
+    ("codes", "keep", "approved"),
+    [
+        (["crm.full"], [], "crm.read"),
+        (["crm"], ["crm.accounts.read"], "crm.accounts.full"),
+        (["crm"], ["crm.accounts.full", "crm.accounts.read"], "crm.accounts.full"),
+        (["crm"], ["crm.accounts.full", "crm.deals.full"], "crm.deals.read"),
+        (["crm.full"], ["crm.accounts.read"], "crm.accounts.full, crm.read"),
+    ],
+)
+def test_level_that_is_named_and_not_in_force_is_a_conflict(swallowing, codes, keep, approved):
+    with nothing_changes(), pytest.raises(StateConflict, match=f"Approved at another level: {approved}. Look at"):
+        withdraw(swallowing, *codes, keep=keep)
+
+
+def test_level_to_keep_of_what_is_not_approved_is_no_news(swallowing):
+    assert withdraw(swallowing, "fin", keep=["users.read"]).withdrawn == ["fin.read"]
+
+
 def test_longest_reason_still_fits_the_row_that_goes_with_it(swallowing):
     withdraw(swallowing, "crm", reason="x" * 1000)
 
