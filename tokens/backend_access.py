@@ -121,7 +121,7 @@ class BackendCall:
 
     act_as: ActAs
     client_id: int | None
-    client_enabled: bool
+    client_enabled: bool  # and the key that it came with is still its key
     purpose: PurposeFacts | None
     purpose_allowed: bool
     application_allowed: bool
@@ -151,7 +151,7 @@ class Granted:
 def check_call(found: BackendCall, call: Call, catalogue: CoverageSource, *, http_method: str) -> Granted:
     """Return what the call is made with. Raises the first refusal in the order that the module names."""
     if not found.client_enabled:
-        raise InvalidClient  # switched off since it came in: a refresh takes its time
+        raise InvalidClient  # switched off, or given a new key, since it came in: a refresh takes its time
     purpose = found.purpose
     if purpose is None:
         raise PurposeUnknown

@@ -4,7 +4,7 @@ import json
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
@@ -36,7 +36,8 @@ SELECT p.id, p.acts_as, p.scopes, p.enabled, p.expires_at,
        t.sealed_refresh_token IS NOT NULL, a.refreshed_by,
        k.id, k.uuid, k.scopes, k.sealed_key, a.allowed_portals,
        ap.id, ap.code, ap.level, ap.catalogue_entry,
-       EXISTS (SELECT 1 FROM tokens_serviceclient sc WHERE sc.id = %(client)s AND sc.enabled)
+       EXISTS (SELECT 1 FROM tokens_serviceclient sc
+                WHERE sc.id = %(client)s AND sc.enabled AND sc.key_hash = %(key_hash)s)
   FROM (SELECT 1 AS one) AS asked
   LEFT JOIN tokens_purpose p ON p.code = %(purpose)s
   LEFT JOIN tokens_serviceclient_purposes cp ON cp.purpose_id = p.id AND cp.serviceclient_id = %(client)s
@@ -69,6 +70,7 @@ class Client:
 
     id: int
     last_used_at: datetime | None
+    key_hash: str = field(repr=False)  # of the key that it came with
 
 
 def hash_service_key(key: str) -> str:
@@ -80,18 +82,24 @@ def client_of(key: str) -> Client | None:
     """Return the service client that is switched on and holds this key. One statement, none for what is no key."""
     if not _KEY.fullmatch(key):
         return None
+    key_hash = hash_service_key(key)
     with connection.cursor() as cursor:
-        cursor.execute(_CLIENT, [hash_service_key(key)])
+        cursor.execute(_CLIENT, [key_hash])
         row = cursor.fetchone()
-    return Client(row[0], selectors.as_utc(row[1]) if row[1] else None) if row else None
+    return Client(row[0], selectors.as_utc(row[1]) if row[1] else None, key_hash) if row else None
 
 
-def decision_of(act_as: ActAs, purpose: str, client_id: int | None) -> BackendCall:
-    """Return all that decides a call. One statement; what does not exist is None in it."""
+def decision_of(act_as: ActAs, purpose: str, client: Client | None) -> BackendCall:
+    """Return all that decides a call of a client, or of code of this project. One statement.
+
+    What does not exist is None in it. A client whose key was replaced since it came in counts as switched off.
+    """
     now = timezone.now()
+    client_id = client.id if client else None
     values = {
         "purpose": purpose,
         "client": client_id,
+        "key_hash": client.key_hash if client else None,
         "app_id": act_as.app_id,
         "portal": act_as.portal,
         "user": act_as.user_id,
@@ -107,7 +115,7 @@ def decision_of(act_as: ActAs, purpose: str, client_id: int | None) -> BackendCa
     return BackendCall(
         act_as=act_as,
         client_id=client_id,
-        client_enabled=client_id is None or bool(first[33]),
+        client_enabled=client is None or bool(first[33]),
         purpose=None if first[0] is None else _purpose(first, now),
         purpose_allowed=client_id is None or bool(first[5]),
         application_allowed=client_id is None or bool(first[6]),

@@ -804,7 +804,7 @@ BACKEND = (
         "backend: after a refresh the decision is not asked again",
         "tokens/services/acting.py",
         "        return _token_of(decide())\n",
-        "        fresh_one = backend_reads.decision_of(act_as, purpose, row.service_client_id).token\n"
+        "        fresh_one = backend_reads.decision_of(act_as, purpose, record.client).token\n"
         "        return fresh_one or _token_of(decide())\n",
         ("tests/tokens/service_api/test_forward_refreshing.py",),
     ),
@@ -813,6 +813,13 @@ BACKEND = (
         "tokens/backend_access.py",
         "    if not found.client_enabled:\n",
         "    if False:\n",
+        ("tests/tokens/service_api/test_forward_refreshing.py",),
+    ),
+    Breakage(
+        "backend: a key that is replaced during a refresh goes on",
+        "tokens/backend_reads.py",
+        " AND sc.key_hash = %(key_hash)s",
+        "",
         ("tests/tokens/service_api/test_forward_refreshing.py",),
     ),
     Breakage(

@@ -42,7 +42,7 @@ class ServiceForwardView(APIView):
         assert isinstance(client, Client)  # noqa: S101 - IsServiceClient let nobody else in; narrows the type
         # A call beyond the rate leaves no row: the rate is what bounds how many rows a client can make.
         take(settings.SERVICE_RATE, "service", str(client.id))
-        self.record = acting.Record(client.id)
+        self.record = acting.Record(client)
 
     def get(self, request: Request, path: str) -> Response:
         return self._forward(request, path, {})

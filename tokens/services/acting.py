@@ -37,9 +37,10 @@ _BATCH = 5000
 class Record:
     """What is known so far of one call, to be written as one row when it is over."""
 
-    def __init__(self, client_id: int | None) -> None:
+    def __init__(self, client: backend_reads.Client | None) -> None:
         self.began_at = time.monotonic()
-        self.row = ServiceCall(service_client_id=client_id, at=timezone.now())
+        self.client = client
+        self.row = ServiceCall(service_client_id=client.id if client else None, at=timezone.now())
 
     def write(self, outcome: str) -> None:
         """Write the row. Raises DatabaseError, and then the caller must not hand out what the call brought."""
@@ -62,7 +63,7 @@ def forward(record: Record, act_as: ActAs, purpose: str, call: FlowluCall, *, ht
     row.call = f"{call.module}/{call.model}/{call.action}"
 
     def decide() -> Granted:
-        found = backend_reads.decision_of(act_as, purpose, row.service_client_id)
+        found = backend_reads.decision_of(act_as, purpose, record.client)
         row.purpose_id = found.purpose.id if found.purpose else None
         row.installation_id, row.portal_user_id = found.installation_id, found.portal_user_id
         granted = check_call(found, call.scope_call, catalogue.load(), http_method=http_method)

@@ -17,7 +17,7 @@ from tokens.backend_access import BackendCall
 from tokens.models import OAuthToken, Purpose, RefreshAttempt, ServiceCall, ServiceClient
 from tokens.services.purposes import switch_purpose
 from tokens.services.revocation import revoke_tokens
-from tokens.services.service_clients import switch_service_client
+from tokens.services.service_clients import renew_service_key, switch_service_client
 from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -140,7 +140,7 @@ def test_token_of_another_user_is_never_used(jose: Frontend, token: OAuthToken, 
     assert ("crm/account/list", 200) not in calls(jose)
 
 
-@pytest.mark.parametrize("change", ["withdrawn", "revoked", "purpose off", "client off"])
+@pytest.mark.parametrize("change", ["withdrawn", "revoked", "purpose off", "client off", "new key"])
 def test_what_is_cut_while_the_refresh_takes_its_time_is_not_used(
     jose: Frontend, token: OAuthToken, backend: Backend, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +154,8 @@ def test_what_is_cut_while_the_refresh_takes_its_time_is_not_used(
                 switch_purpose(purpose_id=Purpose.objects.get().pk, on=False, **why)
             elif change == "client off":
                 switch_service_client(client_id=ServiceClient.objects.get().pk, on=False, **why)
+            elif change == "new key":
+                renew_service_key(client_id=ServiceClient.objects.get().pk, **why)
             elif change == "revoked":
                 revoke_tokens(target=RevocationTarget.of_token(token.pk), **why)
             else:
@@ -169,6 +171,7 @@ def test_what_is_cut_while_the_refresh_takes_its_time_is_not_used(
         "revoked": (403, "no_credential"),
         "purpose off": (403, "purpose_disabled"),
         "client off": (401, "invalid_client"),
+        "new key": (401, "invalid_client"),
     }[change]
     assert error(backend.get()) == refusal
     assert calls(jose) == [("core/user/get", 200)]
