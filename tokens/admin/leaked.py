@@ -33,6 +33,7 @@ from tokens.services.leaks import find_leaked
 from tokens.services.revocation import revoke_tokens
 from tokens.targets import RevocationTarget
 
+HIDDEN = "shown to who may see API keys"
 SHOWN = 200
 _LINES_SHOWN = 5
 _SAID = 10
@@ -42,8 +43,7 @@ def leaked_view(request: HttpRequest) -> HttpResponse:
     """Look leaked tokens up, or cut those of the last look that were ticked."""
     may = request.user.has_perm
     if not (may("tokens.find_leaked") and may("tokens.view_oauthtoken")):
-        note_refusal(request, "tokens.find_leaked", "tokens_oauthtoken_leaked", ("vault", "leaked"))
-        raise PermissionDenied
+        raise _refusal(request, "tokens.find_leaked")
     if request.method == "POST" and "cut" in request.POST:
         return _cut_ticked(request)
     form = LeakedForm(posted(request), request.FILES if request.method == "POST" else None)
@@ -53,12 +53,22 @@ def leaked_view(request: HttpRequest) -> HttpResponse:
     return _page(request, form if form.errors else LeakedForm(), found)
 
 
+def _refusal(request: HttpRequest, permission: str) -> PermissionDenied:
+    """Record the attempt and return the refusal to raise."""
+    note_refusal(request, permission, "tokens_oauthtoken_leaked", ("vault", "leaked"))
+    return PermissionDenied()
+
+
+def _may_cut_keys(request: HttpRequest) -> bool:
+    return request.user.has_perm("tokens.revoke_apikey") and request.user.has_perm("tokens.view_apikey")
+
+
 def _find(request: HttpRequest, form: LeakedForm) -> Found | None:
     try:
         take(settings.LEAKED_RATE, "leaked", str(request.user.pk))
         return find_leaked(lines=form.lines(), actor=actor_of(request))
     except NotPermitted:
-        raise PermissionDenied from None
+        raise _refusal(request, "tokens.find_leaked") from None
     except (DomainError, TooMuchAtOnce) as error:
         form.add_error(None, error.public_message if isinstance(error, DomainError) else str(error))
         return None
@@ -67,9 +77,14 @@ def _find(request: HttpRequest, form: LeakedForm) -> Found | None:
 def _cut_ticked(request: HttpRequest) -> HttpResponse:
     """Revoke each row that was ticked, by its number: what was handed in does not travel again.
 
-    A number names one lineage or one key for good, whatever it holds by now: there is nothing else to pin.
+    A number names one lineage or one key for good, whatever it holds by now: there is nothing else to pin. Who may not
+    revoke all that was ticked revokes nothing of it.
     """
     form = CutLeakedForm(request.POST)
+    if form.tokens() and not request.user.has_perm("tokens.revoke_oauthtoken"):
+        raise _refusal(request, "tokens.revoke_oauthtoken")
+    if form.api_keys() and not _may_cut_keys(request):
+        raise _refusal(request, "tokens.revoke_apikey")
     tokens = list(OAuthToken.objects.filter(pk__in=form.tokens()).order_by("pk"))
     keys = list(_keys(form.api_keys()))
     if not form.is_valid():
@@ -81,8 +96,6 @@ def _cut_ticked(request: HttpRequest) -> HttpResponse:
     for row in ticked:
         try:
             done[_revoke(row, actor, reason)] += 1
-        except NotPermitted:
-            raise PermissionDenied from None
         except DomainError as error:
             failed.append(f"{row}: {error.public_message}")
     revoked = [plural(done["token"], "token")] + ([plural(done["API key"], "API key")] if keys else [])
@@ -117,12 +130,12 @@ def _page(
     kept: tuple[Sequence[OAuthToken], Sequence[ApiKey]] = ((), ()),
 ) -> TemplateResponse:
     live = found.live[:SHOWN] if found else []
-    may = request.user.has_perm
+    sees_keys = request.user.has_perm("tokens.view_apikey")
     tokens = kept[0] or [hit.token for hit in live if hit.token is not None]
-    keys = kept[1] or [hit.api_key for hit in live if hit.api_key is not None]
+    keys = kept[1] or [hit.api_key for hit in live if hit.api_key is not None and sees_keys]
     may_cut: list[OAuthToken | ApiKey] = [
-        *(tokens if may("tokens.revoke_oauthtoken") else ()),
-        *(keys if may("tokens.revoke_apikey") else ()),
+        *(tokens if request.user.has_perm("tokens.revoke_oauthtoken") else ()),
+        *(keys if _may_cut_keys(request) else ()),
     ]
     stays = (SDK_GOES_ON, TOKENS_STAY_VALID, A_RELOAD_BRINGS_ONE, IN_FLIGHT) if tokens else (IN_FLIGHT,)
     portals = sorted({str(key.installation.portal) for key in keys})
@@ -132,8 +145,8 @@ def _page(
         "title": "Leaked tokens and keys",
         "form": form,
         "found": found,
-        "rows": list(_rows(live, may_cut)),
-        "gone": [_gone(hit) for hit in found.hits if not hit.is_live][:SHOWN] if found else [],
+        "rows": list(_rows(live, may_cut, sees_keys=sees_keys)),
+        "gone": [_gone(hit, sees_keys=sees_keys) for hit in found.hits if not hit.is_live][:SHOWN] if found else [],
         "more": max(0, len(found.live) - SHOWN) if found else 0,
         "cut_form": (cut_form or CutLeakedForm()) if may_cut else None,
         "refused": cut_form,
@@ -146,23 +159,30 @@ def _page(
     return TemplateResponse(request, "admin/tokens/leaked.html", context)
 
 
-def _rows(hits: Sequence[Hit], may_cut: Sequence[OAuthToken | ApiKey]) -> Iterator[list[tuple[str, Any]]]:
+def _rows(
+    hits: Sequence[Hit], may_cut: Sequence[OAuthToken | ApiKey], *, sees_keys: bool
+) -> Iterator[list[tuple[str, Any]]]:
     offered: set[OAuthToken | ApiKey] = set()
     for hit in hits:
         row = hit.token or hit.api_key
-        cells: list[tuple[str, Any]] = [("Found in", _lines(hit)), ("What", _what(hit))]
-        cells += [
-            ("Of whom", link(hit.token.portal_user, user_label(hit.token)) if hit.token else "the portal, no user"),
-            ("Installation", link(hit.installation) if hit.installation else "more than one"),
-            ("May do", join(map(mono, hit.scopes)) if hit.scopes else "nothing approved"),
-            ("Last used here", utc(hit.last_used_at, "not known")),
-        ]
+        hidden = hit.api_key is not None and not sees_keys
+        cells: list[tuple[str, Any]] = [("Found in", _lines(hit)), ("What", str(row) if hidden else _what(hit))]
+        cells += [(name, HIDDEN if hidden else value) for name, value in _about(hit)]
         if may_cut:
             # Access and refresh token of one row are cut together: one box for both.
             first = "–" if row is None or row not in may_cut else "with the one above" if row in offered else _cut(row)
             cells.append(("Revoke", first))
             offered |= {row} if row else set()
         yield cells
+
+
+def _about(hit: Hit) -> list[tuple[str, Any]]:
+    return [
+        ("Of whom", link(hit.token.portal_user, user_label(hit.token)) if hit.token else "the portal, no user"),
+        ("Installation", link(hit.installation) if hit.installation else "more than one"),
+        ("May do", join(map(mono, hit.scopes)) if hit.scopes else "nothing approved"),
+        ("Last used here", utc(hit.last_used_at, "not known")),
+    ]
 
 
 def _what(hit: Hit) -> Any:
@@ -190,7 +210,7 @@ def _cut(row: OAuthToken | ApiKey) -> Any:
     )
 
 
-def _gone(hit: Hit) -> list[tuple[str, Any]]:
+def _gone(hit: Hit, *, sees_keys: bool) -> list[tuple[str, Any]]:
     revocation = (
         format_html(
             '<a href="{}">revocation #{}</a>',
@@ -201,11 +221,13 @@ def _gone(hit: Hit) -> list[tuple[str, Any]]:
         else "–"
     )
     row = hit.token or hit.api_key
-    what = link(row) if row is not None else hit.kind
+    hidden = hit.api_key is not None and not sees_keys
+    where = link(hit.installation) if hit.installation else "more than one"
+    what = hit.kind if row is None else str(row) if hidden else link(row)
     return [
         ("Found in", _lines(hit)),
         ("What", format_html("{} {}", what, badge("revoked", "gone"))),
-        ("Installation", link(hit.installation) if hit.installation else "more than one"),
+        ("Installation", HIDDEN if hidden else where),
         ("Refused here since", utc(hit.revoked_at)),
         ("By", revocation),
     ]

@@ -3,13 +3,16 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from installations.models import AuditEvent
 from tests import factories
-from tests.unchanged import nothing_changes, recorded
+from tests.unchanged import last_event, nothing_changes, recorded
+from tokens.admin.leaked import HIDDEN
 from tokens.models import OAuthToken, ServiceCall
+from tokens.services.api_keys import revoke_api_key
 
 LEAKED = reverse("admin:tokens_oauthtoken_leaked")
 SECRET = "what-nobody-knows-here"
@@ -152,30 +155,66 @@ def test_last_use_counts_calls_of_backend_code(desk, row, key):
     assert look(desk, "an-access-token\nan-api-key-of-acme").content.decode().count("2026-03-01 12:30") == 2
 
 
-def test_who_may_revoke_tokens_only_gets_no_box_for_a_key_and_cuts_none(desk, responder, row, key):
-    from django.contrib.auth.models import Permission
+@pytest.fixture
+def limited(desk, responder):
+    """The desk for somebody who may look up and see tokens, and what is named beside it."""
 
-    responder.groups.clear()
-    may = ["find_leaked", "view_oauthtoken", "revoke_oauthtoken"]
-    responder.user_permissions.set(Permission.objects.filter(codename__in=may))
+    def to(*permissions):
+        responder.groups.clear()
+        may = ["find_leaked", "view_oauthtoken", *permissions]
+        responder.user_permissions.set(Permission.objects.filter(codename__in=may))
+        return desk
+
+    return to
+
+
+@pytest.mark.parametrize("permission", ["view_apikey", "revoke_apikey"])
+def test_who_may_not_revoke_all_that_is_ticked_revokes_none_of_it(limited, row, key, permission):
+    desk = limited("revoke_oauthtoken", permission)
 
     page = look(desk, "an-access-token\nan-api-key-of-acme").content.decode()
     assert f'name="token" value="{row.pk}"' in page
     assert 'name="api_key"' not in page
     with nothing_changes():
-        assert desk.post(LEAKED, {"cut": "yes", "api_key": [key.pk], "reason": "Found."}).status_code == 403
+        cut = {"cut": "yes", "token": [row.pk], "api_key": [key.pk], "reason": "Found."}
+        assert desk.post(LEAKED, cut).status_code == 403
+    assert refused_for() == "tokens.revoke_apikey"
 
 
-def test_who_may_look_up_but_not_revoke_gets_no_button_and_cuts_nothing(desk, responder, row):
-    from django.contrib.auth.models import Permission
-
-    responder.groups.clear()
-    responder.user_permissions.set(Permission.objects.filter(codename__in=["find_leaked", "view_oauthtoken"]))
+@pytest.mark.parametrize("reason", ["Found.", ""])
+def test_who_may_look_up_but_not_revoke_gets_no_button_and_cuts_nothing(limited, row, reason):
+    desk = limited()
 
     assert b'name="cut"' in look(desk, "an-access-token").content
     assert b'name="token"' not in look(desk, "an-access-token").content
     with nothing_changes():
-        assert desk.post(LEAKED, {"cut": "yes", "token": [row.pk], "reason": "Found."}).status_code == 403
+        assert desk.post(LEAKED, {"cut": "yes", "token": [row.pk], "reason": reason}).status_code == 403
+    assert refused_for() == "tokens.revoke_oauthtoken"
+
+
+def refused_for():
+    event = last_event()
+    assert (event.verb, event.target_kind, event.target_id) == ("attempt.refused", "vault", "leaked")
+    assert event.details["attempted"] == "tokens_oauthtoken_leaked"
+    return event.details["permission"]
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["live", "revoked"])
+def test_who_may_not_see_api_keys_learns_only_that_it_is_one(limited, responder, row, key, gone):
+    told = ["Nightly", "crm.accounts.full", "acme.flowlu.com", "2026-03-01 12:30"]
+    ServiceCall.objects.create(at=datetime(2026, 3, 1, 12, 30, tzinfo=UTC), outcome="ok", api_key=key)
+    if gone:
+        revoke_api_key(api_key_id=key.pk, actor=factories.superactor(), reason="A test.")
+        told = ["acme.flowlu.com"]
+    seen = look(limited("view_apikey", "revoke_apikey"), "an-api-key-of-acme").content.decode()
+    assert [text for text in told if text in seen] == told
+
+    page = look(limited("revoke_apikey"), "an-api-key-of-acme").content.decode()
+
+    assert f"API key #{key.pk}" in page
+    assert HIDDEN in page
+    assert [text for text in told if text in page] == []
+    assert 'name="api_key"' not in page
 
 
 def test_look_ups_are_limited_for_each_operator(desk, row, settings, superuser, client):
