@@ -29,6 +29,9 @@ FORBIDDEN_PARAMETERS = frozenset({"api_key", "access_token", "module", "model", 
 READ_ACTIONS = scopes.READ_ACTIONS
 GET_ACTIONS = READ_ACTIONS | {"delete"}
 
+_TOO_MANY = f"must be at most {MAX_PARAMETERS}"
+_TOO_MUCH = f"must have at most {MAX_TOTAL_LENGTH} characters together"
+
 _NAME = re.compile(r"[a-z0-9_]+")
 _ID = re.compile(r"[0-9]+")
 _PARAMETER = re.compile(r"[a-z_][a-z0-9_]*(?:\[[a-z0-9_]*\])*")
@@ -100,23 +103,30 @@ def encode_json_body(body: Mapping[str, object]) -> list[tuple[str, str]]:
 
     Lists become `key[]`, or `key[0][name]` where their items are objects or lists, since `key[][name]` would
     tear the items apart. Booleans are 1 and 0; null and an empty list or object are an empty text, which
-    clears a field. Raises InvalidRequest for names outside the parameter grammar, numbers that are none, and
-    deep nesting.
+    clears a field. Raises InvalidRequest for names outside the parameter grammar, numbers that are none, deep
+    nesting, and more than one call may send, which is found out before much of it is written.
     """
     pairs: list[tuple[str, str]] = []
+    total = 0
     for name, value in body.items():
         if not _PARAMETER.fullmatch(name):
             raise InvalidRequest(fields={_shown(name): "is not a parameter name"})
         for pair in _pairs(name, value, 1):
             pairs.append(pair)
             if len(pairs) > MAX_PARAMETERS:
-                raise InvalidRequest(fields={"parameters": f"must be at most {MAX_PARAMETERS}"})
+                raise InvalidRequest(fields={"parameters": _TOO_MANY})
+            total += len(pair[0]) + len(pair[1])
+            if total > MAX_TOTAL_LENGTH:
+                raise InvalidRequest(fields={"parameters": _TOO_MUCH})
     return pairs
 
 
 def _pairs(name: str, value: object, depth: int) -> Iterator[tuple[str, str]]:
     if depth > MAX_BODY_DEPTH:
         raise InvalidRequest(fields={_shown(name): f"is nested deeper than {MAX_BODY_DEPTH} levels"})
+    # A name is written anew for each value below it: a long one would take a thousand times its room.
+    if len(name) > MAX_PARAMETER_NAME_LENGTH:
+        raise InvalidRequest(fields={_shown(name): "is not a parameter name"})
     if isinstance(value, dict) and value:
         for key, item in value.items():
             if not isinstance(key, str) or not _KEY.fullmatch(key):
@@ -148,7 +158,7 @@ def _scalar(name: str, value: object) -> str:
 
 def _parameter_faults(params: Sequence[tuple[str, str]]) -> dict[str, str]:
     if len(params) > MAX_PARAMETERS:
-        return {"parameters": f"must be at most {MAX_PARAMETERS}"}
+        return {"parameters": _TOO_MANY}
     faults: dict[str, str] = {}
     total = 0
     for name, value in params:
@@ -157,7 +167,7 @@ def _parameter_faults(params: Sequence[tuple[str, str]]) -> dict[str, str]:
         if fault is not None:
             faults[_shown(name)] = fault
     if total > MAX_TOTAL_LENGTH:
-        faults["parameters"] = f"must have at most {MAX_TOTAL_LENGTH} characters together"
+        faults["parameters"] = _TOO_MUCH
     return faults
 
 

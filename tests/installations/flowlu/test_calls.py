@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from installations.errors import InvalidRequest
 from installations.flowlu.calls import FlowluCall, build_call, build_call_at, encode_json_body
 from installations.scopes import Call, Level
+from tests.weighed import MIB, weighed
 
 NAME = "must be 1 to 64 lower-case letters, digits and underscores"
 ID = "must be 1 to 20 digits"
@@ -20,6 +21,7 @@ TOO_LONG = "must have at most 262144 characters"
 TOO_MANY = "must be at most 1000"
 TOO_MUCH = "must have at most 1048576 characters together"
 TOO_LONG_FOR_GET = "are too long for a call that Flowlu takes as GET"
+LONG = "k" * (1024 * 1024 - 8000)  # as long as fits into a body
 TOO_DEEP = "is nested deeper than 8 levels"
 UNSENDABLE = "is not a value that can be sent"
 
@@ -123,7 +125,7 @@ def test_parameter_names(name: str) -> None:
 )
 def test_other_names_are_refused_and_repeated_only_where_they_are_short_plain_text(name: str, shown: str) -> None:
     assert _parameter_faults((name, "x")) == {shown: PARAMETER}
-    assert _body_faults({name: "x"} if len(name) < 201 else {name + "]": "x"}) == {shown: PARAMETER}
+    assert _body_faults({name: "x"}) == {shown: PARAMETER}
 
 
 @pytest.mark.parametrize("base", ["api_key", "access_token", "module", "model", "action", "id", "_method"])
@@ -225,6 +227,47 @@ def test_json_bodies_become_form_pairs(body: dict[str, object], pairs: list[tupl
 )
 def test_bodies_that_cannot_be_sent_are_refused(body: dict[str, object], faults: dict[str, str]) -> None:
     assert _body_faults(body) == faults
+
+
+@pytest.mark.parametrize(
+    ("longest", "too_long"),
+    [
+        pytest.param({"a" * 200: "x"}, {"a" * 201: "x"}, id="name"),
+        pytest.param({"a" * 198: ["x"]}, {"a" * 199: ["x"]}, id="list"),
+        pytest.param({"a" * 195: [["x"]]}, {"a" * 196: [["x"]]}, id="lists"),
+        pytest.param({"a": {"b" * 197: "x"}}, {"a": {"b" * 198: "x"}}, id="object"),
+        pytest.param({"a" * 200: []}, {"a" * 201: []}, id="empty"),
+    ],
+)
+def test_longest_name_is_taken_wherever_it_ends(longest: dict[str, object], too_long: dict[str, object]) -> None:
+    assert [len(name) for name, _value in encode_json_body(longest)] == [200]
+    assert _body_faults(too_long) == {"parameters": PARAMETER}
+
+
+def test_as_many_characters_as_are_allowed_become_pairs() -> None:
+    body: dict[str, object] = {name: "x" * (256 * 1024 - 1) for name in "abcd"}
+    assert len(encode_json_body(body)) == 4
+    assert _body_faults({**body, "e": ""}) == {"parameters": TOO_MUCH}
+    assert _body_faults({**body, "d": "x" * 256 * 1024}) == {"parameters": TOO_MUCH}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({LONG: [1] * 1000}, id="list"),
+        pytest.param({LONG: [[1]] * 1000}, id="lists"),
+        pytest.param({LONG: {str(number): 1 for number in range(500)}}, id="object"),
+        pytest.param({"a": {LONG: {str(number): 1 for number in range(500)}}}, id="object-inside"),
+        pytest.param({"a": [{LONG: 1}] * 500}, id="objects"),
+        pytest.param({"a": {LONG + ".": 1}}, id="no-name"),
+        pytest.param({"a": {"a" * 197: [{LONG: 1}] * 500}}, id="long-before"),
+    ],
+)
+def test_long_name_is_not_written_once_for_each_value(body: dict[str, object]) -> None:
+    faults, peak = weighed(lambda: _body_faults(body))
+
+    assert faults == {"parameters": PARAMETER}
+    assert peak < 4 * MIB
 
 
 def test_as_many_and_as_large_numbers_as_are_allowed_become_pairs() -> None:

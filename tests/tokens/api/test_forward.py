@@ -17,6 +17,8 @@ from installations.services import (
 )
 from tests import factories
 from tests.embedded import Frontend
+from tests.weighed import MIB, weighed
+from tokens.api.parsers import CALL_BYTES
 from tokens.models import OAuthToken
 from tokens.services.revocation import revoke_tokens, uninstall_installation
 from tokens.targets import RevocationTarget
@@ -141,6 +143,18 @@ def test_parameter_that_could_change_the_call_is_refused(jose: Frontend, name: s
         response = jose.post("flowlu/crm/account/list", {name: "1"})
 
     assert error(response) == (400, "invalid_request")
+    assert jose.sandbox.state.requests() == []
+
+
+def test_long_name_of_many_values_is_refused_before_it_is_multiplied(jose: Frontend) -> None:
+    """The body has no more than a call may have; written out as parameters it would have a thousand times as much."""
+    body = {"k" * (CALL_BYTES - 8000): [1] * 1000}
+
+    response, peak = weighed(lambda: jose.post("flowlu/crm/lead/create", body))
+
+    assert peak < 24 * MIB  # the body itself is held several times over, by the test's client as well
+    assert error(response) == (400, "invalid_request")
+    assert response.json()["fields"] == {"parameters": "is not a parameter name"}
     assert jose.sandbox.state.requests() == []
 
 

@@ -13,7 +13,9 @@ from tests import factories
 from tests.backend import SYSTEM, USER, Backend
 from tests.embedded import Frontend
 from tests.unchanged import nothing_changes
+from tests.weighed import MIB, weighed
 from tokens import activity
+from tokens.api.parsers import CALL_BYTES
 from tokens.models import ApiKey, OAuthToken, Purpose, ServiceCall, ServiceClient
 from tokens.services.revocation import revoke_tokens, uninstall_installation
 from tokens.targets import RevocationTarget
@@ -48,6 +50,18 @@ def test_write_goes_out_as_the_user(ana: Frontend, backend: Backend) -> None:
     assert created.status_code == 200
     assert backend.post(f"crm/account/delete/{created.json()['id']}").status_code == 200
     assert [(method, user) for method, _path, _auth, user in sent(ana)] == [("POST", "2"), ("GET", "2")]
+
+
+def test_long_name_of_many_values_is_refused_before_it_is_multiplied(ana: Frontend, backend: Backend) -> None:
+    body = {"k" * (CALL_BYTES - 8000): [1] * 1000}
+
+    response, peak = weighed(lambda: backend.post("crm/account/create", body))
+
+    assert peak < 24 * MIB
+    assert error(response) == (400, "invalid_request")
+    assert response.json()["fields"] == {"parameters": "is not a parameter name"}
+    assert sent(ana) == []
+    assert outcomes() == ["invalid_request"]
 
 
 def test_call_as_the_system_goes_out_as_post_with_the_key_in_its_body(ana: Frontend, system: Backend) -> None:
