@@ -1,12 +1,16 @@
 """Strict JSON: agrees with the standard library on good documents and places every fault of a bad one."""
 
+import cProfile
 import json
+import pstats
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from installations.strict_json import MAX_INTEGER, StrictJSONError, canonical, loads
+from tests.weighed import MIB, weighed
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 values = st.recursive(
@@ -46,6 +50,68 @@ def test_anything_else_is_refused_with_a_place(document: str) -> None:
         json.loads(document)
         place = (1, 1)
     assert min(place) >= 1
+
+
+PLAIN_PIECES = ["a", "é", "\U0001f600", '"', "\\", "u", "0", "d8", "\n", "/*"]
+ESCAPES = r"\n \\ \" \/ \b \f \r \t \N \x \u \u00 \u0041 \u0000 \u00e9 \u000A \uFFFF \uD7FF \uE000 \uDC".split(" ")
+SURROGATES = r"\ud83d \ude00 \ud83d\ude00 \uDBFF\uDFFF \ud83d\u0041".split(" ")
+PIECES = st.lists(st.sampled_from(PLAIN_PIECES + ESCAPES + SURROGATES), max_size=6).map("".join)
+
+
+@given(PIECES, st.sampled_from([0, 1, 998, 999, 1000, 2500]))
+def test_escapes_are_read_as_the_standard_library_does_but_for_what_is_no_character(pieces: str, before: int) -> None:
+    literal = '"' + "\\n" * before + pieces + '"'
+    try:
+        expected = json.loads(literal)
+    except ValueError:
+        expected = None
+    if expected is None or re.search("[\0\ud800-\udfff]", expected):
+        with pytest.raises(StrictJSONError) as caught:
+            loads(literal, max_bytes=10**6)
+        assert caught.value.line > 1 or caught.value.column > 1 + 2 * before
+    else:
+        assert loads(literal, max_bytes=10**6) == expected
+
+
+@pytest.mark.parametrize("escape", ["\\n", "\\u00e9", "\\ud83d\\ude00", "a\\n"])
+@pytest.mark.parametrize(
+    ("end", "fault", "further"),
+    [
+        ('"', None, 0),
+        ("", "not closed", 0),
+        ('\\x"', "escape", 0),
+        ('\\u12"', "hexadecimal", 0),
+        ('\\ud83d\\u12"', "hexadecimal", 6),
+        ('\\udc00"', "surrogate", 0),
+        ('\\u0000"', "NUL", 0),
+        ('\n"', "line break", 0),
+    ],
+    ids=ascii,
+)
+def test_many_escapes_cost_no_call_each_and_little_memory(
+    escape: str, end: str, fault: str | None, further: int
+) -> None:
+    many = escape * ((MIB - 20) // len(escape))
+    document = '"' + many + end
+    profile = cProfile.Profile()
+
+    def read() -> object:
+        try:
+            return loads(document, max_bytes=MIB)
+        except StrictJSONError as error:
+            return error
+
+    found, peak = weighed(read)
+    profile.runcall(read)
+
+    if fault is not None:
+        assert isinstance(found, StrictJSONError)
+        assert fault in found.message
+        assert (found.line, found.column) == (1, len(many) + 2 + further)
+    else:
+        assert found == json.loads(document)
+    assert pstats.Stats(profile).total_calls < 5000  # type: ignore[attr-defined]  # is not in the stubs
+    assert peak < 8 * MIB
 
 
 @given(st.binary())
