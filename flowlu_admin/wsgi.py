@@ -5,7 +5,8 @@ import sys
 
 import django
 from django.core.checks import ERROR, run_checks
-from django.core.wsgi import get_wsgi_application
+
+from flowlu_admin.wsgi_handler import Utf8Handler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "flowlu_admin.settings")
 # gunicorn stops for good, instead of starting worker after worker, when one exits with this code.
@@ -17,4 +18,4 @@ if _errors:
     sys.stderr.write("The service does not start with these settings:\n")
     sys.stderr.writelines(f"  {message}\n" for message in _errors)
     raise SystemExit(WORKER_BOOT_ERROR)
-application = get_wsgi_application()
+application = Utf8Handler()

@@ -39,7 +39,7 @@ def start(tmp_path, project_root):
 def test_service_that_is_well_starts(start):
     result = start(**WELL)
 
-    assert (result.returncode, result.stdout) == (0, "WSGIHandler\n")
+    assert (result.returncode, result.stdout) == (0, "Utf8Handler\n")
 
 
 def test_without_any_secret_it_stops_and_says_what_to_set(start):
