@@ -366,6 +366,10 @@ LOGGING: dict[str, Any] = {
         "django": {"handlers": [], "propagate": True, "level": "INFO"},
         # A refused call is an answer, not an event: the access log has it.
         "django.request": {"level": "ERROR"},
+        # So is a request that is too large, which any stranger can send.
+        "django.security.RequestDataTooBig": {"level": "CRITICAL"},
+        "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
+        "django.security.TooManyFilesSent": {"level": "CRITICAL"},
         # Below this it writes the variables of a template: the seed of a second factor is one.
         "django.template": {"level": "INFO"},
         # Below this it writes paths with their query, which may hold what somebody searched for.

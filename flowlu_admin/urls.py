@@ -4,12 +4,13 @@ from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
+from django.views.defaults import bad_request as page_bad_request
 from django.views.defaults import page_not_found
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from flowlu_admin import health
-from tokens.api.errors import not_found
+from tokens.api.errors import bad_request, not_found
 from tokens.embed import embed_page
 
 
@@ -38,5 +39,12 @@ urlpatterns = [
 ]
 
 
+_APIS = ("/api/", "/service/")
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return bad_request(request) if request.path.startswith(_APIS) else page_bad_request(request, exception)
+
+
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return not_found(request) if request.path.startswith(("/api/", "/service/")) else page_not_found(request, exception)
+    return not_found(request) if request.path.startswith(_APIS) else page_not_found(request, exception)

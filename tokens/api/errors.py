@@ -4,11 +4,14 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from installations.errors import DomainError
+from installations.errors import DomainError, InvalidRequest, RequestTooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +26,8 @@ _FRAMEWORK: dict[type[Exception], tuple[str, str]] = {
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     """Return the answer for any exception of a view. Unknown ones become a 500 that says nothing about the inside."""
+    if isinstance(exc, SuspiciousOperation | BadRequest):
+        exc = _refusal_of(exc)
     if isinstance(exc, DomainError):
         return _domain(exc)
     if isinstance(exc, exceptions.ValidationError):
@@ -43,10 +48,27 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     return _domain_like("server_error", "Something failed on our side. It was recorded; try again later.", 500)
 
 
+@csrf_exempt  # the answer is the same for everybody, and asking for a form's token would read the body first
 def not_found(request: HttpRequest) -> HttpResponse:
     """Return the JSON answer for an address below /api/ that does not exist."""
     body = {"error": "not_found", "error_description": "There is nothing at this address."}
     return JsonResponse(body, status=404)
+
+
+def bad_request(request: HttpRequest) -> HttpResponse:
+    """Return the JSON answer for a request below /api/ that Django gave up on before any view."""
+    refusal = InvalidRequest()
+    body = {"error": refusal.code, "error_description": refusal.public_message, **refusal.response_fields()}
+    return JsonResponse(body, status=refusal.status)
+
+
+def _refusal_of(exc: SuspiciousOperation | BadRequest) -> DomainError:
+    """Return our refusal for one of Django's own: they are the caller's fault, and no event that needs a log line."""
+    if isinstance(exc, RequestDataTooBig):
+        return RequestTooLarge()
+    if isinstance(exc, TooManyFieldsSent):
+        return InvalidRequest(fields={"parameters": f"must be at most {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS}"})
+    return InvalidRequest()
 
 
 def _domain(exc: DomainError) -> Response:
