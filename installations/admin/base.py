@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,7 +27,7 @@ class ConsoleChangeList(ChangeList):
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only, not when it runs
-    """View only, whatever permissions an operator holds. Lookups that are not listed are refused with 400."""
+    """View only, whatever permissions an operator holds. Lookups that are not listed and NUL are refused with 400."""
 
     list_per_page = 50
     list_max_show_all = 200
@@ -83,6 +84,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self._note_refused_action(request)
+        # PostgreSQL takes no NUL and would fail the request; nothing that is kept holds one.
+        if any("\0" in value for values in request.GET.lists() for value in (values[0], *values[1])):
+            raise DisallowedModelAdminLookup("A parameter of a list holds a NUL character.")
         links = [(act.url(), act.label) for act in self.acts if isinstance(act, CreateAct) and act.permitted(request)]
         context = {
             "intro": self.intro,

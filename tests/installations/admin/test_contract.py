@@ -48,6 +48,8 @@ _case_lookup = pytest.mark.parametrize(
         ("installations_application", "installations__tokens__sealed_access_token__isnull"),
     ],
 )
+# What Django's lists read themselves.
+OF_THE_LIST = ("q", "o", "p", "all", "e", "_facets", "_to_field", "_popup")
 _case_model = pytest.mark.parametrize("name", sorted(MODELS))
 
 
@@ -80,6 +82,22 @@ def test_lookup_of_what_is_not_listed_is_refused(superuser: Any, token: OAuthTok
     response = signed_in(superuser).get(url(f"{name}_changelist"), {lookup: "a"})
 
     assert response.status_code == 400
+
+
+@_case_model
+def test_nul_in_any_parameter_of_a_list_is_refused(superuser: Any, token: OAuthToken, name: str) -> None:
+    model_admin: Any = admin.site._registry[MODELS[name]]
+    filters = {f"{item}__exact" for item in model_admin.list_filter if isinstance(item, str)}
+    filters |= {item.parameter_name for item in model_admin.list_filter if hasattr(item, "parameter_name")}
+    client = signed_in(superuser)
+
+    for parameter in sorted({*model_admin.allowed_lookups, *filters, *OF_THE_LIST}):
+        for value in ("\0", "a\0", ["1", "\0"]):
+            response = client.get(url(f"{name}_changelist"), {parameter: value})
+            assert response.status_code == 400, (parameter, value)
+            assert "This request cannot be understood" in text(response)
+    assert client.get(url(f"{name}_changelist"), {"a\0b": "1"}).status_code == 400
+    assert client.post(url(f"{name}_changelist") + "?q=%00", {"action": ""}).status_code == 400
 
 
 @_case_model
