@@ -12,13 +12,17 @@ from tokens.rates import take
 ADDRESS_FACTOR = 10
 
 
-def limit_handshake(address: str, portal: str) -> None:
-    """Count one handshake of `address` on `portal`, and on all portals together.
+def limit_address(address: str) -> None:
+    """Count one handshake of `address` on whatever portal; asked before the body is read, which costs the most.
 
     Portal names cost nothing to make up, so an address gets the tenfold of its rate over all of them.
     """
-    take(settings.HANDSHAKE_RATE, "handshake", address, portal)
     take(settings.HANDSHAKE_RATE, "handshakes", address, times=ADDRESS_FACTOR)
+
+
+def limit_handshake(address: str, portal: str) -> None:
+    """Count one handshake of `address` on `portal`."""
+    take(settings.HANDSHAKE_RATE, "handshake", address, portal)
 
 
 def limit_calls(session_id: int) -> None:

@@ -36,7 +36,7 @@ from tokens.api.serializers import (
     OutputPermissions,
     OutputSession,
 )
-from tokens.api.throttling import limit_calls, limit_handshake
+from tokens.api.throttling import limit_address, limit_calls, limit_handshake
 from tokens.errors import UnsealFailed
 from tokens.services import revocation, sessions
 from tokens.services.freshness import caller_after_refusal, fresh_caller
@@ -90,9 +90,11 @@ class SessionView(SessionAPIView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
+        address = request.META.get("REMOTE_ADDR", "")
+        limit_address(address)
         given = InputSession(data=request.data)
         # Before anything is looked at closer: the limit is what stands between a guesser and Flowlu.
-        limit_handshake(request.META.get("REMOTE_ADDR", ""), _rate_portal(request.data))
+        limit_handshake(address, _rate_portal(request.data))
         given.is_valid(raise_exception=True)
         data = given.validated_data
         opened = sessions.open_session(

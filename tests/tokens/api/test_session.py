@@ -1,6 +1,7 @@
 """POST, GET and DELETE /api/v1/session: who may open one, what it tells, that it ends."""
 
 from datetime import timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from installations.models import AuditEvent, Evidence, Installation, Portal, Por
 from installations.services import lock, suspend_installation
 from tests import factories
 from tests.embedded import Frontend
+from tokens.api.parsers import HANDSHAKE_BYTES
 from tokens.models import EmbedSession, OAuthToken
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -296,6 +298,43 @@ def test_made_up_portal_names_do_not_get_an_address_more_than_the_tenfold(ana: F
     codes = [ana.handshake(portal=f"made-up-{number}.flowlu.com", app_id="unknown").status_code for number in range(12)]
 
     assert codes == [403] * 10 + [429] * 2
+
+
+class Watched(BytesIO):
+    """A body that knows whether it was read."""
+
+    was_read = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.was_read = True
+        return super().read(size)
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        (b'{"portal": ', (400, "invalid_request")),
+        (b"[]", (400, "invalid_request")),
+        (b'{"portal": "' + b"x" * HANDSHAKE_BYTES + b'"}', (413, "request_too_large")),
+    ],
+    ids=["no-json", "no-object", "too-large"],
+)
+def test_body_of_an_address_beyond_its_rate_is_not_read(
+    ana: Frontend, settings: Any, body: bytes, answer: tuple[int, str]
+) -> None:
+    settings.HANDSHAKE_RATE = "1/h"
+
+    def send(address: str) -> tuple[tuple[int, str], bool]:
+        stream = Watched(body)
+        extra: dict[str, Any] = {"wsgi.input": stream, "REMOTE_ADDR": address}
+        response = ana.api.generic("POST", "/api/v1/session", body, "application/json", **extra)
+        return error(response), stream.was_read
+
+    for _ in range(10):
+        assert send("192.0.2.7") == (answer, True)
+    assert send("192.0.2.7") == ((429, "rate_limited"), False)
+    assert send("192.0.2.8") == (answer, True)
+    assert ana.handshake().status_code == 201
 
 
 def test_calls_are_limited_by_session(ana: Frontend, gus: Frontend, settings: Any) -> None:
