@@ -81,7 +81,7 @@ def parse_act_as(text: str) -> ActAs:
 class PurposeFacts:
     id: int
     acts_as: str
-    scopes: tuple[Scope, ...]
+    scopes: tuple[Approval, ...]
     enabled: bool
     expired: bool
 
@@ -108,7 +108,7 @@ class SystemKey:
 
     id: int
     uuid: str
-    scopes: tuple[Scope, ...]
+    scopes: tuple[Approval, ...]
     sealed: bytes = field(repr=False)
 
 
@@ -169,7 +169,8 @@ def check_call(found: BackendCall, call: Call, catalogue: CoverageSource, *, htt
         raise PortalNotAllowedToClient
     if not found.application_takes_portal:
         raise PortalNotAllowedToApplication
-    if not covers(purpose.scopes, call, catalogue):
+    # These narrow like an approval: by today's catalogue and by what it said when they were named.
+    if not scopes.granting_scope(purpose.scopes, catalogue, call):
         raise ScopeNotInPurpose
     if call.level is Level.FULL and http_method != "POST":
         raise MethodNotAllowed
@@ -195,13 +196,20 @@ def check_call(found: BackendCall, call: Call, catalogue: CoverageSource, *, htt
     return Granted(scope, None, _key(found, call, catalogue))
 
 
-def covers(named: Iterable[Scope], call: Call, catalogue: CoverageSource) -> bool:
-    """Say whether scopes that a purpose or an API key names reach the call, by today's catalogue.
+def read_named(texts: object, covers: object) -> tuple[Approval, ...]:
+    """Read the stored scopes of a purpose or an API key, each with the copy of what it covered when it was named.
 
-    They only ever narrow: the approval, with its copy of what it covered, has to cover the call as well.
+    One without a copy, or with a damaged one, reaches nothing, and takes no other one down with it.
     """
-    approvals = [Approval(scope.code, scope.level, catalogue.coverage.get(scope.code, ())) for scope in named]
-    return scopes.granting_scope(approvals, catalogue, call) is not None
+    copies = covers if isinstance(covers, dict) else {}
+    return tuple(_named(scope, copies.get(scope.code)) for scope in read_scopes(texts))
+
+
+def _named(scope: Scope, copy: object) -> Approval:
+    try:
+        return Approval(scope.code, scope.level, scopes.from_json(copy))
+    except ValueError:
+        return Approval(scope.code, scope.level, ())
 
 
 def read_scopes(texts: object) -> tuple[Scope, ...]:
@@ -239,6 +247,6 @@ def _key(found: BackendCall, call: Call, catalogue: CoverageSource) -> SystemKey
         raise NoCredential("No API key of this installation is stored for this purpose. Ask an operator to add one.")
     # The newest: while a replaced key still works, calls go out with the one that took its place.
     for key in sorted(found.keys, key=lambda key: key.id, reverse=True):
-        if covers(key.scopes, call, catalogue):
+        if scopes.granting_scope(key.scopes, catalogue, call):
             return key
     raise ScopeNotInKey

@@ -14,7 +14,7 @@ from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from tokens import selectors
-from tokens.backend_access import ActAs, BackendCall, PurposeFacts, SystemKey, UserToken, read_scopes
+from tokens.backend_access import ActAs, BackendCall, PurposeFacts, SystemKey, UserToken, read_named
 from tokens.models import ApiKey, Purpose, ServiceCall
 
 KEY_PREFIX: Final = "fls_"
@@ -37,7 +37,8 @@ SELECT p.id, p.acts_as, p.scopes, p.enabled, p.expires_at,
        k.id, k.uuid, k.scopes, k.sealed_key, a.allowed_portals,
        ap.id, ap.code, ap.level, ap.catalogue_entry,
        EXISTS (SELECT 1 FROM tokens_serviceclient sc
-                WHERE sc.id = %(client)s AND sc.enabled AND sc.key_hash = %(key_hash)s)
+                WHERE sc.id = %(client)s AND sc.enabled AND sc.key_hash = %(key_hash)s),
+       p.covers, k.covers
   FROM (SELECT 1 AS one) AS asked
   LEFT JOIN tokens_purpose p ON p.code = %(purpose)s
   LEFT JOIN tokens_serviceclient_purposes cp ON cp.purpose_id = p.id AND cp.serviceclient_id = %(client)s
@@ -129,7 +130,10 @@ def decision_of(act_as: ActAs, purpose: str, client: Client | None) -> BackendCa
         user_known_here=bool(first[13]),
         has_stale_token=bool(first[14]),
         token=None if first[15] is None else _token(act_as.portal, first[15:24]),
-        keys=[SystemKey(row[24], _uuid(row[25]), read_scopes(_json(row[26])), bytes(row[27])) for row in keys.values()],
+        keys=[
+            SystemKey(row[24], _uuid(row[25]), read_named(_json(row[26]), _json(row[35])), bytes(row[27]))
+            for row in keys.values()
+        ],
         approvals=[selectors.approval_of(*row[30:33]) for row in approvals.values()],
     )
 
@@ -152,7 +156,7 @@ def _token(portal: str, row: Sequence[Any]) -> UserToken:
 
 def _purpose(row: Sequence[Any], now: datetime) -> PurposeFacts:
     expired = row[4] is not None and selectors.as_utc(row[4]) <= now
-    return PurposeFacts(row[0], row[1], read_scopes(_json(row[2])), bool(row[3]), expired)
+    return PurposeFacts(row[0], row[1], read_named(_json(row[2]), _json(row[34])), bool(row[3]), expired)
 
 
 def _takes(allowed_portals: Any, portal: str) -> bool:

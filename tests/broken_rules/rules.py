@@ -847,7 +847,7 @@ BACKEND = (
     Breakage(
         "backend: the purpose's own scopes do not count",
         "tokens/backend_access.py",
-        "    if not covers(purpose.scopes, call, catalogue):\n        raise ScopeNotInPurpose\n",
+        "    if not scopes.granting_scope(purpose.scopes, catalogue, call):\n        raise ScopeNotInPurpose\n",
         "",
         SERVICE,
     ),

@@ -16,6 +16,7 @@ from installations.audit import Event, append, audit_keys
 from installations.models import AuditEvent, Installation
 from installations.trail.verifying import DatabaseVerification
 from tests import factories
+from tokens.models import ApiKey, Purpose
 
 OURS = ("installations", "tokens")
 BEFORE = [("installations", "0001_initial")]
@@ -118,6 +119,23 @@ def test_events_get_their_numbers_as_ids_and_keep_their_hashes(transactional_db)
 
 @pytest.mark.usefixtures("_migrated_again")
 @pytest.mark.usefixtures("_migrated_again")
+def test_purposes_and_keys_keep_what_the_shipped_catalogue_says(transactional_db):
+    installation = factories.installation(factories.application(), approved=["crm.accounts.full"])
+    purpose = factories.purpose("nightly", acts_as="system")
+    key = factories.api_key(installation, purposes=[purpose])
+    covers = purpose.covers
+    assert covers == key.covers != {}
+    Purpose.objects.update(covers={})
+    ApiKey.objects.update(covers={})
+
+    migrate_to([("tokens", "0009_what_named_scopes_cover")])
+    migrate_to([("tokens", "0010_named_scopes_as_shipped")])
+
+    assert list(Purpose.objects.values_list("covers", flat=True)) == [covers]
+    assert list(ApiKey.objects.values_list("covers", flat=True)) == [covers]
+
+
+@pytest.mark.usefixtures("_migrated_again")
 def test_last_approval_says_what_was_decided_about(transactional_db):
     application = factories.application()
     old = application.current_manifest
@@ -184,6 +202,7 @@ def test_every_data_step_can_be_taken_back():
         ("0005_audit_prefix_may_go", True),
         ("0008_audit_trail_refuses_truncate", True),
         ("0011_decide_by_the_last_approval", True),
+        ("0010_named_scopes_as_shipped", True),
     ]
 
 

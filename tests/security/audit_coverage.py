@@ -9,7 +9,7 @@ from typing import TypeAlias
 Covered: TypeAlias = tuple[str, ...] | str
 
 CUT = ("tokens.revoked",)
-CUT_AND_LOCKED = ("tokens.revoked", "portaluser.locked")
+CUT_AND_LOCKED = ("portaluser.locked", "tokens.revoked")
 
 # Acts of the console: by the name of their address, done as a superuser with a form that is filled in.
 ACTS: dict[str, Covered] = {
@@ -195,6 +195,7 @@ VERBS: dict[str, Covered] = {
     "installations.trail.receiver.send_anchor": "A step of anchor_to_url, which records it.",
     "installations.trail.refusals.note_refused": ("attempt.refused",),
     "installations.trail.refusals.tell_what_was_counted": ("attempt.more_refused",),
+    "installations.trail.state.last_findings": _READS,
     "installations.trail.state.trail_state": _READS,
     "installations.trail.verifying.record_verification": ("audit.verified",),
     "tokens.services.cutting.begin_locked": _STEP,
@@ -211,6 +212,7 @@ VERBS: dict[str, Covered] = {
     "tokens.services.api_keys.add_api_key": _KEYS,
     "tokens.services.api_keys.confirm_key_deletion": _KEYS,
     "tokens.services.api_keys.note_undecryptable_key": "Writes to the log; the row stays as it is.",
+    "tokens.services.api_keys.coverage_of": _READS,
     "tokens.services.api_keys.parse_scopes": _READS,
     "tokens.services.api_keys.replace_api_key": _KEYS,
     "tokens.services.api_keys.revoke_api_key": _KEYS,
@@ -273,6 +275,7 @@ VERBS: dict[str, Covered] = {
     "tokens.services.storing.is_spent": _READS,
     "tokens.services.storing.remember_replaced_locked": _STEP,
     "tokens.services.storing.make_room_locked": _STEP,
+    "tokens.services.storing.holds_already": _READS,
     "tokens.services.storing.prune_replaced_fingerprints": "Forgets hashes of pairs that are out of use by their age.",
     "tokens.services.storing.store_pair_locked": _STEP,
     "tokens.services.upstream.close_upstream": "upstream.closed, shown by its act and in test_upstream.py.",

@@ -63,8 +63,8 @@ OURS = {
     "tokens.UpstreamRevocation": "state error seal_key_id",
     "tokens.SweepRun": "name",
     "tokens.KeyRecord": "ring key_id fingerprint",
-    "tokens.ApiKey": "fingerprint fingerprint_key_id seal_key_id scopes state ending",  # scopes of the catalogue
-    "tokens.Purpose": "code scopes acts_as",  # letters, digits, dashes; scopes of the catalogue
+    "tokens.ApiKey": "fingerprint fingerprint_key_id seal_key_id scopes covers state ending",  # of the catalogue
+    "tokens.Purpose": "code scopes covers acts_as",  # letters, digits, dashes; the rest is of the catalogue
     "tokens.ServiceClient": "key_hash",
     "tokens.ServiceCall": "acts_as call code level outcome",  # `call` has parts that passed the grammar of paths
     "auth.User": "password",

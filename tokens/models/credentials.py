@@ -214,6 +214,9 @@ class ApiKey(models.Model):
     fingerprint_key_id = models.CharField(max_length=32)
     seal_key_id = models.CharField(max_length=32, blank=True)
     scopes = models.JSONField(default=list)
+    covers = models.JSONField(
+        default=dict, help_text="What each scope covered when it was named: a later, wider entry does not widen this."
+    )
     purposes: "models.ManyToManyField[Any, Any]" = models.ManyToManyField(
         "tokens.Purpose", blank=True, related_name="api_keys"
     )

@@ -22,6 +22,9 @@ class Purpose(models.Model):
     code = models.SlugField(max_length=100, unique=True)
     description = models.CharField(max_length=1000)
     scopes = models.JSONField(default=list)
+    covers = models.JSONField(
+        default=dict, help_text="What each scope covered when it was named: a later, wider entry does not widen this."
+    )
     acts_as = models.CharField(max_length=10, choices=ActsAs.choices)
     owner = models.CharField(max_length=150)
     enabled = models.BooleanField(default=False)

@@ -68,7 +68,7 @@ def add_api_key(
             names = ", ".join(str(scope) for scope in beyond)
             raise InvalidRequest(fields={"scopes": f"not approved for this installation: {names}"})
         _refuse_known(key)
-        row = _new_row(installation, label, key, sorted({str(scope) for scope in wanted}), expires_at, actor)
+        row = _new_row(installation, label, key, wanted, coverage_of(wanted), expires_at, actor)
         row.save()
         row.purposes.set(found)
         audit.append(
@@ -108,7 +108,7 @@ def replace_api_key(
             raise StateConflict("This key was revoked or replaced already. Look at the installation again.")
         _live(old.installation)
         _refuse_known(key)
-        row = _new_row(old.installation, old.label, key, old.scopes, expires_at, actor)
+        row = _new_row(old.installation, old.label, key, read_scopes(old.scopes), old.covers, expires_at, actor)
         row.save()
         row.purposes.set(old.purposes.all())
         now = timezone.now()
@@ -243,6 +243,12 @@ def parse_scopes(texts: Sequence[str]) -> tuple[list[Scope], dict[str, str]]:
     return wanted, {} if wanted else {"scopes": "at least one is needed"}
 
 
+def coverage_of(named: Iterable[Scope]) -> dict[str, object]:
+    """Return what the catalogue says now of each scope, to be kept with whoever names it."""
+    known = catalogue.load().coverage
+    return {scope.code: scopes.to_json(known.get(scope.code, ())) for scope in named}
+
+
 def _label_faults(label: str) -> dict[str, str]:
     if not label.strip() or len(label) > LABEL_MAX or not label.isprintable():
         return {"label": f"must be 1 to {LABEL_MAX} visible characters"}
@@ -296,14 +302,16 @@ def _new_row(
     installation: Installation,
     label: str,
     key: KeyText,
-    scope_texts: list[str],
+    named: Iterable[Scope],
+    covers: dict[str, object],
     expires_at: datetime | None,
     actor: Actor,
 ) -> ApiKey:
     row = ApiKey(
         installation=installation,
         label=label.strip(),
-        scopes=scope_texts,
+        scopes=sorted({str(scope) for scope in named}),
+        covers=covers,
         expires_at=expires_at,
         added_by=(actor.name or actor.id)[:250],
     )

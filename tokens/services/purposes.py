@@ -12,7 +12,7 @@ from installations.errors import InvalidRequest, StateConflict
 from installations.seen import check_seen
 from tokens.backend_access import parse_purpose
 from tokens.models import Purpose
-from tokens.services.api_keys import parse_scopes
+from tokens.services.api_keys import coverage_of, parse_scopes
 
 DESCRIPTION_MAX = 1000
 OWNER_MAX = 150
@@ -52,6 +52,7 @@ def declare_purpose(
                 code=code,
                 description=description,
                 scopes=sorted({str(scope) for scope in wanted}),
+                covers=coverage_of(wanted),
                 acts_as=acts_as,
                 owner=owner,
                 enabled=enabled,
@@ -88,13 +89,14 @@ def change_purpose(
         fields |= _faults(description, owner, expires_at if expires_at != row.expires_at else None)
         if fields:
             raise InvalidRequest(fields=fields)
-        before, shown = {**_state(row), "described": row.description}, shown_of(row)
+        before, shown, old_covers = {**_state(row), "described": row.description}, shown_of(row), row.covers
         row.description, row.owner, row.expires_at = description, owner, expires_at
         row.scopes = sorted({str(scope) for scope in wanted})
-        if before == {**_state(row), "described": row.description}:
+        row.covers = coverage_of(wanted)  # as the operator reads them today
+        if before == {**_state(row), "described": row.description} and row.covers == old_covers:
             return False
         check_seen(seen, shown, f"The purpose {row.code}")
-        row.save(update_fields=["description", "owner", "expires_at", "scopes"])
+        row.save(update_fields=["description", "owner", "expires_at", "scopes", "covers"])
         before.pop("described")
         audit.append(actor, _event("purpose.changed", row, why, {"before": before, "after": _state(row)}))
     return True

@@ -8,6 +8,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from installations.models import Application, AuditEvent, Installation, Portal, PortalUser
+from installations.scopes import parse
 from installations.services import lock, suspend_installation, unlock, withdraw_scopes
 from tests import factories
 from tests.backend import SYSTEM, USER, Backend
@@ -17,6 +18,7 @@ from tests.weighed import MIB, weighed
 from tokens import activity
 from tokens.api.parsers import CALL_BYTES
 from tokens.models import ApiKey, OAuthToken, Purpose, ServiceCall, ServiceClient
+from tokens.services.api_keys import coverage_of
 from tokens.services.revocation import revoke_tokens, uninstall_installation
 from tokens.targets import RevocationTarget
 
@@ -305,7 +307,8 @@ def test_write_needs_a_scope_of_the_purpose_and_then_post(ana: Frontend, backend
 
 
 def test_purpose_and_approval_have_to_cover_the_call_both(ana: Frontend, backend: Backend) -> None:
-    Purpose.objects.filter(code="account-sync").update(scopes=["crm.accounts.full", "task.full"])
+    texts = ["crm.accounts.full", "task.full"]
+    Purpose.objects.filter(code="account-sync").update(scopes=texts, covers=coverage_of(map(parse, texts)))
 
     assert error(backend.get("task/tasks/list")) == (403, "insufficient_scope")
     assert sent(ana) == []
