@@ -108,6 +108,8 @@ CALL_RATE = env_str("CALL_RATE", "600/m")  # per session; 0 = off
 
 AUDIT_ANCHOR_FILE = env_str("AUDIT_ANCHOR_FILE")  # where anchor_audit writes the head of the chain down
 AUDIT_ANCHOR_URL = env_str("AUDIT_ANCHOR_URL")  # and where it sends it
+SESSION_DAYS = env_int("SESSION_DAYS", 90)  # how long an embed session that is over is kept; 0 = for ever
+EVIDENCE_DAYS = env_int("EVIDENCE_DAYS", 400)  # how long evidence is kept; 0 = for ever
 SCOPE_USAGE_DAYS = env_int("SCOPE_USAGE_DAYS", 400)  # how long the counts of a day are kept; 0 = for ever
 AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 365, minimum=1)  # no younger event is ever removed
 

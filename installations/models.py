@@ -328,7 +328,10 @@ class Evidence(models.Model):
 
     class Meta:
         verbose_name_plural = "evidence"
-        indexes: ClassVar = [models.Index(fields=["installation", "-observed_at"], name="installations_evidence_idx")]
+        indexes: ClassVar = [
+            models.Index(fields=["installation", "-observed_at"], name="installations_evidence_idx"),
+            models.Index(fields=["observed_at"], name="installations_evidence_age_idx"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} #{self.pk}"

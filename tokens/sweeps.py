@@ -9,9 +9,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from installations.trail import anchoring, refusals
-from tokens import usage
 from tokens.models import SweepRun
-from tokens.services import acting, api_keys, storing, upstream, wiping
+from tokens.services import api_keys, pruning, storing, upstream, wiping
 
 LEASE = timedelta(minutes=10)  # a run that did not end by then was ended by something else
 
@@ -41,8 +40,10 @@ JOBS: list[Job] = [
     Job("wipe_orphans", 300, wiping.wipe_orphans),
     Job("prune_replaced_fingerprints", 3600, lambda _stopped: storing.prune_replaced_fingerprints()),
     Job("wipe_expired_api_keys", 300, lambda _stopped: api_keys.wipe_expired_api_keys()),
-    Job("prune_service_calls", 3600, lambda _stopped: acting.prune_service_calls()),
-    Job("prune_scope_usage", 3600, lambda _stopped: usage.prune()),
+    Job("prune_service_calls", 3600, lambda _stopped: pruning.prune_service_calls()),
+    Job("prune_scope_usage", 3600, lambda _stopped: pruning.prune_scope_usage()),
+    Job("prune_sessions", 3600, lambda _stopped: pruning.prune_sessions()),
+    Job("prune_evidence", 3600, lambda _stopped: pruning.prune_evidence()),
     Job("tell_refusals", 600, lambda _stopped: refusals.tell_what_was_counted()),
     Job("anchor_audit", 3600, lambda _stopped: int(anchoring.anchor_if_due(every=timedelta(days=1)))),
 ]

@@ -10,11 +10,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from operator import attrgetter
 from typing import Any
 
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
@@ -24,7 +23,6 @@ from installations.scopes import Level
 from tokens import flushing
 
 _BATCH = 500
-_PRUNED = 5000
 
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -105,18 +103,6 @@ def flush() -> None:
             for count in lost:
                 _add(count)
         logger.warning("The use of %d scopes could not be written; it is tried again.", len(lost))
-
-
-def prune(*, days: int | None = None) -> int:
-    """Delete the counts of days that are older than `SCOPE_USAGE_DAYS`, in batches; returns how many. 0 keeps all."""
-    keep = settings.SCOPE_USAGE_DAYS if days is None else days
-    if keep <= 0:
-        return 0
-    old = ScopeUsage.objects.filter(day__lt=timezone.now().astimezone(UTC).date() - timedelta(days=keep))
-    deleted = 0
-    while batch := list(old.order_by("day").values_list("pk", flat=True)[:_PRUNED]):
-        deleted += ScopeUsage.objects.filter(pk__in=batch).delete()[0]
-    return deleted
 
 
 def forget() -> None:

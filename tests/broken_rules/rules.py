@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 API = ("tests/tokens/api",)
 ISOLATION = ("tests/security/test_isolation.py",)
+ACCOUNTS = ("tests/flowlu_admin/test_accounts.py",)
 MATRIX = ("tests/security/test_permission_matrix.py",)
 CANARY = ("tests/security/test_canary.py",)
 CANARY_CONSOLE = ("tests/security/test_canary_console.py",)
@@ -390,9 +391,38 @@ CONSOLE = (
     Breakage(
         "console: no second factor is asked for",
         "flowlu_admin/admin_site.py",
-        '        missing = settings.OPERATOR_MFA == "required" and not is_mfa_enabled(request.user)',
-        "        missing = False",
+        "            where = what_is_missing(request) if self.has_permission(request) else None\n",
+        "            where = None\n",
         MATRIX,
+    ),
+    Breakage(
+        "console: the factor of the account opens every session",
+        "flowlu_admin/second_factor.py",
+        "    if is_mfa_enabled(request.user):\n        back",
+        "    if is_mfa_enabled(request.user):\n        return None\n        back",
+        ACCOUNTS,
+    ),
+    Breakage(
+        "console: sessions from before a factor stay open",
+        "flowlu_admin/second_factor.py",
+        "    _keep(request, [*get_authentication_records(request, user), proof])\n"
+        "    end_other_sessions(user.pk, request.session.session_key)\n",
+        "    _keep(request, [*get_authentication_records(request, user), proof])\n",
+        ACCOUNTS,
+    ),
+    Breakage(
+        "console: the password alone takes a factor away",
+        "flowlu_admin/operators.py",
+        "        return factors or methods\n",
+        "        return methods\n",
+        ACCOUNTS,
+    ),
+    Breakage(
+        "console: Django's own sign-in takes a password",
+        "flowlu_admin/admin_site.py",
+        '        return redirect("admin:index")\n',
+        "        return super().login(request, extra_context)\n",
+        (*ACCOUNTS, *MATRIX),
     ),
     Breakage(
         "console: no CSRF protection",
@@ -411,8 +441,8 @@ CONSOLE = (
     Breakage(
         "console: a verb asks for no permission",
         "installations/services.py",
-        '    actor.require("installations.approve_scopes")\n',
-        "",
+        '    actor.require("installations.approve_scopes")\n    why = clean_reason(reason)\n    wanted = _parse_all',
+        "    why = clean_reason(reason)\n    wanted = _parse_all",
         ("tests/installations/services/test_approve_scopes.py", *MATRIX),
     ),
     Breakage(
@@ -843,6 +873,35 @@ BACKEND = (
         " AND (k.expires_at IS NULL OR k.expires_at > %(now)s)",
         "",
         SERVICE,
+    ),
+    Breakage(
+        "backend: an edited catalogue widens purposes and keys",
+        "tokens/backend_access.py",
+        "        return Approval(scope.code, scope.level, scopes.from_json(copy))\n",
+        "        from installations import catalogue\n\n"
+        "        return Approval(scope.code, scope.level, catalogue.load().coverage.get(scope.code, ()))\n",
+        ("tests/tokens/service_api/test_edited_catalogue.py",),
+    ),
+    Breakage(
+        "use: a call that Flowlu denied counts as accepted",
+        "tokens/usage.py",
+        "        _note(use, denied=1)\n",
+        "        _note(use, accepted=1)\n",
+        ("tests/tokens/test_usage.py",),
+    ),
+    Breakage(
+        "permissions page: it goes by what is approved and not by what is effective",
+        "installations/scopes.py",
+        "    if swallowed_by(approval.code, approved) is not None:\n        return None\n",
+        "",
+        ("tests/installations/test_scopes.py", "tests/installations/test_four_columns.py"),
+    ),
+    Breakage(
+        "approvals: a wider manifest needs no decision",
+        "installations/selectors.py",
+        "if change.escalates)",
+        "if False)",
+        ("tests/installations/services/test_withhold_scopes.py",),
     ),
     Breakage(
         "backend: the purpose's own scopes do not count",

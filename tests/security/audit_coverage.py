@@ -160,6 +160,7 @@ PAGES: dict[str, str] = {
 }
 
 _STEP = "A step inside the transaction of a verb, which records it."
+_PRUNES = "Removes what is older than the setting says; no right changes."
 _READS = "Reads only."
 _KEYS = "What it records is shown by its act, and in test_api_keys.py."
 _BACKEND = "What it records is shown by its acts, and in test_purposes_and_clients.py."
@@ -208,7 +209,10 @@ VERBS: dict[str, Covered] = {
     "tokens.services.acting.act_as_system": _CALL,
     "tokens.services.acting.act_as_user": _CALL,
     "tokens.services.acting.forward": _CALL,
-    "tokens.services.acting.prune_service_calls": "Removes what is older than the setting says; no right changes.",
+    "tokens.services.pruning.prune_evidence": _PRUNES,
+    "tokens.services.pruning.prune_scope_usage": _PRUNES,
+    "tokens.services.pruning.prune_service_calls": _PRUNES,
+    "tokens.services.pruning.prune_sessions": _PRUNES,
     "tokens.services.api_keys.add_api_key": _KEYS,
     "tokens.services.api_keys.confirm_key_deletion": _KEYS,
     "tokens.services.api_keys.note_undecryptable_key": "Writes to the log; the row stays as it is.",

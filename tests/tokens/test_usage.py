@@ -1,6 +1,6 @@
 """What a scope is used for is counted off the request path: exactly, by day, and for whom and what."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -174,22 +174,6 @@ def test_uses_that_cannot_be_written_are_kept_and_added_to_later_ones(
     assert [record.getMessage() for record in caplog.records if record.name == "tokens.usage"] == [
         "The use of 1 scopes could not be written; it is tried again."
     ]
-
-
-def test_counts_of_old_days_are_pruned_and_others_stay(application: Any, settings: Any) -> None:
-    record = factories.launch(application)
-    today = datetime.now(UTC).date()
-    for days in (0, 10, 11, 500):
-        ScopeUsage.objects.create(
-            installation=record.installation, code="fin", level="read", day=today - timedelta(days=days),
-            last_at=timezone.now(),
-        )  # fmt: skip
-
-    assert usage.prune(days=0) == 0
-    assert usage.prune(days=10) == 2
-    settings.SCOPE_USAGE_DAYS = 10
-    assert usage.prune() == 0
-    assert ScopeUsage.objects.count() == 2
 
 
 def some_use(application: Any) -> Use:

@@ -39,6 +39,8 @@ class EmbedSession(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(token_hash__regex=HEX_DIGEST), name="tokens_embedsession_hash_is_hex")
         ]
+        # For those that were over long ago.
+        indexes: ClassVar = [models.Index(fields=["expires_at"], name="tokens_embedsession_age_idx")]
 
     def __str__(self) -> str:
         return f"session #{self.pk}"

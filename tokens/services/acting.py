@@ -11,9 +11,7 @@ written as one row, whatever came of the call.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
-from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -31,7 +29,6 @@ from tokens.services.freshness import fresh, fresh_after_refusal
 from tokens.usage import Use
 
 _UNKNOWN = "server_error"
-_BATCH = 5000
 
 
 class Record:
@@ -191,15 +188,3 @@ def act_as_system(*, purpose: str, app_id: str, portal: str) -> Acting:
 def _outside_of_transactions() -> None:
     if connection.in_atomic_block:
         raise RuntimeError("A call of backend code asks Flowlu and leaves a row: make it outside of transactions.")
-
-
-def prune_service_calls(*, days: int | None = None) -> int:
-    """Delete the rows of calls that are older than `SERVICE_CALL_DAYS`, in batches; returns how many. 0 keeps all."""
-    keep = settings.SERVICE_CALL_DAYS if days is None else days
-    if keep <= 0:
-        return 0
-    before = timezone.now() - timedelta(days=keep)
-    deleted = 0
-    while batch := list(ServiceCall.objects.filter(at__lt=before).order_by("at").values_list("pk", flat=True)[:_BATCH]):
-        deleted += ServiceCall.objects.filter(pk__in=batch).delete()[0]
-    return deleted

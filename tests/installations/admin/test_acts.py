@@ -193,7 +193,7 @@ def test_revoking_a_user_can_lock_them_too(responder: Any, token: OAuthToken, po
     portal_user.refresh_from_db()
     assert token.state == OAuthToken.State.REVOKED
     assert portal_user.locked_at is not None
-    assert recorded()[-2:] == ["tokens.revoked", "portaluser.locked"]
+    assert recorded()[-2:] == ["portaluser.locked", "tokens.revoked"]
     assert messages(response) == ["1 token revoked. user 7 of acme.flowlu.com is locked."]
 
 

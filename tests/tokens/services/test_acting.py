@@ -1,11 +1,9 @@
 """The Python API for code of this project: the same checks and the same rows as the service API, without a key."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import transaction
-from django.utils import timezone
 
 from installations.errors import FlowluError, InvalidRequest
 from installations.models import Application, Installation, PortalUser
@@ -23,7 +21,7 @@ from tokens.errors import (
     UserTokenStale,
 )
 from tokens.models import Purpose, ServiceCall
-from tokens.services.acting import Acting, act_as_system, act_as_user, prune_service_calls
+from tokens.services.acting import Acting, act_as_system, act_as_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,15 +133,3 @@ def test_inside_a_transaction_nothing_is_called(ana: Frontend, acting: Acting) -
         acting.call("crm", "account", "list")
 
     assert (ana.sandbox.state.requests(), rows()) == ([], [])
-
-
-def test_old_rows_are_pruned_and_others_stay(acting: Acting, settings: Any) -> None:
-    now = timezone.now()
-    for days in (0, 9, 10, 11, 500):
-        ServiceCall.objects.create(at=now - timedelta(days=days, minutes=1), outcome="ok")
-
-    assert prune_service_calls(days=0) == 0
-    assert prune_service_calls(days=10) == 3
-    settings.SERVICE_CALL_DAYS = 10
-    assert prune_service_calls() == 0
-    assert ServiceCall.objects.count() == 2
