@@ -1,5 +1,6 @@
 """What `make run` asks for before it starts anything; tests/browser starts it whole."""
 
+import socket
 import stat
 from typing import Any
 
@@ -33,6 +34,25 @@ def test_start_that_cannot_be_is_refused_and_changes_nothing(
 
     with nothing_changes(), pytest.raises(CommandError, match=message):
         call_command("run_with_sandbox")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["PORT", "SANDBOX_PORT"])
+def test_port_that_somebody_listens_at_is_refused_before_anything_is_started(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    settings.DEBUG = True
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        unused = free.getsockname()[1]
+        free.close()
+        monkeypatch.setenv("PORT", str(unused))
+        monkeypatch.setenv("SANDBOX_PORT", str(unused - 1))
+        taken = other.getsockname()[1]
+        monkeypatch.setenv(name, str(taken))
+
+        with nothing_changes(), pytest.raises(CommandError, match=f"^{name} {taken} is taken. Choose others: make run"):
+            call_command("run_with_sandbox")
 
 
 @pytest.mark.django_db

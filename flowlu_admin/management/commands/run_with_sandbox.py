@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -40,6 +41,8 @@ class Command(BaseCommand):
         port, sandbox_port = _port("PORT", 8000), _port("SANDBOX_PORT", 8001)
         if port == sandbox_port:
             raise CommandError("PORT and SANDBOX_PORT must differ.")
+        for name, number in (("PORT", port), ("SANDBOX_PORT", sandbox_port)):
+            _check_free(name, number)
         call_command("migrate", verbosity=0, interactive=False)
         result = import_manifest(document=SAMPLE.read_bytes(), kind=None, actor=command_actor())
         credentials = self._operator()
@@ -138,6 +141,16 @@ def _port(name: str, default: int) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65535:
         raise CommandError(f"{name} must be a port number from 1 to 65535; it is {text!r}.")
     return int(text)
+
+
+def _check_free(name: str, port: int) -> None:
+    """Refuse a port that somebody listens at: their answers would be taken for ours."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was given up just now is free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise CommandError(f"{name} {port} is taken. Choose others: make run PORT=8010 SANDBOX_PORT=8011") from None
 
 
 def _interrupt(_number: int, _frame: Any) -> None:

@@ -72,7 +72,7 @@ const en = {
   'page.connect': 'Connect',
   'page.connect_again': 'Connect again',
   'page.disconnecting': 'Disconnecting…',
-  'page.disconnected': 'Disconnected. The copy of your access that this service kept is deleted.',
+  'page.disconnected': 'Disconnected. The copy of your access that this page handed over is deleted.',
 };
 
 export const texts = { en };
