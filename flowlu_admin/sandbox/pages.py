@@ -139,8 +139,8 @@ def _index(site: Site) -> str:
 <h1>Sandbox portals</h1>
 <p class="lead">Choose a portal and the person you want to be: you see the portal as that person, with the application
 <code>{escape(site.state.app_id)}</code> open in it. What a portal administrator approved at the portal is listed with
-it; approve the same in the console, as far as its catalogue knows the scope, because nothing tells the console. Whatever
-you do here stays in this sandbox and never reaches Flowlu.</p>
+it; approve the same in the console, as far as its catalogue knows the scope, because nothing tells the console.
+Whatever you do here stays in this sandbox and never reaches Flowlu.</p>
 <div class="portals">{portals}</div>
 <p class="quiet">The application is expected at <code>{escape(site.embed_url)}</code>.</p>"""
 
