@@ -28,7 +28,7 @@ _MEND = (
 
 def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage]:
     """Return every finding at once, so that one start tells all there is to mend."""
-    return [*_secrets(), *_addresses(), *_cookies(), *_limits(), *_oauth_client()]
+    return [*_secrets(), *_addresses(), *_cookies(), *_limits(), *_processes(), *_oauth_client()]
 
 
 def _secret_key() -> str:
@@ -113,6 +113,15 @@ def _cookies() -> Iterator[CheckMessage]:
                 hint="An operator's cookie may only travel over TLS.",
                 id="flowlu_admin.E008",
             )
+
+
+def _processes() -> Iterator[CheckMessage]:
+    if settings.WEB_CONCURRENCY > 1 and not settings.SHARES_COUNTS and not settings.DEBUG:
+        yield Error(
+            f"WEB_CONCURRENCY is {settings.WEB_CONCURRENCY}, and REDIS_URL is not set.",
+            hint="Each process would count rates by itself, and take a code of a second factor that another one took.",
+            id="flowlu_admin.E017",
+        )
 
 
 def _limits() -> Iterator[CheckMessage]:

@@ -211,6 +211,8 @@ DATABASES["default"]["ATOMIC_REQUESTS"] = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 _redis_url = env_secret("REDIS_URL")
+SHARES_COUNTS = bool(_redis_url)  # between processes: rates, and codes of second factors that were used
+WEB_CONCURRENCY = env_int("WEB_CONCURRENCY", 1, minimum=1)  # gunicorn reads it by itself
 CACHES: dict[str, dict[str, Any]] = {
     "default": (
         {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis_url}

@@ -33,6 +33,7 @@ def production(settings):
     settings.EMBED_SESSION_IDLE, settings.EMBED_SESSION_MAX = 1800, 28800
     settings.FLOWLU_TOKEN_URL = settings.FLOWLU_REVOCATION_URL = ""
     settings.FLOWLU_CLIENT_ID = settings.FLOWLU_CLIENT_SECRET = ""
+    settings.WEB_CONCURRENCY, settings.SHARES_COUNTS = 1, False
     return settings
 
 
@@ -54,6 +55,20 @@ def test_production_that_is_well_has_no_finding(production):
 
 
 def test_development_on_this_machine_has_no_finding(development):
+    assert findings() == []
+
+
+def test_several_processes_have_to_share_what_they_count(production):
+    production.WEB_CONCURRENCY = 2
+    assert findings() == ["E017"]
+
+    production.SHARES_COUNTS = True
+    assert findings() == []
+
+
+def test_several_processes_of_a_first_look_need_not(development):
+    development.WEB_CONCURRENCY = 2
+
     assert findings() == []
 
 
