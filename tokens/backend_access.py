@@ -171,7 +171,7 @@ def check_call(found: BackendCall, call: Call, catalogue: CoverageSource, *, htt
         raise PortalNotAllowedToApplication
     # These narrow like an approval: by today's catalogue and by what it said when they were named.
     if not scopes.granting_scope(purpose.scopes, catalogue, call):
-        raise ScopeNotInPurpose
+        raise ScopeNotInPurpose(required_scope=_smallest(call, catalogue))
     if call.level is Level.FULL and http_method != "POST":
         raise MethodNotAllowed
     if found.installation_id is None:
@@ -186,14 +186,18 @@ def check_call(found: BackendCall, call: Call, catalogue: CoverageSource, *, htt
     approvals = found.approvals if found.installation_status == "active" else ()
     scope = scopes.granting_scope(approvals, catalogue, call)
     if scope is None:
-        needed = scopes.smallest_scope(catalogue, call)
         raise InsufficientScope(
             "No approved scope of the installation covers this call. Ask an operator to approve one.",
-            required_scope=str(needed) if needed else None,
+            required_scope=_smallest(call, catalogue),
         )
     if found.act_as.kind == USER:
         return Granted(scope, _token(found), None)
     return Granted(scope, None, _key(found, call, catalogue))
+
+
+def _smallest(call: Call, catalogue: CoverageSource) -> str | None:
+    needed = scopes.smallest_scope(catalogue, call)
+    return str(needed) if needed else None
 
 
 def read_named(texts: object, covers: object) -> tuple[Approval, ...]:

@@ -126,8 +126,17 @@ class PortalNotAllowedToApplication(ServiceRefused):
 
 
 class ScopeNotInPurpose(ServiceRefused):
+    """The purpose names no scope that covers the call; `required_scope` is the smallest one that would."""
+
     code = "scope_not_in_purpose"
     public_message = "The purpose does not name a scope that covers this call. Ask an operator to change the purpose."
+
+    def __init__(self, *, required_scope: str | None = None) -> None:
+        super().__init__()
+        self.required_scope = required_scope
+
+    def response_fields(self) -> dict[str, object]:
+        return {"required_scope": self.required_scope}
 
 
 class InstallationUnknown(ServiceRefused):

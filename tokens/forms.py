@@ -207,7 +207,7 @@ class _Rows(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
     """A choice of rows, whose names strangers may have written."""
 
     def label_from_instance(self, obj: Any) -> str:
-        return visible_text(obj)
+        return f"{visible_text(obj)}{' (switched off)' * (not getattr(obj, 'enabled', True))}"
 
 
 class _ScopeLines(forms.CharField):

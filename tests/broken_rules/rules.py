@@ -906,7 +906,8 @@ BACKEND = (
     Breakage(
         "backend: the purpose's own scopes do not count",
         "tokens/backend_access.py",
-        "    if not scopes.granting_scope(purpose.scopes, catalogue, call):\n        raise ScopeNotInPurpose\n",
+        "    if not scopes.granting_scope(purpose.scopes, catalogue, call):\n"
+        "        raise ScopeNotInPurpose(required_scope=_smallest(call, catalogue))\n",
         "",
         SERVICE,
     ),

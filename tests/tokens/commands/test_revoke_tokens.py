@@ -150,7 +150,7 @@ def test_list_that_names_no_token_cuts_nothing(scene, run, tmp_path, content, wo
         (("--resume", "1"), "There is no such revocation"),
         ((*HERE, "--batch", "0"), "must be a number of tokens, 1 or more"),
         ((*HERE, "--batch", "many"), "must be a number of tokens, 1 or more"),
-        ((*HERE, "--expect", "nonsense"), "It is not known which tokens you looked at"),
+        ((*HERE, "--expect", "nonsense"), "--expect takes what --dry-run printed behind it. Run that first."),
     ],
 )
 def test_options_that_name_nothing_or_two_things_cut_nothing(scene, run, options, words):

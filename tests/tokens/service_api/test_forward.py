@@ -300,7 +300,9 @@ def test_write_needs_a_scope_of_the_purpose_and_then_post(ana: Frontend, backend
     assert error(backend.get("crm/account/delete/1")) == (405, "method_not_allowed")
     Purpose.objects.filter(code="account-sync").update(scopes=["crm.accounts.read"])
 
-    assert error(backend.get("crm/account/delete/1")) == (403, "scope_not_in_purpose")
+    refused = backend.get("crm/account/delete/1")
+    assert error(refused) == (403, "scope_not_in_purpose")
+    assert refused.json()["required_scope"] == "crm.accounts.full"
     assert error(backend.post("crm/account/delete/1")) == (403, "scope_not_in_purpose")
     assert sent(ana) == []
     assert outcomes() == ["method_not_allowed", "scope_not_in_purpose", "scope_not_in_purpose"]

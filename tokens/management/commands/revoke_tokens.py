@@ -19,6 +19,7 @@ from installations.management.operator_command import (
     find_portal_user,
     plural,
 )
+from tokens.errors import NoPin
 from tokens.forms import parse_utc
 from tokens.revocation_selectors import RevocationPreview, names_of, preview_revocation, resolve_fingerprints
 from tokens.services.revocation import BATCH, Progress, drill_revocation, resume_revocation, revoke_tokens
@@ -53,7 +54,7 @@ class Command(OperatorCommand):
         if options["resume"] is not None:
             return self._resume(actor, options)
         target = self._target(options)
-        pin = Pin.parse(options["expect"]) if options["expect"] is not None else None
+        pin = _pin(options["expect"])
         name = names_of(target).label
         if options["dry_run"]:
             actor.require("tokens.revoke_oauthtoken")
@@ -193,3 +194,10 @@ class _Bar:
     def _advance(self, done: int, of: int) -> None:
         self._bar.total = max(of, done)
         self._bar.update(done - self._bar.n)
+
+
+def _pin(text: str | None) -> Pin | None:
+    try:
+        return Pin.parse(text) if text is not None else None
+    except NoPin:
+        raise CommandError("--expect takes what --dry-run printed behind it. Run that first.") from None
