@@ -1,7 +1,6 @@
 """A populated console: one object of every registered model, and somebody of every role, second factor included."""
 
 import secrets
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from django.utils import timezone
 
 from installations.models import Application, Evidence, Installation, PortalUser
 from tests import factories
+from tests.installations.admin.console import sign_in
 from tokens import selectors, vault
 from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, Revocation, ServiceCall, UpstreamRevocation
 from tokens.services.api_keys import confirm_key_deletion, revoke_api_key
@@ -58,7 +58,7 @@ class Scene:
         if role == "portal_session":
             return Client(raise_request_exception=False, headers={"X-Session-Token": self.session()})
         client = Client(raise_request_exception=False)
-        signed_in_with_factor(client, self.operators[role], given=role != "superuser_without_mfa")
+        sign_in(client, self.operators[role], with_factor=role != "superuser_without_mfa")
         return client
 
     def session(self) -> str:
@@ -70,16 +70,6 @@ class Scene:
             expires_at=timezone.now() + timedelta(hours=1),
         )
         return session_token
-
-
-def signed_in_with_factor(client: Client, user: Any, *, given: bool = True) -> None:
-    """Sign an operator in, as after the password and, if it is given, the second factor."""
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
-    session = client.session
-    methods = ["password", "mfa"] if given else ["password"]
-    session["account_authentication_methods"] = [{"method": method, "at": time.time()} for method in methods]
-    session["account_authentication_methods_user"] = str(user.pk)
-    session.save()
 
 
 def _backend(application: Application, installation: Installation, user: PortalUser, token: OAuthToken) -> None:

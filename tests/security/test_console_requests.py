@@ -19,6 +19,7 @@ WITHOUT_COOKIES = {key for key, route in PATTERNS.items() if route.startswith(("
     "api-not-found",
     "embed",
     "not-found",
+    "service-not-found",
 }
 # Ids that no page would write: none may end in an error of the server.
 ODD_IDS = ("0", "-1", "9" * 30, "1.5", "x", "1 OR 1=1", "%00", "\u0661", "_5F", "1/change/1", "..", "é" * 300)

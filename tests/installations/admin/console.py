@@ -2,6 +2,7 @@
 
 import html
 import re
+import time
 from typing import Any
 
 from django.test import Client
@@ -10,10 +11,20 @@ from django.urls import reverse
 
 def signed_in(user: Any) -> Client:
     client = Client()
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    sign_in(client, user)
     # The time of the sign-in is no part of what a test of an act watches.
     type(user).objects.filter(pk=user.pk).update(last_login=None)
     return client
+
+
+def sign_in(client: Client, user: Any, *, with_factor: bool = True) -> None:
+    """Sign an operator in, as after the password and, where that is given, the second factor."""
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    session = client.session
+    methods = ["password", "mfa"] if with_factor else ["password"]
+    session["account_authentication_methods"] = [{"method": method, "at": time.time()} for method in methods]
+    session["account_authentication_methods_user"] = str(user.pk)
+    session.save()
 
 
 def confirm(client: Client, address: str, body: dict[str, Any], **options: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
-from django.test import Client
 from django.utils import timezone
 
 from installations import catalogue
@@ -20,7 +19,6 @@ from installations.services import lock, suspend_installation, withdraw_scopes
 from tests import factories
 from tests.embedded import Frontend
 from tests.installations.admin.console import signed_in, text, url
-from tests.security.scene import signed_in_with_factor
 from tests.unchanged import nothing_changes
 from tokens.models import OAuthToken
 from tokens.services.revocation import uninstall_installation
@@ -242,8 +240,7 @@ def test_page_costs_at_most_eight_statements_whatever_its_size(
         user = factories.launch(large, user_id=str(100 + number)).portal_user
         for code in codes:
             used(here, user, code, purpose="sync")
-    client = Client()
-    signed_in_with_factor(client, auditor)
+    client = signed_in(auditor)
     settings.OPERATOR_MFA = "required"
     question = {"user": "100", "module": "crm", "model": "account", "action": "list"}
 

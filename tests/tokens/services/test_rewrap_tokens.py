@@ -17,6 +17,7 @@ from installations.errors import NotPermitted, ReasonRequired
 from installations.models import Application, AuditEvent, Installation
 from tests import factories
 from tests.held import held
+from tests.installations.admin.console import signed_in
 from tests.tokens.keyring import F1, F2, K1, K2, SEED, codes_of, with_second_factors
 from tests.tokens.services.test_revoke_tokens import session_on
 from tests.unchanged import nothing_changes, recorded
@@ -89,8 +90,7 @@ def test_everything_that_is_sealed_ends_under_the_newest_key(keeping, superuser,
     both, one, key = token(keeping, refresh_token="a-refresh-token"), token(keeping, "another"), api_key(keeping)
     with_second_factors(superuser)
     codes = codes_of(superuser)
-    client = Client()
-    client.force_login(superuser, backend="django.contrib.auth.backends.ModelBackend")
+    client = signed_in(superuser)
     settings.TOKEN_KEYS = f"{K2},{K1}"
 
     result = rewrap()
