@@ -42,6 +42,15 @@ def test_service_that_is_well_starts(start):
     assert (result.returncode, result.stdout) == (0, "Utf8Handler\n")
 
 
+@pytest.mark.parametrize("address", ["s3cret-and-no-address", "ftp://name:s3cret@db.example.com/flowlu"])
+def test_database_that_cannot_be_read_is_named_without_its_password(start, address):
+    result = start(**WELL, DATABASE_URL=address)
+
+    assert result.returncode != 0
+    assert "DATABASE_URL cannot be read. For example postgres://" in result.stderr
+    assert "s3cret" not in result.stdout + result.stderr
+
+
 def test_without_any_secret_it_stops_and_says_what_to_set(start):
     result = start(ALLOWED_HOSTS="console.example.com")
 
