@@ -83,3 +83,23 @@ def test_unsafe_setting_stops_the_start_without_showing_a_secret(start, changes,
     assert expected in result.stderr
     shown = [environment[name] for name in KEYS if environment[name].rpartition(":")[2] in result.stderr]
     assert shown == []
+
+
+def test_command_without_any_secret_says_in_lines_what_to_set(tmp_path, project_root):
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    command = ["withdraw_scopes", "--portal", "p", "--app", "a", "x", "--operator", "o", "--reason", "r"]
+    result = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=project_root,
+        env={**kept, "VAR_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert "?: (flowlu_admin.E001) AUDIT_KEY is not set." in lines
+    assert any(line.startswith("\tHINT: Set AUDIT_KEY or AUDIT_KEY_FILE.") and "DEBUG=1" in line for line in lines)
+    assert "\\n" not in result.stderr
