@@ -56,7 +56,8 @@ class OperatorAdminSite(admin.AdminSite):
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Lead to allauth's sign-in, the only one: Django's own asks for no second factor and counts no guesses."""
         if not request.user.is_authenticated:
-            return redirect_to_login(request.GET.get(REDIRECT_FIELD_NAME, ""), reverse("account_login"))
+            wanted = request.GET.get(REDIRECT_FIELD_NAME)
+            return redirect_to_login(wanted, reverse("account_login")) if wanted else redirect("account_login")
         if not self.has_permission(request):
             raise PermissionDenied
         return redirect("admin:index")

@@ -365,6 +365,7 @@ def test_way_in_leads_back_to_where_somebody_wanted_to_go(db: None) -> None:
     assert (
         Client().get("/admin/login/?next=/admin/tokens/").headers["Location"] == "/accounts/login/?next=/admin/tokens/"
     )
+    assert Client().get("/admin/login/").headers["Location"] == "/accounts/login/"
     # The sign-in itself follows no address of another host.
     evil = Client().get("/admin/login/?next=https://evil.example.com/").headers["Location"]
     assert evil.startswith("/accounts/login/?next=")
