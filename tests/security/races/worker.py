@@ -27,6 +27,7 @@ from installations import services  # noqa: E402
 from installations.errors import DomainError  # noqa: E402
 from installations.models import Application, Installation, Portal, PortalUser  # noqa: E402
 from tests import factories  # noqa: E402
+from tokens import activity, refusals, usage  # noqa: E402
 from tokens.models import Purpose, RefreshAttempt  # noqa: E402
 from tokens.services import api_keys, keys, proving, refreshing, revocation  # noqa: E402
 from tokens.services.acting import act_as_system, act_as_user  # noqa: E402
@@ -241,7 +242,11 @@ def _do(order: dict[str, Any]) -> dict[str, Any]:
         answer = {"refused": error.code}
     except Exception as error:
         answer = {"broken": f"{type(error).__name__}: {error}"}
-    return answer | {"began": began, "ended": time.monotonic()}
+    ended = time.monotonic()
+    # Now and not some seconds later: by then the test is over, and its tables are being emptied.
+    for noted in (usage, activity, refusals):
+        noted.flush()
+    return answer | {"began": began, "ended": ended}
 
 
 def main() -> None:
