@@ -80,10 +80,10 @@ class OperatorAdminSite(admin.AdminSite):
 
     def _with_second_factor(self, view: Any) -> Callable[..., HttpResponse]:
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            where = what_is_missing(request) if self.has_permission(request) else None
-            if where is not None:
-                messages.warning(request, "The console opens with your second factor: give it, or set one up first.")
-                return redirect(where)
+            missing = what_is_missing(request) if self.has_permission(request) else None
+            if missing is not None:
+                messages.warning(request, missing.words)
+                return redirect(missing.address)
             response: HttpResponse = view(request, *args, **kwargs)
             return response
 

@@ -5,6 +5,7 @@ and whoever sets up or removes a factor ends the operator's other sessions.
 """
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY, get_authentication_records
@@ -22,8 +23,16 @@ from flowlu_admin.sessions import end_other_sessions
 _METHOD = "mfa"
 
 
-def what_is_missing(request: HttpRequest) -> str | None:
-    """Return the address where a signed-in operator has to go before the console opens, or None.
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Where an operator has to go before the console opens, and why."""
+
+    address: str
+    words: str
+
+
+def what_is_missing(request: HttpRequest) -> Missing | None:
+    """Return what a signed-in operator has to do before the console opens, or None.
 
     To give the factor that the account has, or to set one up where that is required. No statement where the session
     gave it.
@@ -32,8 +41,10 @@ def what_is_missing(request: HttpRequest) -> str | None:
         return None
     if is_mfa_enabled(request.user):
         back = urlencode({"next": request.get_full_path()}) if request.method == "GET" else ""
-        return f"{reverse('mfa_reauthenticate')}?{back}"
-    return reverse("mfa_index") if settings.OPERATOR_MFA == "required" else None
+        return Missing(f"{reverse('mfa_reauthenticate')}?{back}", "Give your second factor: this session has not yet.")
+    if settings.OPERATOR_MFA == "required":
+        return Missing(reverse("mfa_index"), "Set up a second factor first: the console requires one.")
+    return None
 
 
 def connect() -> None:

@@ -149,9 +149,9 @@ class WithdrawForm(ReasonForm):
         swallowed = scopes.swallowed(row.as_approval().scope for row in in_force)
         codes, keep = self.fields["codes"], self.fields["keep"]
         # Declared above as choices; by name the stubs know them as fields of any kind.
-        codes.choices = [(str(row), _withdrawal_words(row, swallowed)) for row in in_force]  # type: ignore[attr-defined]
+        codes.choices = [(str(row), _withdrawal_words(row, swallowed)) for row in in_force]  # type: ignore[attr-defined]  # see below
         if swallowed:
-            keep.choices = [  # type: ignore[attr-defined]
+            keep.choices = [  # type: ignore[attr-defined]  # the stubs know fields, not which kind this one is
                 (str(row), f"{row} (swallowed by {swallowed[row.code]})") for row in in_force if row.code in swallowed
             ]
         else:

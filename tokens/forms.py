@@ -203,7 +203,7 @@ def _key_field(help_text: str) -> forms.CharField:
     )
 
 
-class _Rows(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+class _Rows(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic in the stubs only
     """A choice of rows, whose names strangers may have written."""
 
     def label_from_instance(self, obj: Any) -> str:
@@ -242,9 +242,9 @@ class AddKeyForm(ReasonForm):
         super().__init__(*args, **kwargs)
         effective = scopes.normalise(approved)
         texts = [f"{code}.{level}" for code, most in effective.items() for level in Level if level <= most]
-        self.fields["scopes"].choices = [(text, text) for text in texts]  # type: ignore[attr-defined]
+        self.fields["scopes"].choices = [(text, text) for text in texts]  # type: ignore[attr-defined]  # see below
         system = Purpose.objects.filter(acts_as=Purpose.ActsAs.SYSTEM).order_by("code")
-        self.fields["purposes"].queryset = system  # type: ignore[attr-defined]
+        self.fields["purposes"].queryset = system  # type: ignore[attr-defined]  # the stubs know fields, not which kind this one is
 
 
 class ReplaceKeyForm(ReasonForm):

@@ -297,7 +297,7 @@ class SealedModel(SealedRows):
                 kinds = ["bigint", *["bytea"] * len((*new, *old)), *["text"] * len(marks)]
                 names = ", ".join(["pk", *(f"c{place}" for place in (*new, *old, *marks))])
                 cursor.execute(
-                    f"UPDATE {table} AS t SET {', '.join(sets)}, {seal_key} = %s"  # noqa: S608  (our own columns)
+                    f"UPDATE {table} AS t SET {', '.join(sets)}, {seal_key} = %s"  # noqa: S608 - names of our models, no value  (our own columns)
                     f" FROM unnest({', '.join(f'%s::{kind}[]' for kind in kinds)}) AS d({names})"
                     f" WHERE t.{pk} = d.pk AND {' AND '.join(same)}",
                     [keys.seal.newest.id, [row.pk for row in rows], *map(list, zip(*data, strict=True))],
@@ -320,7 +320,7 @@ class SealedModel(SealedRows):
     def _column(self, name: str) -> str:
         meta = self.model._meta
         found = meta.pk if name == "pk" else meta.get_field(name)
-        return self._quoted(str(found.column))  # type: ignore[union-attr]
+        return self._quoted(str(found.column))  # type: ignore[union-attr]  # a field of ours has a column
 
     def _quoted(self, name: str) -> str:
         quoted: str = connection.ops.quote_name(name)

@@ -22,7 +22,7 @@ class VisibleCommand(BaseCommand):
         parser = super().create_parser(*args, **options)
         refuse = parser.error
         # Django makes the parser of a class of its own: the one method is replaced on what it made.
-        parser.error = lambda message: refuse(one_line(message))  # type: ignore[method-assign]
+        parser.error = lambda message: refuse(one_line(message))  # type: ignore[method-assign]  # on purpose, see above
         return parser
 
     def execute(self, *args: Any, **options: Any) -> Any:

@@ -391,8 +391,8 @@ CONSOLE = (
     Breakage(
         "console: no second factor is asked for",
         "flowlu_admin/admin_site.py",
-        "            where = what_is_missing(request) if self.has_permission(request) else None\n",
-        "            where = None\n",
+        "            missing = what_is_missing(request) if self.has_permission(request) else None\n",
+        "            missing = None\n",
         MATRIX,
     ),
     Breakage(

@@ -287,6 +287,7 @@ def test_session_that_gave_no_factor_has_to_give_it(superuser: Any, settings: An
 
     sent = other.get(where)
     assert sent.headers["Location"] == f"{reverse('mfa_reauthenticate')}?next={where.replace('/', '%2F')}"
+    assert "Give your second factor: this session has not yet." in text(other.get(sent.headers["Location"]))
     given = other.post(sent.headers["Location"], {"code": recovery_code(owner)}, follow=True)
 
     assert given.request["PATH_INFO"] == where

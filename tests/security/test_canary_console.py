@@ -25,7 +25,7 @@ from django.urls import reverse
 from redis import Redis
 from redis.exceptions import RedisError
 
-from installations.models import AuditEvent, Installation
+from installations.models import AuditEvent, Installation, Manifest
 from tests import canary
 from tests.canary import Canaries
 from tests.factories import manifest
@@ -71,6 +71,17 @@ def test_console_shows_no_secret_on_any_page(page: Page, scene: Scene, canaries:
             # What somebody typed stands in the field, and in the address of the page, for the one who typed it.
             name = "token that somebody searched for"
             assert canaries.look_at_response(key, searched, but=(name,)).status_code < 500
+    here = address(scene, "admin:installations_installation_permissions")
+    for question in (
+        {"format": "csv"},
+        {"format": "json"},
+        {"user": "7", "module": "crm", "model": "a", "action": "get"},
+    ):
+        answered = canaries.look_at_response(f"{here} {question}", client.get(here, question))
+        assert answered.status_code == 200
+    for other in Manifest.objects.values_list("pk", flat=True):
+        where = address(scene, "admin:installations_manifest_change")
+        assert canaries.look_at_response(where, client.get(where, {"against": other})).status_code == 200
     for row in OAuthToken.objects.all():
         for part in ("change", "revoke"):
             where = reverse(f"admin:tokens_oauthtoken_{part}", kwargs={"object_id": row.pk})  # type: ignore[dict-item]

@@ -41,7 +41,7 @@ class ShowsKey(Act):
 
     def done(self, request: HttpRequest, target: Any, outcome: Outcome) -> HttpResponse:
         assert isinstance(outcome, KeyMade)  # noqa: S101 - perform() of both acts makes one
-        assert outcome.made is not None  # noqa: S101
+        assert outcome.made is not None  # noqa: S101 - a new key was made, or the verb raised
         context = {
             **self.model_admin.admin_site.each_context(request),
             "opts": self.model_admin.opts,

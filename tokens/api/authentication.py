@@ -25,7 +25,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         return caller, None
 
 
-class SessionTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class SessionTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its base is not typed
     """How OpenAPI names it."""
 
     target_class = SessionTokenAuthentication

@@ -71,7 +71,7 @@ def forward(record: Record, act_as: ActAs, purpose: str, call: FlowluCall, *, ht
         return _token_of(decide())
 
     def used() -> Use:
-        assert row.installation_id is not None  # noqa: S101 - decided
+        assert row.installation_id is not None  # noqa: S101 - check_call refuses where there is none
         return Use(row.installation_id, row.portal_user_id, purpose, row.code, call.scope_call.level)
 
     granted = decide()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -204,6 +205,29 @@ def test_scope_that_a_spreadsheet_would_run_is_text_in_the_file(auditor: Any) ->
 
 
 # --- Who, how much ---
+
+
+@pytest.mark.parametrize(
+    "value", ["\x00", "x" * 5000, "\u202e\u0661", "<script>alert(1)</script>", "../..", "'--", "9" * 32]
+)
+def test_question_of_any_text_is_answered_and_repeated_as_text_only(
+    auditor: Any, active: Installation, value: str
+) -> None:
+    client = signed_in(auditor)
+    for name in ("module", "model", "action", "id", "user", "format"):
+        question = {"module": "crm", "model": "account", "action": "list", name: value}
+        page = client.get(address(active), question)
+
+        assert page.status_code == 200, name
+        assert "<script>alert" not in page.content.decode()
+        what_if = page.context["what_if"]
+        assert what_if is None or re.fullmatch(r"[a-z0-9_/]+", what_if.call)  # what passed the grammar of paths
+
+
+def test_one_of_a_thousand_parameters_too_many_is_refused(auditor: Any, active: Installation) -> None:
+    query = "&".join(f"x{number}=1" for number in range(1500))
+
+    assert signed_in(auditor).get(f"{address(active)}?{query}").status_code == 400
 
 
 def test_page_is_for_those_who_may_see_installations_and_takes_no_form(
