@@ -22,7 +22,7 @@ from installations.flowlu.configured import flowlu_client
 from installations.portals import normalise_portal
 from installations.scopes import Scope
 from tokens import refusals, selectors, usage, vault
-from tokens.access import Caller, check_allowed, check_fresh, check_scope, check_usable
+from tokens.access import Caller, check_allowed, check_call, check_fresh, check_scope, check_usable
 from tokens.api import examples
 from tokens.api.authentication import SessionTokenAuthentication
 from tokens.api.parsers import CALL_BYTES, HANDSHAKE_BYTES
@@ -219,11 +219,13 @@ class ForwardView(SessionAPIView):
             raise InvalidRequest(fields={"Authorization": "is not taken: the session says who is calling"})
         query = [(name, value) for name, values in request.query_params.lists() for value in values]
         call = build_call_at(path, [*query, *body])
-        scope = self._allowed(caller, call)
+        known, method = catalogue.load(), request.method or ""
+        scope = check_allowed(caller, call.scope_call, known, http_method=method)
         ready = fresh_caller(caller)
-        if ready is not caller:  # what was read anew while a refresh took its time is asked anew
-            scope = self._allowed(ready, call)
-        check_fresh(ready)
+        if ready is caller:
+            check_fresh(ready)
+        else:  # read anew while a refresh took its time, so asked anew
+            scope = check_call(ready, call.scope_call, known, http_method=method)
         try:
             return self._send(ready, call, scope)
         except TokenStale:
@@ -231,12 +233,7 @@ class ForwardView(SessionAPIView):
             if again is None:
                 raise
         # Refused for its token, so it was not carried out: once more with the fresh one, and no third time.
-        scope = self._allowed(again, call)
-        check_fresh(again)
-        return self._send(again, call, scope)
-
-    def _allowed(self, caller: Caller, call: FlowluCall) -> Scope:
-        return check_allowed(caller, call.scope_call, catalogue.load(), http_method=self.request.method or "")
+        return self._send(again, call, check_call(again, call.scope_call, known, http_method=method))
 
     def _send(self, caller: Caller, call: FlowluCall, scope: Scope) -> Response:
         access_token = self._unseal(caller)
