@@ -22,6 +22,8 @@ _ORDER: Final = (
     "Installation",
     "Application",
     "Manifest",
+    "ApprovalRequest",
+    "BreakGlass",
     "ApprovedPermission",
     "Portal",
     "PortalUser",

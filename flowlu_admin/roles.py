@@ -13,6 +13,8 @@ VIEW: Final = (
     "installations.view_portaluser",
     "installations.view_installation",
     "installations.view_approvedpermission",
+    "installations.view_approvalrequest",
+    "installations.view_breakglass",
     "installations.view_evidence",
     "installations.view_auditevent",
     "tokens.view_oauthtoken",
@@ -25,8 +27,9 @@ VIEW: Final = (
     "tokens.view_serviceclient",
     "tokens.view_servicecall",
 )
-# In no group: tokens.close_upstream, which gives up on a token that Flowlu did not confirm to be dead. A superuser has
-# it, or a group of the deployment's own.
+# In no group: tokens.close_upstream, which gives up on a token that Flowlu did not confirm to be dead, and
+# installations.break_glass, which approves without a second operator. A superuser has them, or a group of the
+# deployment's own.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "Auditor": (*VIEW, "installations.export_audit"),
     "Reviewer": (

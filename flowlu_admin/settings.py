@@ -121,6 +121,9 @@ SERVICE_CALL_DAYS = env_int("SERVICE_CALL_DAYS", 400)  # how long the row of a c
 # --- Operators ---------------------------------------------------------------------------------------------
 
 OPERATOR_MFA = env_choice("OPERATOR_MFA", "optional" if DEBUG else "required", ("required", "optional"))
+# Approvals of high risk and approvals for many installations need a second operator.
+FOUR_EYES = env_choice("FOUR_EYES", "off" if DEBUG else "on", ("on", "off"))
+FOUR_EYES_HOURS = env_int("FOUR_EYES_HOURS", 72, minimum=1)  # how long a request for an approval may wait
 LEAKED_RATE = env_str("LEAKED_RATE", "60/h")  # look-ups of leaked tokens per operator; 0 = off
 
 # --- Django ------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ HANDSHAKE_RATE = "0"
 CALL_RATE = "0"
 SERVICE_RATE = "0"
 OPERATOR_MFA = "optional"
+FOUR_EYES = "off"
 
 # Else each new test client looks through all static files first, which took half of the suite's time.
 WHITENOISE_AUTOREFRESH = True

@@ -291,6 +291,15 @@ class NotPermitted(DomainError):
         return str(self.context.get("permission", ""))
 
 
+class OwnRequest(DomainError):
+    """An operator tried to be their own second operator (four eyes)."""
+
+    code = "own_request"
+    status = 403
+    fault = "operator"
+    public_message = "You asked for this yourself. Another operator has to decide about it."
+
+
 class ReasonRequired(DomainError):
     """The verb is recorded with a reason, and none of 1 to 1000 characters was given."""
 
@@ -349,6 +358,15 @@ class ScopeNotRequested(DomainError):
     status = 400
     fault = "operator"
     public_message = "The manifest does not ask for this scope at this level, so it cannot be approved."
+
+
+class SecondOperatorNeeded(DomainError):
+    """A scope of high risk comes into force only when a second operator confirms it (four eyes)."""
+
+    code = "second_operator_needed"
+    status = 409
+    fault = "operator"
+    public_message = "A second operator has to confirm this, since it is of high risk. Ask for it."
 
 
 class StateConflict(DomainError):

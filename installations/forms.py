@@ -1,6 +1,6 @@
 """What operators hand in. The forms check shape only; every rule is the verb's."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -8,6 +8,7 @@ from django.core import signing
 
 from installations import scopes
 from installations.actors import REASON_MAX
+from installations.approving import in_force_digest
 from installations.manifests import MAX_BYTES
 from installations.models import Application, ApprovedPermission, Installation
 from installations.selectors import ScopeReview, ScopeRow
@@ -57,10 +58,19 @@ class ApproveForm(ReasonForm):
     """One choice for each code that may be approved. Nothing chosen for a code leaves it as it is."""
 
     seen_manifest = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    seen_in_force = forms.CharField(widget=forms.HiddenInput, max_length=64)
 
-    def __init__(self, *args: Any, installation: Installation, review: ScopeReview, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        installation: Installation,
+        review: ScopeReview,
+        in_force: Sequence[ApprovedPermission] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.fields["seen_manifest"].initial = installation.manifest.sha256
+        self.fields["seen_in_force"].initial = in_force_digest(in_force)
         self.installation = installation
         self.rows = {f"scope-{row.code}": row for row in review.to_decide}
         for name, row in self.rows.items():
@@ -111,6 +121,41 @@ def _choices(row: ScopeRow) -> Iterator[tuple[str, str]]:
         if held is not None:
             words = f"{level} again, with what it covers today" if level == held else f"{level} instead of {held}"
         yield f"{row.code}.{level}", words
+
+
+class ApproveManyForm(ReasonForm):
+    """The same scopes for many installations, which the page has pinned."""
+
+    pinned = forms.CharField(widget=forms.HiddenInput, required=False)
+    pin_salt: ClassVar[str] = "installations.forms.ApproveManyForm"
+    laid_out_elsewhere = frozenset({"scopes"})
+
+    scopes = forms.MultipleChoiceField(
+        label="Approve",
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Choose at least one scope to approve, or go back."},
+    )
+
+    def __init__(self, *args: Any, review: ScopeReview, pin: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rows = review.to_decide
+        offered = [f"{row.code}.{level}" for row in self.rows for level in scopes.Level if row.asks_for(level)]
+        self.fields["scopes"].choices = [(text, text) for text in offered]  # type: ignore[attr-defined]  # see WithdrawForm
+        self.initial = {**self.initial, "pinned": signing.dumps(pin, salt=self.pin_salt)}
+
+    def decisions(self) -> Iterator[tuple[ScopeRow, list[Any]]]:
+        """Return each code with its levels to tick, for the page."""
+        boxes = list(self["scopes"])
+        for row in self.rows:
+            yield row, [box for box in boxes if str(box.data["value"]).rpartition(".")[0] == row.code]
+
+    def clean_pinned(self) -> str:
+        """Return the pin of what was shown. A form without one was not sent from a page that was seen."""
+        try:
+            return str(signing.loads(self.cleaned_data["pinned"], salt=self.pin_salt))
+        except signing.BadSignature:
+            self.add_error(None, "This page cannot be read any more. Choose the installations again.")
+            return ""
 
 
 class WithholdForm(ReasonForm):
@@ -218,6 +263,18 @@ class ConfigureForm(SeenForm):
         help_text=(
             "By this service only where its settings name Flowlu's token endpoint and its client there. Then the page "
             "must not refresh through the SDK: a refresh token that is used twice ends the whole sign-in."
+        ),
+    )
+    approval_policy = forms.ChoiceField(
+        label="Approval policy",
+        required=False,
+        choices=Application.ApprovalPolicy.choices,
+        widget=forms.RadioSelect,
+        help_text=(
+            "Flowlu's administrator of a portal has to approve what an application asks for when it is installed. "
+            "Trusted, their scopes are approved here when an installation is first seen, and never again: not for a "
+            "later manifest, not after a reinstall, not on installations that are there already. Where four eyes are "
+            "on, scopes of high risk always wait for operators."
         ),
     )
     allowed_portals = forms.CharField(

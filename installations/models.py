@@ -1,7 +1,8 @@
 """State of the lower app: portals, applications, installations, approved permissions and their evidence.
 
 Truth that a database can hold is a constraint here; everything that writes more than one row is a verb in
-`services`. The audit trail has a module of its own, `audit_models`.
+`services`. The audit trail has a module of its own, `audit_models`, and so have requests for approvals,
+`approval_models`.
 """
 
 from typing import ClassVar, Self
@@ -11,15 +12,19 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from installations import scopes
+from installations.approval_models import ApprovalRequest, ApprovalRequestItem, BreakGlass
 from installations.audit_models import AuditCheckpoint, AuditEvent, AuditHead, RefusedAttempts
 from installations.scopes import Approval, Level
 
 __all__ = [
     "Application",
+    "ApprovalRequest",
+    "ApprovalRequestItem",
     "ApprovedPermission",
     "AuditCheckpoint",
     "AuditEvent",
     "AuditHead",
+    "BreakGlass",
     "Evidence",
     "Installation",
     "Manifest",
@@ -60,6 +65,9 @@ class Application(models.Model):
 
     class ApprovalPolicy(models.TextChoices):
         MANUAL = "manual", "an operator approves every scope"
+        TRUST_LOW = "trust_low", "the portal's administrator is trusted for scopes of low risk"
+        TRUST_MEDIUM = "trust_medium", "the portal's administrator is trusted for scopes of low and medium risk"
+        TRUST_HIGH = "trust_high", "the portal's administrator is trusted for every scope"
 
     class RefreshedBy(models.TextChoices):
         FRONTEND = "frontend", "the frontend, through the JS SDK"
@@ -96,7 +104,11 @@ class Application(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(kind__in=["private", "public"]), name="installations_application_kind_known"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(approval_policy__in=["manual", "trust_low", "trust_medium", "trust_high"]),
+                name="installations_application_policy_known",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -160,6 +172,7 @@ class PortalUser(models.Model):
 
 
 _ASKS_ANEW = Q(decided_manifest__isnull=False) & ~Q(decided_manifest=F("manifest"))
+_LEFT = Q(left_to_operator=True)
 
 
 class InstallationQuerySet(models.QuerySet["Installation"]):
@@ -172,6 +185,10 @@ class InstallationQuerySet(models.QuerySet["Installation"]):
     def asking_anew(self) -> Self:
         """Return those whose application asks for something else than when it was last decided about."""
         return self.live().filter(_ASKS_ANEW)
+
+    def left_to_operator(self) -> Self:
+        """Return those of which the application's policy approved a part and nobody decided about the rest."""
+        return self.live().filter(_LEFT)
 
 
 class Installation(models.Model):
@@ -199,6 +216,9 @@ class Installation(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
         help_text="What the application asked for when an operator last decided about its scopes.",
+    )
+    left_to_operator = models.BooleanField(
+        default=False, help_text="The application's policy approved a part; about the rest no operator decided yet."
     )
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING_APPROVAL)
     reported_version = models.CharField(
@@ -248,6 +268,7 @@ class Installation(models.Model):
                 condition=~Q(status="uninstalled") & _ASKS_ANEW,
                 name="installations_inst_anew_idx",
             ),
+            models.Index(fields=["id"], condition=~Q(status="uninstalled") & _LEFT, name="installations_inst_left_idx"),
         ]
 
     def __str__(self) -> str:
@@ -264,6 +285,8 @@ class ApprovedPermission(models.Model):
 
     class Source(models.TextChoices):
         OPERATOR = "operator", "approved by an operator"
+        ALONE = "alone", "approved by one operator alone (break-glass)"
+        PORTAL_ADMIN = "portal_admin", "by policy: Flowlu's administrator of the portal is trusted"
 
     installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="approved_permissions")
     code = models.CharField(max_length=200)
@@ -273,7 +296,8 @@ class ApprovedPermission(models.Model):
     )
     source = models.CharField(max_length=20, choices=Source.choices, default=Source.OPERATOR)
     manifest = models.ForeignKey(Manifest, on_delete=models.PROTECT, related_name="+")
-    approved_by = models.CharField(max_length=150)
+    approved_by = models.CharField(max_length=150, blank=True, help_text="Empty where no operator decided.")
+    confirmed_by = models.CharField(max_length=150, blank=True, help_text="The second operator, where one was asked.")
     approved_at = models.DateTimeField(default=timezone.now)
     reason = models.CharField(max_length=1000)
     review_by = models.DateField(null=True, blank=True)
@@ -298,10 +322,27 @@ class ApprovedPermission(models.Model):
                 | (Q(withdrawn_at__isnull=False) & ~Q(withdrawn_why="")),
                 name="installations_approvedpermission_withdrawn_has_reason",
             ),
+            models.CheckConstraint(
+                condition=Q(source="portal_admin", approved_by="") | (~Q(source="portal_admin") & ~Q(approved_by="")),
+                name="installations_approvedpermission_operator_named",
+            ),
+            models.CheckConstraint(
+                condition=Q(source__in=["operator", "alone", "portal_admin"]),
+                name="installations_approvedpermission_source_known",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.code}.{self.level}"
+
+    @property
+    def decided_in_words(self) -> str:
+        """Say who approved it: one operator, two of them, one alone, or no operator but a policy."""
+        if self.source == self.Source.PORTAL_ADMIN:
+            return "by policy, no operator: the portal's administrator is trusted"
+        if self.source == self.Source.ALONE:
+            return f"by {self.approved_by} alone (break-glass)"
+        return f"by {self.approved_by}" + (f", confirmed by {self.confirmed_by}" if self.confirmed_by else "")
 
     def as_approval(self) -> Approval:
         """Return what the row approves. One that is damaged covers nothing, and can be looked at and withdrawn."""

@@ -12,8 +12,10 @@ from installations.catalogue import ScopeDescription
 from installations.manifest_diff import ScopeChange, scope_changes
 from installations.models import (
     Application,
+    ApprovalRequest,
     ApprovedPermission,
     AuditEvent,
+    BreakGlass,
     Installation,
     Manifest,
     Portal,
@@ -39,6 +41,10 @@ class ScopeRow:
     @property
     def code(self) -> str:
         return self.requested.code if self.requested else ""
+
+    def asks_for(self, level: Level) -> bool:
+        """Return whether the row asks for this level or a higher one."""
+        return self.requested is not None and level <= self.requested.level
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +128,15 @@ def installations_with_approvals() -> QuerySet[Installation]:
 
 def asked_anew(installation: Installation) -> Sequence[ScopeChange]:
     """Return what an installation's application asks for beyond what was last decided about. No statement where both
-    manifests were read with it."""
+    manifests and what is in force were read with it."""
     decided = installation.decided_manifest
-    if decided is None or decided.pk == installation.manifest_id or installation.uninstalled_at is not None:
+    if decided is None or installation.uninstalled_at is not None:
+        return ()
+    if installation.left_to_operator:
+        held = getattr(installation, "in_force", None)
+        rows = approvals_in_force(installation) if held is None else held
+        return _escalations(tuple(str(row) for row in rows), tuple(installation.manifest.requested_scopes))
+    if decided.pk == installation.manifest_id:
         return ()
     asked = (tuple(manifest.requested_scopes) for manifest in (decided, installation.manifest))
     return _escalations(*asked)
@@ -136,7 +148,8 @@ def _escalations(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[ScopeChang
 
 
 def installations_asking_for_more() -> QuerySet[Installation]:
-    """Return live installations whose application asks for more than was last decided about.
+    """Return live installations whose application asks for more than was last decided about, and those of which a
+    policy approved a part only.
 
     One statement for the pairs of manifests, of which there are few, and one for their scopes.
     """
@@ -148,12 +161,23 @@ def installations_asking_for_more() -> QuerySet[Installation]:
     for old, new in pairs:
         if _escalations(tuple(scopes_of[old]), tuple(scopes_of[new])):
             escalating |= Q(decided_manifest=old, manifest=new)
-    return asking.filter(escalating)
+    return Installation.objects.live().filter(escalating | Q(left_to_operator=True))
+
+
+def needs_decision(installation: Installation) -> bool:
+    """Return whether an operator has to decide about scopes that the installation asks for since, or that a policy
+    left to them. Costs what `asked_anew` does."""
+    return installation.left_to_operator or bool(asked_anew(installation))
 
 
 def approvals_in_force(installation: Installation) -> list[ApprovedPermission]:
     """Return what is approved now, by code. One statement."""
     return list(installation.approved_permissions.in_force().select_related("manifest").order_by("code"))
+
+
+def waiting_requests(installation: Installation) -> list[ApprovalRequest]:
+    """Return the approvals that wait for a second operator here, oldest first. One statement."""
+    return list(ApprovalRequest.objects.waiting().filter(items__installation=installation).order_by("pk"))
 
 
 def latest_events(installation_id: int | None = None, *, count: int = 15) -> list[AuditEvent]:
@@ -166,7 +190,7 @@ def latest_events(installation_id: int | None = None, *, count: int = 15) -> lis
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Installations that wait for a decision."""
+    """Rows that wait for somebody."""
 
     count: int
     oldest: datetime | None
@@ -175,6 +199,19 @@ class Waiting:
 def pending_installations() -> Waiting:
     """Return how many installations wait for approval, and since when the longest. One statement."""
     found = Installation.objects.pending().aggregate(count=Count("pk"), oldest=Min("first_seen_at"))
+    return Waiting(found["count"], found["oldest"])
+
+
+def waiting_for_second_operator() -> Waiting:
+    """Return how many approvals wait for a second operator, and since when the oldest. One statement."""
+    found = ApprovalRequest.objects.waiting().aggregate(count=Count("pk"), oldest=Min("requested_at"))
+    return Waiting(found["count"], found["oldest"])
+
+
+def unseen_break_glass() -> Waiting:
+    """Return how many approvals of one operator alone nobody else looked at yet. One statement."""
+    unseen = BreakGlass.objects.filter(reviewed_at__isnull=True)
+    found = unseen.aggregate(count=Count("pk"), oldest=Min("requested_at"))
     return Waiting(found["count"], found["oldest"])
 
 

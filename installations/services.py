@@ -7,13 +7,24 @@ the same transaction. Repeating a verb whose effect already holds changes nothin
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from installations import audit, catalogue, manifests, scopes
 from installations.actors import Actor, clean_reason
-from installations.catalogue import Catalogue, CatalogueEntry
-from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
+from installations.approving import (
+    ApprovalResult,
+    check_in_force,
+    check_seen,
+    locked_installation,
+    parse,
+    parse_all,
+    plan_locked,
+    put_in_force_locked,
+    withdraw_row,
+)
+from installations.errors import SecondOperatorNeeded, StateConflict
 from installations.manifest_diff import scope_changes
 from installations.models import (
     Application,
@@ -24,7 +35,7 @@ from installations.models import (
     Portal,
     PortalUser,
 )
-from installations.scopes import Scope, ScopeSyntaxError
+from installations.trust import known_scopes, trusted_scopes
 
 _MOST_TOLD = 100  # of withheld scopes in one audit event
 
@@ -94,13 +105,6 @@ def import_manifest(*, document: str | bytes, kind: str | None, actor: Actor) ->
     return ImportResult(application, manifest, True, is_new, parsed.notices, affected)
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalResult:
-    approved: Sequence[str]  # newly in force, as `code.level`
-    unchanged: Sequence[str]  # were already approved so
-    activated: bool
-
-
 def approve_scopes(
     *,
     installation_id: int,
@@ -108,6 +112,7 @@ def approve_scopes(
     actor: Actor,
     reason: str,
     seen_manifest: str | None = None,
+    seen_in_force: str | None = None,
 ) -> ApprovalResult:
     """Approve scopes of one installation; the first approval makes a pending installation active.
 
@@ -115,64 +120,26 @@ def approve_scopes(
 
     Each must be asked for by the manifest at this level or a higher one, and be in the catalogue. Approving a code
     at another level replaces the approval in force. All or nothing. With `seen_manifest` (a SHA-256) the
-    decision counts only for the manifest that the operator saw.
+    decision counts only for the manifest that the operator saw, and with `seen_in_force` (a digest of
+    `four_eyes.in_force_digest`) only beside the approvals that they saw.
 
-    Raises NotPermitted, ReasonRequired, UnknownScope, ScopeNotRequested, StateConflict.
+    Raises NotPermitted, ReasonRequired, UnknownScope, ScopeNotRequested, StateConflict, and SecondOperatorNeeded where
+    FOUR_EYES is on and a scope of high risk would come into force: `approval_requests.request_approval` asks for it.
     """
     actor.require("installations.approve_scopes")
     why = clean_reason(reason)
-    wanted = _parse_all(requested)
+    wanted = parse_all(requested)
     with transaction.atomic(durable=True):
-        installation = _locked_installation(installation_id)
-        manifest = installation.manifest
-        _check_seen(manifest, seen_manifest)
-        known = catalogue.load()
-        entries = _check_requested(wanted, manifest, known)
-        in_force = {row.code: row for row in installation.approved_permissions.in_force()}
-        approved, unchanged = [], []
-        now = timezone.now()
-        for scope in wanted:
-            entry = entries[scope.code]
-            old = in_force.get(scope.code)
-            if old is not None and old.as_approval() == scopes.Approval(scope.code, scope.level, entry.covers):
-                unchanged.append(str(scope))
-                continue
-            if old is not None:
-                _withdraw_row(old, actor, f"Replaced by {scope}: {why}"[:1000])
-            ApprovedPermission.objects.create(
-                installation=installation,
-                code=scope.code,
-                level=scope.level.value,
-                catalogue_entry={"catalogue": known.version, "covers": scopes.to_json(entry.covers)},
-                manifest=manifest,
-                approved_by=actor.name,
-                approved_at=now,
-                reason=why,
-            )
-            approved.append(str(scope))
-        activated = bool(approved) and installation.status == Installation.Status.PENDING_APPROVAL
-        if activated:
-            installation.status = Installation.Status.ACTIVE
-        installation.decided_manifest = manifest
-        installation.save(update_fields=["status", "decided_manifest"])
-        if approved:
-            audit.append(
-                actor,
-                audit.Event(
-                    "scopes.approved",
-                    "installation",
-                    str(installation.pk),
-                    installation.pk,
-                    why,
-                    {
-                        "approved": approved,
-                        "manifest": manifest.sha256,
-                        "in_force_before": sorted(str(row) for row in in_force.values()),
-                        "activated": activated,
-                    },
-                ),
-            )
-    return ApprovalResult(approved, unchanged, activated)
+        installation = locked_installation(installation_id)
+        check_seen(installation.manifest, seen_manifest)
+        plan = plan_locked(installation, wanted)
+        if plan.new:
+            check_in_force(plan, seen_in_force)
+        if settings.FOUR_EYES == "on" and plan.high_risk:
+            raise SecondOperatorNeeded(installation=installation.pk, scopes=len(plan.high_risk))
+        result, events = put_in_force_locked(plan, why=why, approved_by=actor.name)
+        audit.append(actor, *events)
+    return result
 
 
 def withhold_scopes(*, installation_id: int, actor: Actor, reason: str, seen_manifest: str | None = None) -> list[str]:
@@ -186,19 +153,23 @@ def withhold_scopes(*, installation_id: int, actor: Actor, reason: str, seen_man
     actor.require("installations.approve_scopes")
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
-        installation = _locked_installation(installation_id)
+        installation = locked_installation(installation_id)
         decided, manifest = installation.decided_manifest, installation.manifest
-        _check_seen(manifest, seen_manifest)
+        check_seen(manifest, seen_manifest)
         if decided is None:
             raise StateConflict(
                 "Nothing was approved here yet, so every call is refused anyway. Suspend it, or mark it as uninstalled."
             )
-        changes = scope_changes(decided.requested_scopes, manifest.requested_scopes, catalogue.load())
+        before = decided.requested_scopes
+        if installation.left_to_operator:  # what the policy did not approve was never decided about
+            before = [str(row) for row in installation.approved_permissions.in_force()]
+        changes = scope_changes(before, manifest.requested_scopes, catalogue.load())
         withheld = [f"{change.code}: {change.words}" for change in changes if change.escalates]
-        if not withheld:
+        if not withheld and not installation.left_to_operator:
             return []
         installation.decided_manifest = manifest
-        installation.save(update_fields=["decided_manifest"])
+        installation.left_to_operator = False
+        installation.save(update_fields=["decided_manifest", "left_to_operator"])
         audit.append(
             actor,
             audit.Event(
@@ -234,10 +205,10 @@ def withdraw_scopes(
     """
     actor.require("installations.withdraw_scopes")
     why = clean_reason(reason)
-    to_withdraw, to_keep = ({text: _parse(text).code for text in texts} for texts in (codes, keep))
+    to_withdraw, to_keep = ({text: parse(text).code for text in texts} for texts in (codes, keep))
     wanted, kept_codes = set(to_withdraw.values()), set(to_keep.values())
     with transaction.atomic(durable=True):
-        installation = _locked_installation(installation_id)
+        installation = locked_installation(installation_id)
         in_force = {row.code: row for row in installation.approved_permissions.in_force()}
         if missing := sorted(wanted - in_force.keys()):
             raise StateConflict(f"Not approved at present: {', '.join(missing)}. Look at the installation again.")
@@ -251,11 +222,11 @@ def withdraw_scopes(
         waking = {code for code, by in swallowed.items() if by in wanted} - wanted
         kept = waking & kept_codes
         for code in sorted(wanted):
-            _withdraw_row(in_force[code], actor, why)
+            withdraw_row(in_force[code], actor.name, why)
         for code in sorted(waking - kept):
-            _withdraw_row(
+            withdraw_row(
                 in_force[code],
-                actor,
+                actor.name,
                 f"Withdrawn with {swallowed[code]}, which had swallowed it: {why}"[:1000],
             )
         result = WithdrawalResult(
@@ -301,7 +272,7 @@ def _set_suspended(installation_id: int, actor: Actor, reason: str, *, suspended
     actor.require("installations.suspend_installation")
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
-        installation = _locked_installation(installation_id)
+        installation = locked_installation(installation_id)
         before = installation.status
         if (before == Installation.Status.SUSPENDED) == suspended:
             return False
@@ -440,7 +411,33 @@ def _live_installation_locked(portal: Portal, application: Application, events: 
             },
         )
     )
+    if last is None:
+        # Only where nobody ever decided: a reinstall must not bring back what an operator withdrew.
+        events += _trust_locked(installation, application)
     return installation
+
+
+def _trust_locked(installation: Installation, application: Application) -> list[audit.Event]:
+    """Approve what the application's policy trusts the portal's administrator for, of a new installation."""
+    if application.approval_policy == Application.ApprovalPolicy.MANUAL:
+        return []
+    known = catalogue.load()
+    requested = installation.manifest.requested_scopes
+    wanted = trusted_scopes(application.approval_policy, requested, known, four_eyes=settings.FOUR_EYES == "on")
+    if not wanted:
+        return []
+    _result, events = put_in_force_locked(
+        plan_locked(installation, wanted),
+        why=f"The policy of the application: {application.get_approval_policy_display()}.",
+        approved_by="",
+        source=ApprovedPermission.Source.PORTAL_ADMIN,
+        verb="scopes.trusted",
+        told={"policy": application.approval_policy},
+    )
+    effective = scopes.normalise(known_scopes(requested, known))
+    installation.left_to_operator = len(wanted) < len(effective)
+    installation.save(update_fields=["left_to_operator"])
+    return events
 
 
 def mark_uninstalled_locked(installation: Installation) -> None:
@@ -449,72 +446,6 @@ def mark_uninstalled_locked(installation: Installation) -> None:
     installation.uninstalled_at = timezone.now()
     installation.save(update_fields=["status", "uninstalled_at"])
     Evidence.objects.create(installation=installation, kind=Evidence.Kind.OPERATOR_STATEMENT)
-
-
-# --- Private steps ---------------------------------------------------------------------------------------------
-
-
-def _locked_installation(installation_id: int) -> Installation:
-    # No join: PostgreSQL would join a row that changed while it waited against what it saw before.
-    installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()
-    if installation is None:
-        raise StateConflict("There is no such installation.")
-    if installation.status == Installation.Status.UNINSTALLED:
-        raise StateConflict("This installation is uninstalled. A new launch makes a new one, with nothing approved.")
-    return installation
-
-
-def _check_seen(manifest: Manifest, seen: str | None) -> None:
-    if seen is not None and seen != manifest.sha256:
-        raise StateConflict(
-            "The application's manifest was replaced while you were reading it. Read the new one and decide anew."
-        )
-
-
-def _parse_all(texts: Iterable[str]) -> list[Scope]:
-    parsed: dict[str, Scope] = {}
-    for text in texts:
-        scope = _parse(text)
-        other = parsed.setdefault(scope.code, scope)
-        if other.level != scope.level:
-            raise StateConflict(f"{scope.code} is named with two levels. Choose one.")
-    if not parsed:
-        raise StateConflict("Choose at least one scope to approve.")
-    return list(parsed.values())
-
-
-def _parse(text: str) -> Scope:
-    try:
-        return scopes.parse(text)
-    except ScopeSyntaxError:
-        raise UnknownScope(f"{text[:100]!r} is not a scope that can be approved.") from None
-
-
-def _check_requested(wanted: Iterable[Scope], manifest: Manifest, known: Catalogue) -> dict[str, CatalogueEntry]:
-    """Return the catalogue entry of each wanted scope; raises unless the manifest asks for it at least so."""
-    asked: dict[str, scopes.Level] = {}
-    for text in manifest.requested_scopes:
-        try:
-            scope = scopes.parse(text)
-        except ScopeSyntaxError:
-            continue
-        asked[scope.code] = max(scope.level, asked.get(scope.code, scope.level))
-    entries = {}
-    for scope in wanted:
-        entry = known.get(scope.code)
-        if entry is None:
-            raise UnknownScope(f"{scope.code} is not in the scope catalogue, so it cannot be approved.")
-        if scope.code not in asked or asked[scope.code] < scope.level:
-            raise ScopeNotRequested(f"The manifest does not ask for {scope}.")
-        entries[scope.code] = entry
-    return entries
-
-
-def _withdraw_row(row: ApprovedPermission, actor: Actor, why: str) -> None:
-    row.withdrawn_at = timezone.now()
-    row.withdrawn_by = actor.name
-    row.withdrawn_why = why
-    row.save(update_fields=["withdrawn_at", "withdrawn_by", "withdrawn_why"])
 
 
 def public_id(target: Lockable) -> str:

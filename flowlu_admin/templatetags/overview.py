@@ -17,7 +17,15 @@ from django.utils import timezone
 
 from installations import selectors
 from installations.admin.display import age, list_url, plural
-from installations.models import Application, AuditEvent, Installation, Portal, PortalUser
+from installations.models import (
+    Application,
+    ApprovalRequest,
+    AuditEvent,
+    BreakGlass,
+    Installation,
+    Portal,
+    PortalUser,
+)
 from installations.trail.state import last_findings
 from tokens.models import ApiKey, OAuthToken, RefreshAttempt, Revocation, UpstreamRevocation
 
@@ -39,7 +47,7 @@ class Item:
 
 @register.simple_tag(takes_context=True)
 def overview(context: RequestContext) -> dict[str, Any]:
-    """Return what the first page shows. At most twenty-two statements."""
+    """Return what the first page shows. At most twenty-four statements."""
     request: HttpRequest = context["request"]
     may = request.user.has_perm
     return {
@@ -73,6 +81,26 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
                 "A new manifest asks for more than was decided about. What is approved goes on meanwhile.",
                 list_url(Installation, "decision=anew"),
                 "wait",
+            )
+    if may("installations.view_approvalrequest"):
+        asked = selectors.waiting_for_second_operator()
+        if asked.count and asked.oldest:
+            waits = "waits" if asked.count == 1 else "wait"
+            yield Item(
+                f"{plural(asked.count, 'approval')} {waits} for a second operator",
+                f"The oldest since {_since(asked.oldest)}. Whoever asked cannot confirm it.",
+                list_url(ApprovalRequest, "state=waiting"),
+                "wait",
+            )
+    if may("installations.view_breakglass"):
+        alone = selectors.unseen_break_glass()
+        if alone.count and alone.oldest:
+            was = "was" if alone.count == 1 else "were"
+            yield Item(
+                f"{plural(alone.count, 'approval')} of high risk {was} made by one operator alone",
+                f"Nobody else looked at it yet. The oldest since {_since(alone.oldest)}.",
+                list_url(BreakGlass, "looked_at=no"),
+                "bad",
             )
     if may("installations.view_auditevent"):
         since = timezone.now() - _RECENT

@@ -44,7 +44,7 @@ from tokens.services.revocation import configure_application, settings_of
 class Configure(Act):
     slug = "configure"
     label = "Change settings"
-    summary = "Whether refresh tokens are kept, who refreshes, and on which portals it may be used."
+    summary = "Whether refresh tokens are kept, who refreshes, what is approved by itself, and on which portals."
     permission = "installations.configure_application"
     form_class = ConfigureForm
 
@@ -52,6 +52,7 @@ class Configure(Act):
         initial = {
             "stores_refresh_tokens": target.stores_refresh_tokens,
             "refreshed_by": target.refreshed_by,
+            "approval_policy": target.approval_policy,
             "allowed_portals": "\n".join(target.allowed_portals),
         }
         form = ConfigureForm(posted(request), initial=initial)
@@ -64,6 +65,8 @@ class Configure(Act):
             "a revocation. Backend code acts there no longer, from its next call on.",
             "Switching refresh tokens off wipes every one that is stored for this application, and so does another "
             "refresher: a pair must never be refreshed from two sides.",
+            "A policy that trusts the portal's administrator approves scopes of installations that are first seen "
+            "from now on, without an operator. To change it needs the right to approve scopes.",
         )
 
     def stays(self, target: Application) -> Sequence[str]:
@@ -77,6 +80,7 @@ class Configure(Act):
                 stores_refresh_tokens=values["stores_refresh_tokens"],
                 allowed_portals=values["allowed_portals"],
                 refreshed_by=values["refreshed_by"] or None,
+                approval_policy=values["approval_policy"] or None,
                 seen=values["seen"],
                 actor=actor,
                 reason=values["reason"],

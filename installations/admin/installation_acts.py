@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from installations import selectors
 from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
 from installations.admin.display import change_url, installation_name, plural
+from installations.admin.text import visible_text
+from installations.approval_requests import approve_alone, request_approval
+from installations.approving import ApprovalResult
+from installations.errors import SecondOperatorNeeded
 from installations.forms import ApproveForm, ReasonForm, WithdrawForm, WithholdForm
 from installations.models import Installation, PortalUser
 from installations.services import (
@@ -41,13 +46,14 @@ class Approve(InstallationAct):
     def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
         in_force = selectors.approvals_in_force(target)
         review = selectors.review_scopes(target.manifest.requested_scopes, in_force)
-        return ApproveForm(posted(request), installation=target, review=review)
+        return ApproveForm(posted(request), installation=target, review=review, in_force=in_force)
 
     def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
         in_force = selectors.approvals_in_force(target)
         return {
             "installation": target,
             "review": selectors.review_scopes(target.manifest.requested_scopes, in_force),
+            "four_eyes": settings.FOUR_EYES == "on",
         }
 
     def stops(self, target: Installation) -> Sequence[str]:
@@ -64,21 +70,62 @@ class Approve(InstallationAct):
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
-        assert isinstance(form, ApproveForm)  # noqa: S101 - made above
-        result = approve_scopes(
-            installation_id=target.pk,
-            requested=form.chosen(),
-            actor=actor,
-            reason=form.cleaned_data["reason"],
-            seen_manifest=form.cleaned_data["seen_manifest"],
+        values = _chosen(target, form)
+        try:
+            return _approved(approve_scopes(**values, actor=actor))
+        except SecondOperatorNeeded:
+            asked = request_approval(**values, actor=actor)
+        if not asked.is_new:
+            return Outcome(
+                f"Nothing changed: {visible_text(asked.request.requested_by)} asked for the same already (request "
+                f"#{asked.request.pk}). Another operator can confirm it.",
+                changed=False,
+            )
+        return Outcome(
+            f"Asked for, not approved yet: a second operator has to confirm request #{asked.request.pk} within "
+            f"{plural(settings.FOUR_EYES_HOURS, 'hour')}, since it is of high risk."
         )
-        if not result.approved:
-            return Outcome(f"Nothing changed: {', '.join(result.unchanged)} was approved already.", changed=False)
-        active = " The installation is active now." if result.activated else ""
-        return Outcome(f"Approved: {', '.join(result.approved)}.{active}")
 
     def _is_pending(self, target: Installation) -> bool:
         return target.status == Installation.Status.PENDING_APPROVAL
+
+
+class ApproveAlone(Approve):
+    slug = "approve-alone"
+    label = "Approve alone (break-glass)"
+    summary = "Approve scopes of high risk without a second operator. It is reported and looked at later."
+    permission = "installations.break_glass"
+    tone = "danger"
+
+    def applies(self, target: Installation) -> bool:
+        return super().applies(target) and settings.FOUR_EYES == "on"
+
+    def stays(self, target: Installation) -> Sequence[str]:
+        return (
+            *super().stays(target),
+            "It is not forgotten: it stays on the list of break-glass approvals until another operator looked at it.",
+        )
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        return _approved(approve_alone(**_chosen(target, form), actor=actor))
+
+
+def _chosen(target: Installation, form: ReasonForm) -> dict[str, Any]:
+    assert isinstance(form, ApproveForm)  # noqa: S101 - made by Approve.form
+    return {
+        "installation_id": target.pk,
+        "requested": form.chosen(),
+        "reason": form.cleaned_data["reason"],
+        "seen_manifest": form.cleaned_data["seen_manifest"],
+        "seen_in_force": form.cleaned_data["seen_in_force"],
+    }
+
+
+def _approved(result: ApprovalResult) -> Outcome:
+    if not result.approved:
+        return Outcome(f"Nothing changed: {', '.join(result.unchanged)} was approved already.", changed=False)
+    active = " The installation is active now." if result.activated else ""
+    return Outcome(f"Approved: {', '.join(result.approved)}.{active}")
 
 
 class Withhold(InstallationAct):
@@ -89,7 +136,7 @@ class Withhold(InstallationAct):
     template_name = "admin/installations/installation/withhold.html"
 
     def applies(self, target: Installation) -> bool:
-        return super().applies(target) and bool(selectors.asked_anew(target))
+        return super().applies(target) and selectors.needs_decision(target)
 
     def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
         form = WithholdForm(posted(request))

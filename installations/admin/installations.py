@@ -6,11 +6,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Case, QuerySet, Value, When
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 
 from installations import selectors
+from installations.admin.approve_many import approve_many
 from installations.admin.audit_trail import actor_words
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
@@ -30,6 +31,7 @@ from installations.admin.display import (
 )
 from installations.admin.installation_acts import (
     Approve,
+    ApproveAlone,
     Resume,
     RevokeAll,
     RevokeUser,
@@ -81,7 +83,21 @@ class InstallationAdmin(ReadOnlyAdmin):
     search_fields = ("portal__domain", "application__app_id")
     search_help_text = "Search by portal domain or appId"
     ordering = (_PENDING_FIRST, "-first_seen_at", "-pk")
-    act_classes = (Approve, Withhold, Withdraw, AddKey, RevokeAll, RevokeUser, Suspend, Resume, Lock, Unlock, Uninstall)
+    act_classes = (
+        Approve,
+        ApproveAlone,
+        Withhold,
+        Withdraw,
+        AddKey,
+        RevokeAll,
+        RevokeUser,
+        Suspend,
+        Resume,
+        Lock,
+        Unlock,
+        Uninstall,
+    )
+    actions = ("approve_selected",)
     intro = "An application on a portal. Those that wait for approval come first."
     empty_text = (
         "No installation was seen yet. One appears when somebody opens a registered application in their portal."
@@ -94,6 +110,13 @@ class InstallationAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Installation]:
         return selectors.installations_with_approvals()
+
+    def has_approve_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("installations.approve_scopes")
+
+    @admin.action(permissions=["approve"], description="Approve scopes on selected installations")
+    def approve_selected(self, request: HttpRequest, queryset: QuerySet[Installation]) -> HttpResponse | None:
+        return approve_many(self, request, queryset)
 
     def page_title(self, row: Installation) -> str:
         return installation_name(row)
@@ -116,6 +139,9 @@ class InstallationAdmin(ReadOnlyAdmin):
             "locks": locks_of(row),
             "review": selectors.review_scopes(row.manifest.requested_scopes, in_force),
             "asked_anew": selectors.asked_anew(row),
+            "waiting_requests": selectors.waiting_requests(row)
+            if request.user.has_perm("installations.view_approvalrequest")
+            else [],
             "next_step": next_step(row, len(in_force)),
             "may_view_application": request.user.has_perm("installations.view_application"),
             "may_view_manifest": request.user.has_perm("installations.view_manifest"),
@@ -137,7 +163,8 @@ class InstallationAdmin(ReadOnlyAdmin):
 
 def state_badges(row: Installation) -> list[Any]:
     """Return the status, and whether a new manifest asks for more than was decided about: the status stays then."""
-    anew = [badge("needs re-approval", "wait")] if selectors.asked_anew(row) else []
+    words = "needs a decision" if row.left_to_operator else "needs re-approval"
+    anew = [badge(words, "wait")] if selectors.needs_decision(row) else []
     return [status_badge(row), *anew]
 
 
@@ -151,6 +178,11 @@ def next_step(row: Installation, approved: int) -> str:
         return "Locked: every call is refused until every lock that applies is taken away."
     if row.status == Installation.Status.PENDING_APPROVAL:
         return "Waits for you: every call is refused until a scope is approved. The first approval makes it active."
+    if row.left_to_operator:
+        return (
+            "Active: the application's policy approved what it trusts the portal's administrator for. The rest grants "
+            "nothing until you approve it, or keep what is approved."
+        )
     if selectors.asked_anew(row):
         return (
             "Active, and the manifest asks for more than was decided about. What is approved goes on; the new scopes "

@@ -34,7 +34,8 @@ _MOST_USERS: Final = 50
 _USABLE = "active"
 
 COLUMNS: Final = (
-    "scope", "requested", "manifest", "approved", "source", "approved_by", "approved_at", "reason", "effective", "why",
+    "scope", "requested", "manifest", "approved", "source", "approved_by", "confirmed_by", "approved_at", "reason",
+    "effective", "why",
     "effective_now", "accepted", "denied", "writes", "users", "purposes", "last_used_at", "user_accepted",
     "user_denied", "differences",
 )  # fmt: skip
@@ -121,6 +122,7 @@ class _Page:
                 "approved": approval.level if approval else None,
                 "source": approval.source if approval else None,
                 "approved_by": approval.approved_by if approval else None,
+                "confirmed_by": approval.confirmed_by if approval else None,
                 "approved_at": approval.approved_at.isoformat() if approval else None,
                 "reason": approval.reason if approval else None,
                 "effective": line.effective,

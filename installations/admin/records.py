@@ -35,12 +35,12 @@ class ApprovedPermissionAdmin(ReadOnlyAdmin):
         column("scope", "scope", lambda row: mono(row), order="code"),
         to("installation", "installation"),
         column("state", "state", _state, order="withdrawn_at"),
-        text_of("approved_by", "approved by"),
+        column("decided", "decided", lambda row: visible(row.decided_in_words), order="approved_by"),
         at("approved_at", "approved"),
         at("withdrawn_at", "withdrawn"),
     )
-    list_filter = (InForceFilter, "level")
-    allowed_lookups = frozenset({"level__exact", "installation__id__exact"})
+    list_filter = (InForceFilter, "level", "source")
+    allowed_lookups = frozenset({"level__exact", "source__exact", "installation__id__exact"})
     list_select_related = ("installation__portal", "installation__application")
     search_fields = ("code", "approved_by", "installation__portal__domain", "installation__application__app_id")
     ordering = ("-approved_at", "-pk")
@@ -49,9 +49,9 @@ class ApprovedPermissionAdmin(ReadOnlyAdmin):
         column("scope", "scope", lambda row: mono(row)),
         column("covers", "covered when it was approved", lambda row: _covers(row)),
         to("manifest", "asked for by manifest"),
+        column("decided", "approved", lambda row: visible(row.decided_in_words)),
         "source",
-        text_of("approved_by", "approved by"),
-        at("approved_at", "approved"),
+        at("approved_at", "approved at"),
         column("reason", "reason", lambda row: visible(row.reason)),
         at("withdrawn_at", "withdrawn", empty="in force"),
         text_of("withdrawn_by", "withdrawn by"),

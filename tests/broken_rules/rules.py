@@ -105,7 +105,7 @@ APPROVAL = (
     ),
     Breakage(
         "scope: a scope that the manifest does not ask for can be approved",
-        "installations/services.py",
+        "installations/approving.py",
         "        if scope.code not in asked or asked[scope.code] < scope.level:",
         "        if scope.code not in asked:",
         ("tests/installations/services", *WIDENS),
@@ -441,8 +441,10 @@ CONSOLE = (
     Breakage(
         "console: a verb asks for no permission",
         "installations/services.py",
-        '    actor.require("installations.approve_scopes")\n    why = clean_reason(reason)\n    wanted = _parse_all',
-        "    why = clean_reason(reason)\n    wanted = _parse_all",
+        '    actor.require("installations.approve_scopes")\n    why = clean_reason(reason)\n    wanted = parse_all(requested)\n'
+        "    with transaction.atomic(durable=True):\n        installation = locked",
+        "    why = clean_reason(reason)\n    wanted = parse_all(requested)\n"
+        "    with transaction.atomic(durable=True):\n        installation = locked",
         ("tests/installations/services/test_approve_scopes.py", *MATRIX),
     ),
     Breakage(
@@ -455,8 +457,8 @@ CONSOLE = (
     Breakage(
         "audit: an approval leaves no row",
         "installations/services.py",
-        "        if approved:\n            audit.append(",
-        "        if not approved:\n            audit.append(",
+        "approved_by=actor.name)\n        audit.append(actor, *events)\n",
+        "approved_by=actor.name)\n",
         ("tests/installations/services",),
     ),
     Breakage(
@@ -615,7 +617,7 @@ RACES = (
     ),
     race(
         "race: an approval does not hold the installation",
-        "installations/services.py",
+        "installations/approving.py",
         "    installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()",
         "    installation = Installation.objects.filter(pk=installation_id).first()",
         OPERATORS,
@@ -895,6 +897,83 @@ BACKEND = (
         "    if swallowed_by(approval.code, approved) is not None:\n        return None\n",
         "",
         ("tests/installations/test_scopes.py", "tests/installations/test_four_columns.py"),
+    ),
+    Breakage(
+        "four eyes: one operator approves high risk",
+        "installations/services.py",
+        'if settings.FOUR_EYES == "on" and plan.high_risk:',
+        "if False:",
+        ("tests/installations/services/test_approval_requests.py",),
+    ),
+    Breakage(
+        "four eyes: the requester confirms",
+        "installations/approval_requests.py",
+        "        if actor.id == request.requested_by_id:\n            raise OwnRequest\n        broken, plans",
+        "        broken, plans",
+        ("tests/installations/services/test_approval_requests.py",),
+    ),
+    Breakage(
+        "four eyes: a change does not void the request",
+        "installations/four_eyes.py",
+        "if getattr(then, name) != getattr(now, name)",
+        "if False",
+        ("tests/installations/services/test_approval_requests.py",),
+    ),
+    Breakage(
+        "four eyes: who asked need not be an operator any more",
+        "installations/approval_requests.py",
+        "[] if _may_still_ask(request) else",
+        "[] if True else",
+        ("tests/installations/services/test_approval_requests.py",),
+    ),
+    Breakage(
+        "four eyes: a late request is confirmed",
+        "installations/approval_requests.py",
+        "if request.expires_at <= timezone.now() and not even_if_late:",
+        "if False:",
+        ("tests/installations/services/test_approval_requests.py",),
+    ),
+    Breakage(
+        "four eyes: break-glass needs no permission of its own",
+        "installations/approval_requests.py",
+        '    actor.require("installations.break_glass")\n',
+        "",
+        ("tests/installations/services/test_approval_requests.py",),
+    ),
+    Breakage(
+        "approvals: many are approved though one of them changed",
+        "installations/approval_requests.py",
+        "if pinned is not None and pinned != pin_of(installations):",
+        "if False:",
+        ("tests/installations/services/test_approval_requests.py",),
+    ),
+    Breakage(
+        "approvals: a stale page decides",
+        "installations/approving.py",
+        "if seen is not None and seen != in_force_digest(plan.in_force.values()):",
+        "if False:",
+        ("tests/installations/services/test_approval_requests.py",),
+    ),
+    Breakage(
+        "policy: a reinstall is trusted anew",
+        "installations/services.py",
+        "    if last is None:\n        # Only",
+        "    if True:\n        # Only",
+        ("tests/installations/services/test_policy.py",),
+    ),
+    Breakage(
+        "policy: high risk is trusted where two operators are asked for",
+        "installations/trust.py",
+        'if risk in risks and not (risk == "high" and four_eyes):',
+        "if risk in risks:",
+        ("tests/installations/test_trust.py",),
+    ),
+    Breakage(
+        "policy: it is changed without the right to approve",
+        "tokens/services/revocation.py",
+        '            actor.require("installations.approve_scopes")\n',
+        "            pass\n",
+        ("tests/installations/admin/test_four_eyes_pages.py",),
     ),
     Breakage(
         "approvals: a wider manifest needs no decision",

@@ -12,9 +12,12 @@ from django.utils import timezone
 
 from installations.models import (
     Application,
+    ApprovalRequest,
+    ApprovalRequestItem,
     ApprovedPermission,
     AuditEvent,
     AuditHead,
+    BreakGlass,
     Evidence,
     Installation,
     Manifest,
@@ -29,6 +32,7 @@ from installations.services import withdraw_scopes
 from tests import factories
 
 DAY = "2026-04-01"
+DAY_TIME = "2026-04-01T12:00:00Z"
 
 
 @contextmanager
@@ -291,6 +295,87 @@ def test_pending_installations_are_those_that_wait_for_a_decision(application):
     factories.installation(application, portal="globex.flowlu.com", approved=["crm.accounts.read"])
 
     assert Installation.objects.pending().get() == waiting
+
+
+def test_application_policy_is_known(application):
+    with refused("installations_application_policy_known"):
+        Application.objects.update(approval_policy="trust_all")
+
+
+@pytest.mark.parametrize(
+    ("columns", "constraint"),
+    [
+        ({"approved_by": ""}, "installations_approvedpermission_operator_named"),
+        ({"source": "portal_admin"}, "installations_approvedpermission_operator_named"),
+        ({"source": "magic"}, "installations_approvedpermission_source_known"),
+    ],
+)
+def test_approval_says_who_decided(installation, columns, constraint):
+    with refused(constraint):
+        approved(installation, **columns)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({}, "by reviewer"),
+        ({"confirmed_by": "bob"}, "by reviewer, confirmed by bob"),
+        ({"source": "alone"}, "by reviewer alone (break-glass)"),
+        (
+            {"source": "portal_admin", "approved_by": ""},
+            "by policy, no operator: the portal's administrator is trusted",
+        ),
+    ],
+)
+def test_approval_is_said_by_whom(installation, columns, words):
+    assert approved(installation, **columns).decided_in_words == words
+
+
+def asked(installation, **columns):
+    return ApprovalRequest.objects.create(
+        **{
+            "application": installation.application,
+            "scopes": ["crm.read"],
+            "reason": "For a test.",
+            "requested_by_id": "1",
+            "requested_by": "ana",
+            "expires_at": timezone.now(),
+        }
+        | columns
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "constraint"),
+    [
+        ({"state": "maybe", "decided_at": DAY_TIME}, "installations_approvalrequest_state_known"),
+        ({"state": "confirmed", "decided_by_id": "2"}, "installations_approvalrequest_decided_has_time"),
+        ({"decided_at": DAY_TIME}, "installations_approvalrequest_decided_has_time"),
+        (
+            {"state": "confirmed", "decided_by_id": "1", "decided_at": DAY_TIME},
+            "installations_approvalrequest_two_operators",
+        ),
+    ],
+)
+def test_request_is_decided_by_somebody_else(installation, columns, constraint):
+    with refused(constraint):
+        asked(installation, **columns)
+
+
+def test_request_names_an_installation_once(installation):
+    request = asked(installation)
+    item = ApprovalRequestItem.objects.create(request=request, installation=installation, bound={})
+    with refused("installations_approvalrequestitem_once", "installations_approvalrequestitem.request_id"):
+        ApprovalRequestItem.objects.create(request=request, installation=installation, bound={})
+    assert str(item) == f"installation #{installation.pk} of request #{request.pk}"
+    assert str(request) == f"request #{request.pk}"
+
+
+def test_break_glass_is_what_was_approved_alone(installation):
+    asked(installation)
+    alone = asked(installation, state="alone", decided_by_id="1", decided_at=DAY_TIME)
+
+    assert str(BreakGlass.objects.get()) == f"break-glass approval #{alone.pk}"
 
 
 def test_every_named_constraint_is_broken_by_a_test():

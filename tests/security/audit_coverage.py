@@ -21,6 +21,10 @@ ACTS: dict[str, Covered] = {
     "installations_auditevent_export": ("audit.exported",),
     "installations_installation_permissions": "Reads only.",
     "installations_installation_approve": ("scopes.approved",),
+    "installations_installation_approve_alone": ("scopes.approved", "approval.made_alone"),
+    "installations_approvalrequest_confirm": ("scopes.approved", "approval_request.confirmed"),
+    "installations_approvalrequest_refuse": ("approval_request.refused",),
+    "installations_breakglass_look_at": ("approval.looked_at",),
     "installations_installation_lock": ("installation.locked",),
     "installations_installation_resume": ("installation.resumed",),
     "installations_installation_revoke": CUT,
@@ -58,7 +62,10 @@ ACTS: dict[str, Covered] = {
     "tokens_revocation_portal_step": ("revocation.portal_step_done",),
 }
 
-ACTIONS: dict[str, Covered] = {"tokens.oauthtoken: revoke_selected": CUT}
+ACTIONS: dict[str, Covered] = {
+    "installations.installation: approve_selected": ("scopes.approved",),
+    "tokens.oauthtoken: revoke_selected": CUT,
+}
 
 COMMANDS: dict[str, Covered] = {
     "add_api_key": ("api_key.added",),
@@ -167,6 +174,14 @@ _BACKEND = "What it records is shown by its acts, and in test_purposes_and_clien
 _CALL = "Each call of backend code is a row of its own table (ServiceCall); no right changes."
 # Every public function of the modules that hold verbs.
 VERBS: dict[str, Covered] = {
+    "installations.approval_requests.approve_alone": ("scopes.approved", "approval.made_alone"),
+    "installations.approval_requests.approve_for_many": ("scopes.approved",),
+    "installations.approval_requests.confirm_request": ("scopes.approved", "approval_request.confirmed"),
+    "installations.approval_requests.pin_of": _READS,
+    "installations.approval_requests.refuse_request": ("approval_request.refused",),
+    "installations.approval_requests.request_approval": ("approval_request.made",),
+    "installations.approval_requests.review_break_glass": ("approval.looked_at",),
+    "installations.approval_requests.what_changed": _READS,
     "installations.services.approve_scopes": ("scopes.approved",),
     "installations.services.import_manifest": ("manifest.imported",),
     "installations.services.lock": ("portal.locked",),

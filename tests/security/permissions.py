@@ -229,8 +229,24 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_auditevent_delete": NOBODY,
     "admin:installations_auditevent_change": OBJECT,
     "admin/installations/auditevent/<path:object_id>/": LEADS_ON,
+    "admin:installations_approvalrequest_confirm": REVIEWS,
+    "admin:installations_approvalrequest_refuse": REVIEWS,
+    "admin:installations_approvalrequest_changelist": LIST,
+    "admin:installations_approvalrequest_add": NOBODY,
+    "admin:installations_approvalrequest_history": HISTORY,
+    "admin:installations_approvalrequest_delete": NOBODY,
+    "admin:installations_approvalrequest_change": OBJECT,
+    "admin/installations/approvalrequest/<path:object_id>/": LEADS_ON,
+    "admin:installations_breakglass_look_at": REVIEWS,
+    "admin:installations_breakglass_changelist": LIST,
+    "admin:installations_breakglass_add": NOBODY,
+    "admin:installations_breakglass_history": HISTORY,
+    "admin:installations_breakglass_delete": NOBODY,
+    "admin:installations_breakglass_change": OBJECT,
+    "admin/installations/breakglass/<path:object_id>/": LEADS_ON,
     "admin:installations_installation_permissions": READ,
     "admin:installations_installation_approve": REVIEWS,
+    "admin:installations_installation_approve_alone": CLOSES,
     "admin:installations_installation_withhold": REVIEWS,
     "admin:installations_installation_withdraw": REVIEWS,
     "admin:installations_installation_add_key": REVIEWS,
@@ -355,6 +371,9 @@ URLS: dict[str, dict[str, str]] = {
 # Staff who may look but not act are shown the list, as if they had asked for nothing.
 ACTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "tokens.oauthtoken": {"revoke_selected": ("tokens.revoke_oauthtoken", "302 302 403 200 200 200 302 200")},
+    "installations.installation": {
+        "approve_selected": ("installations.approve_scopes", "302 302 403 200 200 200 302 200")
+    },
 }
 
 # Files that need no address of the URL configuration: open to all, reading only.

@@ -7,10 +7,12 @@ from typing import Any
 
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 
-from installations.models import Application, Evidence, Installation, PortalUser
+from installations.approval_requests import approve_alone, request_approval
+from installations.models import Application, ApprovalRequest, Evidence, Installation, PortalUser
+from installations.services import withdraw_scopes
 from tests import factories
 from tests.installations.admin.console import sign_in
 from tokens import selectors, vault
@@ -49,6 +51,8 @@ class Scene:
             "installations_portaluser": self.portal_user,
             "installations_application": self.application,
             "installations_portal": self.installation.portal,
+            "installations_approvalrequest": ApprovalRequest.objects.order_by("pk").filter(state="open").first()
+            or ApprovalRequest.objects.latest("pk"),
         }
 
     def client(self, role: str) -> Client:
@@ -100,10 +104,30 @@ def _ask_for_more(application: Application) -> None:
     factories.application(application.app_id, permissions=wider, version="1.1.0")
 
 
+def _approve(installation: Installation) -> None:
+    """Approve a scope of high risk, as one operator alone."""
+    breaker = factories.actor(factories.operator("breaker", superuser=True))
+    if installation.approved_permissions.in_force().filter(code="crm.accounts").exists():
+        withdraw_scopes(installation_id=installation.pk, codes=["crm.accounts"], actor=breaker, reason="For a test.")
+    with override_settings(FOUR_EYES="on"):
+        approve_alone(
+            installation_id=installation.pk, requested=["crm.accounts.full"], actor=breaker, reason="For a test."
+        )
+
+
+def _ask_for_approvals(installation: Installation) -> None:
+    """Leave two approvals that wait for a second operator."""
+    asker = factories.actor(factories.operator("asker", "Reviewer"))
+    for scope in ("crm.deals.read", "task.read"):
+        request_approval(installation_id=installation.pk, requested=[scope], actor=asker, reason="For a test.")
+
+
 def set_up(application: Application) -> Scene:
     """Fill every list of the console; operators have a second factor, all but the one who is named so."""
-    installation = factories.installation(application, approved=["crm.accounts.full"])
+    installation = factories.installation(application)
+    _approve(installation)
     _ask_for_more(application)
+    _ask_for_approvals(installation)
     installation.refresh_from_db()
     portal_user = PortalUser.objects.get(flowlu_user_id="7")
     cut = factories.token(installation, portal_user, "an-older-token")

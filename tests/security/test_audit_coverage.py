@@ -20,7 +20,7 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from flowlu_admin.sandbox.server import SandboxServer
-from installations import services
+from installations import approval_requests, services
 from installations.models import Application, AuditEvent, Installation, Portal
 from installations.services import lock, suspend_installation
 from installations.trail import anchoring, exporting, pruning, refusals, verifying
@@ -43,7 +43,12 @@ from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db
 TABLES = "tests/security/audit_coverage.py"
-VERB_PACKAGES = ("installations.services", "installations.trail", "tokens.services")
+VERB_PACKAGES = (
+    "installations.approval_requests",
+    "installations.services",
+    "installations.trail",
+    "tokens.services",
+)
 METHODS = ("get", "post", "put", "patch", "delete")
 WHY: dict[str, Any] = {"actor": factories.superactor(), "reason": "A test."}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -157,6 +162,13 @@ def _new_key(request: pytest.FixtureRequest, settings: Any) -> None:
         settings.TOKEN_KEYS = f"k2:{base64.b64encode(bytes(range(128, 160))).decode()},{settings.TOKEN_KEYS}"
 
 
+@pytest.fixture(autouse=True)
+def _four_eyes(request: pytest.FixtureRequest, settings: Any) -> None:
+    """Ask for a second operator where it is about going without one."""
+    if "approve_alone" in request.node.name:
+        settings.FOUR_EYES = "on"
+
+
 def prepare(scene: Scene, name: str) -> None:
     """Bring the scene into the state in which an act or command has something to do."""
     if "resume" in name:
@@ -214,7 +226,9 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
 def test_action_records_its_events(scene: Scene, row: str) -> None:
     label, name = row.split(": ")
     target = scene.objects()[label.replace(".", "_")]
-    body = {"action": name, ACTION_CHECKBOX_NAME: [target.pk], "reason": "A test.", "confirmed": "1"}
+    body = {"action": name, ACTION_CHECKBOX_NAME: [target.pk], "reason": "A test.", "confirmed": "1"} | {
+        "scopes": "fin.read"
+    }
     where, client = reverse(f"admin:{label.replace('.', '_')}_changelist"), scene.client("superuser")
     shown = client.post(where, {key: value for key, value in body.items() if key != "confirmed"})
     with events() as found:
@@ -285,6 +299,7 @@ def test_route_records_its_events(pages: dict[tuple[str, str], Callable[[], Any]
 def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
     """Return a call of every verb that can be called by itself."""
     here: dict[str, Any] = {"installation_id": scene.installation.pk, **WHY}
+    asked = {"request_id": scene.objects()["installations_approvalrequest"].pk}
     portal = Portal.objects.get(pk=scene.installation.portal_id)
     user = factories.actor(scene.operators["auditor"])
     refused: dict[str, Any] = {"actor": user, "permission": "x.y", "attempted": "z"}
@@ -309,6 +324,20 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
     caller = selectors.caller_of(scene.session())
     assert caller is not None
     return {
+        "installations.approval_requests.approve_alone": lambda: approval_requests.approve_alone(
+            requested=["fin.read"], **here
+        ),
+        "installations.approval_requests.approve_for_many": lambda: approval_requests.approve_for_many(
+            installation_ids=[scene.installation.pk], requested=["fin.read"], **WHY
+        ),
+        "installations.approval_requests.confirm_request": lambda: approval_requests.confirm_request(**asked, **WHY),
+        "installations.approval_requests.refuse_request": lambda: approval_requests.refuse_request(**asked, **WHY),
+        "installations.approval_requests.request_approval": lambda: approval_requests.request_approval(
+            requested=["fin.read"], **here
+        ),
+        "installations.approval_requests.review_break_glass": lambda: approval_requests.review_break_glass(
+            request_id=scene.objects()["installations_breakglass"].pk, **WHY
+        ),
         "installations.services.approve_scopes": lambda: services.approve_scopes(requested=["fin.read"], **here),
         "installations.services.import_manifest": lambda: services.import_manifest(
             document=manifest(version="2.0.0"), kind=None, actor=WHY["actor"]

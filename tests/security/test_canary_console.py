@@ -106,8 +106,12 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_installation_lock": {},
     "admin:installations_installation_unlock": {},
     "admin:installations_installation_withhold": {},
+    "admin:installations_approvalrequest_confirm": {},
+    "admin:installations_approvalrequest_refuse": {},
+    "admin:installations_breakglass_look_at": {},
     "admin:installations_installation_approve": {"scope-fin": "fin.read"},
     "admin:installations_installation_withdraw": {"codes": "fin.read"},
+    "admin:installations_installation_approve_alone": {"scope-fin": "fin.read"},
     "admin:installations_installation_add_key": {
         "label": "Weekly",
         "key": "first-4c1bzd7q-pasted-here",
@@ -151,7 +155,7 @@ FORMS: dict[str, dict[str, str]] = {
 }
 
 
-def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, logged: None) -> None:
+def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, logged: None, settings: Any) -> None:
     """Each act is refused once, with secrets as its choices, and carried out once, over the tokens of the page."""
     # The desk for leaked tokens gives way to no form of this kind: test_canary_keys.py has it.
     assert FORMS.keys() == set(ACTS) - {"admin:tokens_oauthtoken_leaked"}, (
@@ -163,6 +167,7 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
     client = scene.client("superuser")
     for key, form in FORMS.items():
         where = address(scene, key)
+        settings.FOUR_EYES = "on" if key.endswith("_approve_alone") else "off"
         own.refresh_from_db()
         purpose = str(scene.objects()["tokens_purpose"].pk)
         filled_in = {name: value.replace("{tokens_purpose}", purpose) for name, value in form.items()}
@@ -175,6 +180,7 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
             # are kept as they were typed, and the page asks for no token in them.
             wrong = {"reason": "", "seen_manifest": secret, "scope-fin": secret, "keep": secret, "also_lock": secret}
             wrong |= {"pinned": secret, "fingerprints": secret, "stored_before": secret, "confirmed": secret}
+            wrong |= {"seen_in_force": secret}
             refused = client.post(f"{where}?x={secret}", wrong, headers={"X-Session-Token": secret})
             assert refused.status_code == 200
             canaries.look_at_response(f"{key}, refused with {name}", refused, but=(name,))
@@ -199,7 +205,7 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
 
 
 def test_no_admin_action_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, logged: None) -> None:
-    client = scene.client("responder")
+    client = scene.client("superuser")
     done = set()
     for label, rows in ACTIONS.items():
         for action in rows:
@@ -209,7 +215,8 @@ def test_no_admin_action_tells_a_secret(page: Page, scene: Scene, canaries: Cana
             body = {"action": action, ACTION_CHECKBOX_NAME: chosen, "index": "0"}
             headers = {"X-Session-Token": page.session_token}
             seen: dict[str, str] = {}
-            for sent in (body, body | {"reason": ""}, body | {"reason": "A test.", "confirmed": "1"}):
+            whole = {"reason": "A test.", "confirmed": "1", "scopes": "task.read"}
+            for sent in (body, body | {"reason": ""}, body | whole):
                 response = client.post(where, sent | seen, follow=True, headers=headers)
                 seen = pin(response)
                 assert response.status_code == 200

@@ -311,6 +311,7 @@ def configure_application(
     actor: Actor,
     reason: str,
     refreshed_by: str | None = None,
+    approval_policy: str | None = None,
     seen: str | None = None,
 ) -> bool:
     """Change what an application keeps, who refreshes it and where it may be used. Returns whether anything changed.
@@ -321,7 +322,8 @@ def configure_application(
 
     Raises NotPermitted, ReasonRequired, InvalidRequest naming each portal that is not one, and `refreshed_by` where
     this service cannot refresh, StateConflict when it is not what was `seen` (a digest of `settings_of`) any more.
-    `refreshed_by` None leaves it as it is.
+    `refreshed_by` and `approval_policy` None leave them as they are. A policy counts for installations that are
+    first seen from now on.
     """
     actor.require("installations.configure_application")
     why = clean_reason(reason)
@@ -333,15 +335,19 @@ def configure_application(
             "stores_refresh_tokens": stores_refresh_tokens,
             "allowed_portals": portals,
             "refreshed_by": refreshed_by or application.refreshed_by,
+            "approval_policy": approval_policy or application.approval_policy,
         }
         if before == after:
             return False
         check_seen(seen, before, f"The application {application.app_id}")
         check_refresher(str(after["refreshed_by"]), stores_refresh_tokens=stores_refresh_tokens)
+        if before["approval_policy"] != after["approval_policy"]:
+            actor.require("installations.approve_scopes")
         application.stores_refresh_tokens = stores_refresh_tokens
         application.allowed_portals = portals
         application.refreshed_by = str(after["refreshed_by"])
-        application.save(update_fields=["stores_refresh_tokens", "allowed_portals", "refreshed_by"])
+        application.approval_policy = str(after["approval_policy"])
+        application.save(update_fields=["stores_refresh_tokens", "allowed_portals", "refreshed_by", "approval_policy"])
         wiped = 0
         wipes = before["stores_refresh_tokens"] and (
             not stores_refresh_tokens or before["refreshed_by"] != after["refreshed_by"]
@@ -375,6 +381,7 @@ def settings_of(application: Application) -> dict[str, object]:
         "stores_refresh_tokens": application.stores_refresh_tokens,
         "allowed_portals": application.allowed_portals,
         "refreshed_by": application.refreshed_by,
+        "approval_policy": application.approval_policy,
     }
 
 

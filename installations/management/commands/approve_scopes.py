@@ -5,6 +5,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from installations.actors import Actor
+from installations.approval_requests import approve_alone, request_approval
+from installations.errors import SecondOperatorNeeded
 from installations.management.operator_command import OperatorCommand, add_installation_arguments, find_installation
 from installations.services import approve_scopes
 
@@ -14,14 +16,30 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_installation_arguments(parser)
+        parser.add_argument(
+            "--break-glass",
+            action="store_true",
+            help="approve scopes of high risk without a second operator; reported, and looked at later",
+        )
         parser.add_argument("scopes", nargs="+", metavar="SCOPE", help="code.level, like crm.accounts.read")
         super().add_arguments(parser)
 
     def act(self, actor: Actor, options: dict[str, Any]) -> str:
         installation = find_installation(options["portal"], options["app"])
-        result = approve_scopes(
-            installation_id=installation.pk, requested=options["scopes"], actor=actor, reason=options["reason"]
-        )
+        wanted: dict[str, Any] = {
+            "installation_id": installation.pk,
+            "requested": options["scopes"],
+            "actor": actor,
+            "reason": options["reason"],
+        }
+        try:
+            result = approve_alone(**wanted) if options["break_glass"] else approve_scopes(**wanted)
+        except SecondOperatorNeeded:
+            request = request_approval(**wanted).request
+            return (
+                f"{installation}: nothing approved yet; {request.requested_by} asked for {', '.join(request.scopes)}, "
+                f"and another operator has to confirm request #{request.pk} in the console"
+            )
         approved = ", ".join(result.approved) or "nothing new"
         unchanged = f"; already approved: {', '.join(result.unchanged)}" if result.unchanged else ""
         activated = "; the installation is active now" if result.activated else ""

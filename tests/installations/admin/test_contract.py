@@ -67,14 +67,19 @@ def test_every_model_is_read_only(rf: RequestFactory, superuser: Any) -> None:
         assert model_admin.ordering
 
 
-def test_only_tokens_have_a_bulk_action_and_only_for_who_may_revoke(
+def test_bulk_actions_are_for_who_may_do_what_they_do(
     rf: RequestFactory, auditor: Any, reviewer: Any, responder: Any
 ) -> None:
-    for user, expected in ((auditor, []), (reviewer, []), (responder, ["revoke_selected"])):
+    expected: list[tuple[Any, dict[Any, list[str]]]] = [
+        (auditor, {}),
+        (reviewer, {Installation: ["approve_selected"]}),
+        (responder, {OAuthToken: ["revoke_selected"]}),
+    ]
+    for user, actions in expected:
         request = rf.get("/admin/")
         request.user = user
         for model, model_admin in admin.site._registry.items():
-            assert list(model_admin.get_actions(request)) == (expected if model is OAuthToken else [])
+            assert list(model_admin.get_actions(request)) == actions.get(model, [])
 
 
 @_case_lookup

@@ -3,7 +3,8 @@
 import pytest
 from django.core.management import CommandError
 
-from tests.unchanged import nothing_changes
+from installations.models import ApprovalRequest, BreakGlass
+from tests.unchanged import last_event, nothing_changes
 
 HERE = ("--portal", "acme.flowlu.com", "--app", "com.example.desk")
 BY = ("--operator", "reviewer", "--reason", "Needed.")
@@ -45,3 +46,29 @@ def test_refusal_is_one_line_that_names_the_scope(installation, reviewer, run, s
 def test_at_least_one_scope_must_be_named(installation, reviewer, run):
     with nothing_changes(), pytest.raises(CommandError, match="SCOPE"):
         run("approve_scopes", *HERE, *BY)
+
+
+def test_high_risk_is_asked_for_where_four_eyes_are_on(installation, reviewer, run, settings):
+    settings.FOUR_EYES = "on"
+
+    printed = run("approve_scopes", *HERE, "fin.read", *BY)
+
+    request = ApprovalRequest.objects.get()
+    assert printed == (
+        f"{IT}: nothing approved yet; reviewer asked for fin.read, and another operator has to confirm request "
+        f"#{request.pk} in the console\n"
+    )
+    assert last_event().via == "command"
+
+
+def test_break_glass_needs_its_own_permission(installation, reviewer, superuser, run, settings):
+    settings.FOUR_EYES = "on"
+
+    with nothing_changes(), pytest.raises(CommandError, match="do not have the permission"):
+        run("approve_scopes", *HERE, "fin.read", "--break-glass", *BY)
+    printed = run(
+        "approve_scopes", *HERE, "fin.read", "--break-glass", "--operator", "superuser", "--reason", "It burns."
+    )
+
+    assert printed == f"{IT}: approved fin.read; the installation is active now\n"
+    assert BreakGlass.objects.get().requested_by == "superuser"

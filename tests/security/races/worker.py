@@ -20,10 +20,12 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "flowlu_admin.settings_test"
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.contrib.auth import get_user_model  # noqa: E402
 from django.db import connection  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
-from installations import services  # noqa: E402
+from installations import approval_requests, services  # noqa: E402
+from installations.actors import Via, operator_actor  # noqa: E402
 from installations.errors import DomainError  # noqa: E402
 from installations.models import Application, Installation, Portal, PortalUser  # noqa: E402
 from tests import factories  # noqa: E402
@@ -167,6 +169,35 @@ def withdraw(installation: int, codes: list[str]) -> int:
     return len(services.withdraw_scopes(installation_id=installation, codes=codes, **WHY).withdrawn)
 
 
+def _by(operator: str) -> dict[str, Any]:
+    account = get_user_model().objects.get(username=operator)
+    return {"actor": operator_actor(account, Via.ADMIN), "reason": "A test."}
+
+
+def ask(installation: int, scopes: list[str], operator: str) -> list[Any]:
+    asked = approval_requests.request_approval(installation_id=installation, requested=scopes, **_by(operator))
+    return [str(asked.request.pk), asked.is_new]
+
+
+def ask_many(installations: list[int], scopes: list[str], operator: str) -> bool:
+    settings.FOUR_EYES = "on"
+    asked = approval_requests.approve_for_many(installation_ids=installations, requested=scopes, **_by(operator)).asked
+    settings.FOUR_EYES = "off"
+    return asked is not None and asked.is_new
+
+
+def approve_many(installations: list[int], scopes: list[str]) -> int:
+    return approval_requests.approve_for_many(installation_ids=installations, requested=scopes, **WHY).approved
+
+
+def confirm(request: int, operator: str) -> int:
+    return approval_requests.confirm_request(request_id=request, **_by(operator)).installations
+
+
+def refuse(request: int, operator: str) -> str:
+    return approval_requests.refuse_request(request_id=request, **_by(operator))
+
+
 def import_manifest(document: str) -> bool:
     return services.import_manifest(document=document, kind=None, actor=WHY["actor"]).changed
 
@@ -224,7 +255,8 @@ _JOBS: dict[str, Callable[..., Any]] = {
     for job in (
         handshake, hand_over, call, delete, many, revoke, revoke_target, revoke_killed, uninstall, suspend, resume,
         lock, unlock, toggle,
-        approve, withdraw, import_manifest, store_refresh_tokens, use_keys, rewrap, refresh,
+        approve, withdraw, ask, ask_many, approve_many, confirm, refuse,
+        import_manifest, store_refresh_tokens, use_keys, rewrap, refresh,
         add_key, replace_key, revoke_key, wipe_keys, act,
     )
 }  # fmt: skip

@@ -45,11 +45,17 @@ def test_both_settings_are_changed_and_recorded(application, reviewer, reviewing
     assert (event.verb, event.target_kind) == ("application.configured", "application")
     assert (event.target_id, event.reason, event.actor_id) == ("com.example.desk", "Agreed.", str(reviewer.pk))
     assert event.details == {
-        "before": {"stores_refresh_tokens": False, "allowed_portals": [], "refreshed_by": "frontend"},
+        "before": {
+            "stores_refresh_tokens": False,
+            "allowed_portals": [],
+            "refreshed_by": "frontend",
+            "approval_policy": "manual",
+        },
         "after": {
             "stores_refresh_tokens": True,
             "allowed_portals": ["acme.flowlu.com"],
             "refreshed_by": "frontend",
+            "approval_policy": "manual",
         },
         "refresh_tokens_wiped": 0,
     }

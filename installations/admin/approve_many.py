@@ -1,0 +1,110 @@
+"""Approve the same scopes on many installations of one application: looked at as an exact list, then decided once."""
+
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from installations import selectors
+from installations.admin.acts import actor_of
+from installations.admin.display import Table, link, list_url, plural, status_badge
+from installations.admin.text import visible_text
+from installations.approval_requests import MANY, ManyResult, approve_for_many, pin_of
+from installations.errors import DomainError
+from installations.forms import ApproveManyForm
+from installations.models import Installation
+
+_STOPS: Final = (
+    "From their next call on, the application can do within these scopes what the user who has it open may do, on each "
+    "of these installations.",
+    "The first approval makes a pending installation active.",
+)
+_STAYS: Final = (
+    "A scope that is approved already at this level stays as it is; another level replaces the one in force.",
+    "If anything about one of these installations changed since this page was made, nothing is approved on any.",
+)
+_ASKS: Final = "With four eyes on this only asks for it: another operator has to confirm it."
+
+
+def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Installation]) -> HttpResponse | None:
+    """Show the exact list with a form for it, or do what the form says."""
+    rows = list(queryset[: MANY + 1])
+    problem = _problem(rows)
+    if problem:
+        model_admin.message_user(request, problem, messages.ERROR)
+        return None
+    confirmed = request.POST if "confirmed" in request.POST else None
+    review = selectors.review_scopes(rows[0].manifest.requested_scopes, [])
+    form = ApproveManyForm(confirmed, review=review, pin=pin_of(rows))
+    if form.is_bound and form.is_valid():
+        try:
+            result = approve_for_many(
+                installation_ids=[row.pk for row in rows],
+                requested=form.cleaned_data["scopes"],
+                pinned=form.cleaned_data["pinned"],
+                actor=actor_of(request),
+                reason=form.cleaned_data["reason"],
+            )
+        except DomainError as error:
+            form.add_error(None, visible_text(error.public_message))
+        else:
+            model_admin.message_user(request, _words(result), messages.SUCCESS)
+            return None
+    four_eyes = settings.FOUR_EYES == "on"
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
+        "title": f"Approve scopes on {plural(len(rows), 'installation')}",
+        "back_url": list_url(Installation),
+        "form": form,
+        "rows": rows,
+        "table": _table(rows),
+        "review": review,
+        "stops": (_ASKS, *_STOPS) if four_eyes else _STOPS,
+        "stays": _STAYS,
+        "stops_heading": "What happens",
+        "stays_heading": "What does not happen",
+        "submit": "Ask for it" if four_eyes else f"Approve on {plural(len(rows), 'installation')}",
+        "action_checkbox_name": ACTION_CHECKBOX_NAME,
+    }
+    return TemplateResponse(request, "admin/installations/installation/approve_many.html", context)
+
+
+def _problem(rows: list[Installation]) -> str:
+    if len(rows) > MANY:
+        return f"Choose at most {MANY} installations at once."
+    if any(row.status == Installation.Status.UNINSTALLED for row in rows):
+        return "One of the selected installations is uninstalled. Choose live ones only: the filter by status helps."
+    if len({row.application_id for row in rows}) > 1:
+        return "The selected installations are of several applications. Choose those of one: the filter helps."
+    return ""
+
+
+def _table(rows: list[Installation]) -> Table:
+    return Table(
+        "Exactly these installations",
+        ("Installation", "Status", "Approved now"),
+        [
+            (link(row), status_badge(row), ", ".join(sorted(str(each) for each in _in_force(row))) or "nothing")
+            for row in rows
+        ],
+        "None.",
+    )
+
+
+def _in_force(row: Any) -> Any:
+    return row.in_force  # read with the list
+
+
+def _words(result: ManyResult) -> str:
+    if result.asked is not None:
+        number = result.asked.request.pk
+        if not result.asked.is_new:
+            return f"Nothing changed: the same was asked for already (request #{number})."
+        return f"Asked for, not approved yet: a second operator has to confirm request #{number}."
+    unchanged = f" {plural(result.unchanged, 'installation')} had it already." if result.unchanged else ""
+    return f"Approved on {plural(result.approved, 'installation')}.{unchanged}"

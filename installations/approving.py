@@ -1,0 +1,234 @@
+"""Steps of deciding about scopes, inside the transaction of a verb and behind the lock of the installation."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from installations import audit, catalogue, four_eyes, scopes
+from installations.catalogue import Catalogue, CatalogueEntry
+from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
+from installations.four_eyes import Bound
+from installations.models import ApprovedPermission, Installation, Manifest
+from installations.scopes import Approval, Scope, ScopeSyntaxError
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalResult:
+    approved: Sequence[str]  # newly in force, as `code.level`
+    unchanged: Sequence[str]  # were already approved so
+    activated: bool
+
+
+def locked_installation(installation_id: int) -> Installation:
+    """Return a live installation, locked until the transaction ends; raises StateConflict when there is none."""
+    # No join: PostgreSQL would join a row that changed while it waited against what it saw before.
+    installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()
+    if installation is None:
+        raise StateConflict("There is no such installation.")
+    if installation.status == Installation.Status.UNINSTALLED:
+        raise StateConflict("This installation is uninstalled. A new launch makes a new one, with nothing approved.")
+    return installation
+
+
+def parse_all(texts: Iterable[str]) -> list[Scope]:
+    """Return the scopes that are named, each code once; raises UnknownScope, or StateConflict for none or for two
+    levels of one code."""
+    parsed: dict[str, Scope] = {}
+    for text in texts:
+        scope = parse(text)
+        other = parsed.setdefault(scope.code, scope)
+        if other.level != scope.level:
+            raise StateConflict(f"{scope.code} is named with two levels. Choose one.")
+    if not parsed:
+        raise StateConflict("Choose at least one scope to approve.")
+    return list(parsed.values())
+
+
+def parse(text: str) -> Scope:
+    """Return a scope; raises UnknownScope for a text that is none."""
+    try:
+        return scopes.parse(text)
+    except ScopeSyntaxError:
+        raise UnknownScope(f"{text[:100]!r} is not a scope that can be approved.") from None
+
+
+def check_seen(manifest: Manifest, seen: str | None) -> None:
+    """Raise StateConflict unless the manifest is the one that was seen. None: nobody says what they saw."""
+    if seen is not None and seen != manifest.sha256:
+        raise StateConflict(
+            "The application's manifest was replaced while you were reading it. Read the new one and decide anew."
+        )
+
+
+def in_force_digest(rows: Iterable[ApprovedPermission]) -> str:
+    """Return what stands for the approvals in force when an operator looked."""
+    return four_eyes.in_force_digest((row.pk, row.code, row.level) for row in rows)
+
+
+def check_in_force(plan: "Plan", seen: str | None) -> None:
+    """Raise StateConflict unless the approvals in force are those that were seen. None: nobody says what they saw."""
+    if seen is not None and seen != in_force_digest(plan.in_force.values()):
+        raise StateConflict(
+            "Somebody else decided about this installation while you were reading it: other scopes are approved now. "
+            "Look at what is approved and decide anew."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An approval that may be made: every scope is asked for at least so, and in the catalogue."""
+
+    installation: Installation  # locked
+    manifest: Manifest
+    wanted: Sequence[Scope]
+    entries: Mapping[str, CatalogueEntry]
+    in_force: Mapping[str, ApprovedPermission]
+    catalogue: Catalogue
+
+    @property
+    def new(self) -> list[Scope]:
+        """Return what is not in force yet, at this level and with what it covers today."""
+        return [scope for scope in self.wanted if not self._holds(scope)]
+
+    @property
+    def high_risk(self) -> list[Scope]:
+        """Return what a second operator has to confirm where four eyes are asked for."""
+        held = {code: row.as_approval() for code, row in self.in_force.items()}
+        return four_eyes.high_risk(self.wanted, held, self.catalogue)
+
+    @property
+    def bound(self) -> Bound:
+        """Return what a request for exactly this is bound to."""
+        return Bound(
+            status=self.installation.status,
+            manifest=self.manifest.sha256,
+            in_force=in_force_digest(self.in_force.values()),
+            covers=four_eyes.covers_digest({code: entry.covers for code, entry in self.entries.items()}),
+        )
+
+    def _holds(self, scope: Scope) -> bool:
+        row = self.in_force.get(scope.code)
+        return row is not None and row.as_approval() == Approval(
+            scope.code, scope.level, self.entries[scope.code].covers
+        )
+
+
+def plan_locked(installation: Installation, wanted: Sequence[Scope]) -> Plan:
+    """Check what is wanted against the manifest and the catalogue. Two statements.
+
+    Raises UnknownScope and ScopeNotRequested.
+    """
+    return _plan(installation, installation.manifest, wanted, installation.approved_permissions.in_force())
+
+
+def plan_all_locked(installations: Sequence[Installation], wanted: Sequence[Scope]) -> list[Plan]:
+    """Return a plan for each installation. Two statements, whatever their number. Raises as `plan_locked`."""
+    manifests = Manifest.objects.in_bulk({row.manifest_id for row in installations})
+    in_force: dict[int, list[ApprovedPermission]] = {row.pk: [] for row in installations}
+    for row in ApprovedPermission.objects.in_force().filter(installation__in=in_force):
+        in_force[row.installation_id].append(row)
+    return [_plan(row, manifests[row.manifest_id], wanted, in_force[row.pk]) for row in installations]
+
+
+def _plan(
+    installation: Installation, manifest: Manifest, wanted: Sequence[Scope], in_force: Iterable[ApprovedPermission]
+) -> Plan:
+    known = catalogue.load()
+    entries = _check_requested(wanted, manifest, known)
+    return Plan(installation, manifest, wanted, entries, {row.code: row for row in in_force}, known)
+
+
+def put_in_force_locked(
+    plan: Plan,
+    *,
+    why: str,
+    approved_by: str,
+    confirmed_by: str = "",
+    source: str = ApprovedPermission.Source.OPERATOR,
+    verb: str = "scopes.approved",
+    told: Mapping[str, object] | None = None,
+) -> tuple[ApprovalResult, list[audit.Event]]:
+    """Approve what the plan says; the first approval makes a pending installation active. All of the manifest counts
+    as decided about.
+
+    Returns what it did and the event to append last, with `told` among its details; none where nothing changed.
+    """
+    installation, new = plan.installation, plan.new
+    now = timezone.now()
+    for scope in new:
+        old = plan.in_force.get(scope.code)
+        if old is not None:
+            withdraw_row(old, approved_by, f"Replaced by {scope}: {why}"[:1000])
+    ApprovedPermission.objects.bulk_create(
+        ApprovedPermission(
+            installation=installation,
+            code=scope.code,
+            level=scope.level.value,
+            catalogue_entry={
+                "catalogue": plan.catalogue.version,
+                "covers": scopes.to_json(plan.entries[scope.code].covers),
+            },
+            source=source,
+            manifest=plan.manifest,
+            approved_by=approved_by,
+            confirmed_by=confirmed_by,
+            approved_at=now,
+            reason=why,
+        )
+        for scope in new
+    )
+    activated = bool(new) and installation.status == Installation.Status.PENDING_APPROVAL
+    if activated:
+        installation.status = Installation.Status.ACTIVE
+    installation.decided_manifest = plan.manifest
+    installation.left_to_operator = False
+    installation.save(update_fields=["status", "decided_manifest", "left_to_operator"])
+    approved = [str(scope) for scope in new]
+    unchanged = [str(scope) for scope in plan.wanted if scope not in new]
+    result = ApprovalResult(approved, unchanged, activated)
+    if not new:
+        return result, []
+    details = {
+        "approved": approved,
+        "manifest": plan.manifest.sha256,
+        "in_force_before": sorted(str(row) for row in plan.in_force.values()),
+        "activated": activated,
+        **(told or {}),
+    }
+    target = str(installation.pk)
+    return result, [audit.Event(verb, "installation", target, installation.pk, why, details)]
+
+
+def withdraw_row(row: ApprovedPermission, by: str, why: str) -> None:
+    """Take an approval out of force."""
+    row.withdrawn_at = timezone.now()
+    row.withdrawn_by = by
+    row.withdrawn_why = why
+    row.save(update_fields=["withdrawn_at", "withdrawn_by", "withdrawn_why"])
+
+
+def _check_requested(wanted: Iterable[Scope], manifest: Manifest, known: Catalogue) -> dict[str, CatalogueEntry]:
+    """Return the catalogue entry of each wanted scope; raises unless the manifest asks for it at least so."""
+    asked = asked_levels(manifest.requested_scopes)
+    entries = {}
+    for scope in wanted:
+        entry = known.get(scope.code)
+        if entry is None:
+            raise UnknownScope(f"{scope.code} is not in the scope catalogue, so it cannot be approved.")
+        if scope.code not in asked or asked[scope.code] < scope.level:
+            raise ScopeNotRequested(f"The manifest does not ask for {scope}.")
+        entries[scope.code] = entry
+    return entries
+
+
+def asked_levels(requested: Iterable[str]) -> dict[str, scopes.Level]:
+    """Return the highest level at which each code is asked for; what is no scope is left out."""
+    asked: dict[str, scopes.Level] = {}
+    for text in requested:
+        try:
+            scope = scopes.parse(text)
+        except ScopeSyntaxError:
+            continue
+        asked[scope.code] = max(scope.level, asked.get(scope.code, scope.level))
+    return asked

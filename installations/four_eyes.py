@@ -1,0 +1,71 @@
+"""Four eyes: which approvals a second operator has to confirm, and what a request for one is bound to. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from installations.catalogue import Catalogue
+from installations.scopes import Approval, Coverage, Scope, to_json
+
+_WORDS: Final = {
+    "status": "The installation is {now} now; it was {then}.",
+    "manifest": "The application's manifest was replaced since.",
+    "in_force": "Other scopes were approved or withdrawn since.",
+    "covers": "The scope catalogue says something else about these scopes since.",
+}
+
+
+def high_risk(wanted: Iterable[Scope], in_force: Mapping[str, Approval], known: Catalogue) -> list[Scope]:
+    """Return the scopes of high risk whose approval lets the application do more than it may now.
+
+    What is in force at this level or a higher one, with at least this reach, adds nothing: lowering needs nobody.
+    A scope that the catalogue does not know is none of them; it cannot be approved at all.
+    """
+    found = []
+    for scope in wanted:
+        entry = known.get(scope.code)
+        if entry is None or entry.at(scope.level).risk != "high":
+            continue
+        held = in_force.get(scope.code)
+        if held is None or held.level < scope.level or not set(entry.covers) <= set(held.covers):
+            found.append(scope)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a request was made for on one installation. Any other value later makes it void."""
+
+    status: str
+    manifest: str  # SHA-256
+    in_force: str  # digest of the approvals in force
+    covers: str  # digest of what the catalogue says the scopes cover
+
+
+def in_force_digest(rows: Iterable[tuple[int, str, str]]) -> str:
+    """Return the digest of approvals in force, each as number, code and level."""
+    return _digest(sorted(rows))
+
+
+def covers_digest(covers: Mapping[str, Iterable[Coverage]]) -> str:
+    """Return the digest of what each code covers."""
+    return _digest({code: to_json(rules) for code, rules in covers.items()})
+
+
+def changes_since(then: Bound, now: Bound) -> list[str]:
+    """Return in sentences what is not any more as it was; nothing where all of it still holds."""
+    return [
+        words.format(then=_plain(getattr(then, name)), now=_plain(getattr(now, name)))
+        for name, words in _WORDS.items()
+        if getattr(then, name) != getattr(now, name)
+    ]
+
+
+def _plain(value: str) -> str:
+    return value.replace("_", " ")
+
+
+def _digest(value: object) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
