@@ -1,6 +1,6 @@
 """What operators hand in. The forms check shape only; every rule is the verb's."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django import forms
@@ -79,10 +79,18 @@ class ApproveForm(ReasonForm):
     def own_fields(self) -> Iterator[forms.BoundField]:
         yield self["reason"]
 
-    def decisions(self) -> Iterator[tuple[ScopeRow, forms.BoundField]]:
+    def decisions(self) -> list[tuple[ScopeRow, forms.BoundField]]:
         """Return each code with its choice, for the page."""
+        return [(row, self[name]) for name, row in self.rows.items()]
+
+    def preselect(self, risks: Collection[str]) -> None:
+        """Choose what is asked for of these risks, as declared, where nothing wider is approved. It still has to be
+        sent."""
         for name, row in self.rows.items():
-            yield row, self[name]
+            decision, asked = self.fields[name], row.requested
+            values = [value for value, _words in decision.choices]  # type: ignore[attr-defined]  # see WithdrawForm
+            if asked is not None and row.about.risk in risks and str(asked) in values and not row.beyond_request:
+                self.initial[name] = str(asked)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}

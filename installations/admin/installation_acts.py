@@ -11,6 +11,7 @@ from installations import selectors
 from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
 from installations.admin.display import change_url, installation_name, plural
+from installations.admin.review_page import PRESELECTED, review_context
 from installations.admin.text import visible_text
 from installations.approval_requests import approve_alone, request_approval
 from installations.approving import ApprovalResult
@@ -46,15 +47,13 @@ class Approve(InstallationAct):
     def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
         in_force = selectors.approvals_in_force(target)
         review = selectors.review_scopes(target.manifest.requested_scopes, in_force)
-        return ApproveForm(posted(request), installation=target, review=review, in_force=in_force)
+        form = ApproveForm(posted(request), installation=target, review=review, in_force=in_force)
+        form.preselect(PRESELECTED.get(request.GET.get("choose", ""), ()))
+        return form
 
     def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
-        in_force = selectors.approvals_in_force(target)
-        return {
-            "installation": target,
-            "review": selectors.review_scopes(target.manifest.requested_scopes, in_force),
-            "four_eyes": settings.FOUR_EYES == "on",
-        }
+        assert isinstance(form, ApproveForm)  # noqa: S101 - made above
+        return {**review_context(request, target, form), "four_eyes": settings.FOUR_EYES == "on"}
 
     def stops(self, target: Installation) -> Sequence[str]:
         first = ("The first approval makes the installation active.",) if self._is_pending(target) else ()

@@ -1,0 +1,106 @@
+"""What an operator reads before they decide about scopes: whose installation it is, what is new, what is approved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db.models import Count, Max
+from django.forms import BoundField
+from django.http import HttpRequest
+from django.utils import timezone
+
+from installations import selectors
+from installations.forms import ApproveForm
+from installations.manifest_diff import ScopeChange
+from installations.models import Evidence, Installation, PortalUser
+from installations.selectors import ScopeRow
+
+# By the word in the address: of which risks what is asked for is chosen when the page opens.
+PRESELECTED: Final[dict[str, tuple[str, ...]]] = {
+    "low": ("low",),
+    "medium": ("low", "medium"),
+    "all": ("low", "medium", "high"),
+}
+_EVIDENCE_DAYS: Final = 30
+_EVENTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One scope to decide about, with what changed of it since the last decision."""
+
+    row: ScopeRow
+    field: BoundField
+    change: ScopeChange | None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Scopes that are decided about for the same reason. What is closed says nothing new."""
+
+    title: str
+    decisions: Sequence[Decision]
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How often something was observed of late."""
+
+    words: str
+    times: int
+    last: Any
+
+
+def review_context(request: HttpRequest, installation: Installation, form: ApproveForm) -> dict[str, Any]:
+    """Return what the page says. Seven statements, whatever the number of scopes."""
+    in_force = selectors.approvals_in_force(installation)
+    review = selectors.review_scopes(installation.manifest.requested_scopes, in_force)
+    changes = selectors.asked_anew(installation)
+    may_see_users = request.user.has_perm("installations.view_portaluser")
+    return {
+        "installation": installation,
+        "review": review,
+        "sections": _sections(form, changes, decided=installation.decided_manifest_id is not None),
+        "asked_anew": changes,
+        "first_user": _first_user(installation) if may_see_users else None,
+        "may_see_users": may_see_users,
+        "seen": _seen(installation) if request.user.has_perm("installations.view_evidence") else [],
+        "seen_days": _EVIDENCE_DAYS,
+        "events": selectors.latest_events(installation.pk, count=_EVENTS)
+        if request.user.has_perm("installations.view_auditevent")
+        else [],
+        "chosen": request.GET.get("choose", ""),
+    }
+
+
+def _sections(form: ApproveForm, changes: Sequence[ScopeChange], *, decided: bool) -> list[Section]:
+    """Put what is new first, then what was decided about; all of it is open where nothing was decided yet."""
+    by_code = {change.code: change for change in changes}
+    decisions = [Decision(row, field, by_code.get(row.code)) for row, field in form.decisions()]
+    if not decided:
+        return [Section("Asked for", decisions, is_open=True)]
+    new = [each for each in decisions if each.change is not None]
+    # A choice that was made or is wrong must be seen.
+    known = [each for each in decisions if each.change is None]
+    touched = any(each.field.errors or each.field.value() for each in known)
+    found = [
+        Section("Asked for since the last decision", new, is_open=True),
+        Section("Decided about before", known, is_open=touched or not new),
+    ]
+    return [section for section in found if section.decisions]
+
+
+def _first_user(installation: Installation) -> PortalUser | None:
+    """Return who was the first of those whose token is known here to be seen. One statement."""
+    users = PortalUser.objects.filter(portal=installation.portal_id, tokens__installation=installation)
+    return users.order_by("first_seen_at", "pk").first()
+
+
+def _seen(installation: Installation) -> list[Seen]:
+    """Return what was observed of late, the most frequent first. One statement."""
+    since = timezone.now() - timedelta(days=_EVIDENCE_DAYS)
+    kinds = Evidence.objects.filter(installation=installation, observed_at__gte=since).values("kind")
+    rows = kinds.annotate(times=Count("pk"), last=Max("observed_at")).order_by("-times", "kind")
+    return [Seen(str(Evidence.Kind(row["kind"]).label), row["times"], row["last"]) for row in rows]
