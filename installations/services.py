@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from installations import audit, catalogue, manifests, scopes
+from installations import audit, catalogue, evidence, manifests, scopes
 from installations.actors import Actor, clean_reason
 from installations.catalogue import Catalogue, CatalogueEntry
 from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
+from installations.liveness import Kind
 from installations.manifest_diff import scope_changes
 from installations.models import (
     Application,
     ApprovedPermission,
-    Evidence,
     Installation,
     Manifest,
     Portal,
@@ -400,7 +400,7 @@ def record_launch_locked(
     user.name, user.is_portal_admin, user.last_seen_at = user_name, is_portal_admin, now
     user.erased_at = None  # a new visit is new data (docs/adr/0015)
     user.save(update_fields=["name", "is_portal_admin", "last_seen_at", "erased_at"])
-    Evidence.objects.create(installation=installation, kind=Evidence.Kind.LAUNCH, integration_point=integration_point)
+    evidence.observe_locked(installation, Kind.LAUNCH, integration_point=integration_point)
     return LaunchRecord(installation, user, events)
 
 
@@ -448,7 +448,7 @@ def mark_uninstalled_locked(installation: Installation) -> None:
     installation.status = Installation.Status.UNINSTALLED
     installation.uninstalled_at = timezone.now()
     installation.save(update_fields=["status", "uninstalled_at"])
-    Evidence.objects.create(installation=installation, kind=Evidence.Kind.OPERATOR_STATEMENT)
+    evidence.observe_locked(installation, Kind.STATED_REMOVED)
 
 
 # --- Private steps ---------------------------------------------------------------------------------------------

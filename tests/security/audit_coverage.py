@@ -209,6 +209,8 @@ VERBS: dict[str, Covered] = {
     "tokens.services.acting.act_as_system": _CALL,
     "tokens.services.acting.act_as_user": _CALL,
     "tokens.services.acting.forward": _CALL,
+    "tokens.services.probing.judge_liveness": "What is worked out from the evidence, which changes no right.",
+    "tokens.services.probing.probe_quiet": "A row of each call, and evidence: no right and no status changes.",
     "tokens.services.pruning.prune_evidence": _PRUNES,
     "tokens.services.pruning.prune_scope_usage": _PRUNES,
     "tokens.services.pruning.prune_service_calls": _PRUNES,
