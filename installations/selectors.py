@@ -6,15 +6,19 @@ from datetime import datetime
 from functools import lru_cache
 
 from django.db.models import Count, Min, Prefetch, Q, QuerySet
+from django.utils import timezone
 
-from installations import catalogue, scopes
+from installations import catalogue, evidence, scopes
 from installations.catalogue import ScopeDescription
+from installations.liveness import Verdict
 from installations.manifest_diff import ScopeChange, scope_changes
 from installations.models import (
     Application,
     ApprovedPermission,
     AuditEvent,
+    Evidence,
     Installation,
+    Liveness,
     Manifest,
     Portal,
     PortalUser,
@@ -114,7 +118,7 @@ def installations_with_approvals() -> QuerySet[Installation]:
     """
     in_force = ApprovedPermission.objects.in_force().defer("reason", "catalogue_entry")
     return (
-        Installation.objects.select_related("portal", "application", "manifest", "decided_manifest")
+        Installation.objects.select_related("portal", "application", "manifest", "decided_manifest", "liveness")
         .defer("manifest__document", "decided_manifest__document")
         .prefetch_related(Prefetch("approved_permissions", queryset=in_force, to_attr="in_force"))
     )
@@ -149,6 +153,30 @@ def installations_asking_for_more() -> QuerySet[Installation]:
         if _escalations(tuple(scopes_of[old]), tuple(scopes_of[new])):
             escalating |= Q(decided_manifest=old, manifest=new)
     return asking.filter(escalating)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedLiveness:
+    """What the evidence of an installation says now, what lists say of it, and the newest evidence."""
+
+    verdict: Verdict
+    kept: Liveness | None
+    evidence: Sequence[Evidence]
+
+
+def liveness_of(installation: Installation, *, count: int = 10) -> ObservedLiveness:
+    """Judge an installation by its evidence as it is now. Three statements where the kept verdict was read with it."""
+    found = evidence.observations_of([installation.pk]).get(installation.pk, ())
+    return ObservedLiveness(
+        evidence.verdict_on(found, now=timezone.now()),
+        getattr(installation, "liveness", None),
+        list(installation.evidence.order_by("-observed_at", "-pk")[:count]),
+    )
+
+
+def suspected_removals() -> int:
+    """Return how many installations are suspected to be removed, as they were judged last. One statement."""
+    return Liveness.objects.filter(state=Liveness.State.SUSPECTED).count()
 
 
 def approvals_in_force(installation: Installation) -> list[ApprovedPermission]:

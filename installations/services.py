@@ -14,7 +14,7 @@ from installations import audit, catalogue, evidence, manifests, scopes
 from installations.actors import Actor, clean_reason
 from installations.catalogue import Catalogue, CatalogueEntry
 from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
-from installations.liveness import Kind
+from installations.liveness import Kind, State
 from installations.manifest_diff import scope_changes
 from installations.models import (
     Application,
@@ -321,6 +321,37 @@ def _set_suspended(installation_id: int, actor: Actor, reason: str, *, suspended
                 installation.pk,
                 why,
                 {"from": before, "to": installation.status},
+            ),
+        )
+    return True
+
+
+def state_present(*, installation_id: int, actor: Actor, reason: str) -> bool:
+    """Record an operator's statement that an installation which is suspected to be removed is still there.
+
+    It is evidence like any other: what is observed later counts anew. Returns whether it was suspected; of one that is
+    not, nothing is recorded.
+
+    Raises NotPermitted, ReasonRequired, StateConflict for an uninstalled one.
+    """
+    actor.require("installations.uninstall_installation")
+    why = clean_reason(reason)
+    with transaction.atomic(durable=True):
+        installation = _locked_installation(installation_id)
+        found = evidence.observations_of([installation.pk]).get(installation.pk, ())
+        verdict = evidence.verdict_on(found, now=timezone.now())
+        if verdict.state is not State.SUSPECTED:
+            return False
+        evidence.observe_locked(installation, Kind.STATED_PRESENT)
+        audit.append(
+            actor,
+            audit.Event(
+                "installation.stated_present",
+                "installation",
+                str(installation.pk),
+                installation.pk,
+                why,
+                {"suspected_with_confidence": verdict.confidence.value},
             ),
         )
     return True

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from installations import selectors
 from installations.admin.display import age, list_url, plural
-from installations.models import Application, AuditEvent, Installation, Portal, PortalUser
+from installations.models import Application, AuditEvent, Installation, Liveness, Portal, PortalUser
 from installations.trail.state import last_findings
 from tokens.models import ApiKey, OAuthToken, RefreshAttempt, Revocation, UpstreamRevocation
 
@@ -39,7 +39,7 @@ class Item:
 
 @register.simple_tag(takes_context=True)
 def overview(context: RequestContext) -> dict[str, Any]:
-    """Return what the first page shows. At most twenty-two statements."""
+    """Return what the first page shows. At most twenty-three statements."""
     request: HttpRequest = context["request"]
     may = request.user.has_perm
     return {
@@ -72,6 +72,15 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
                 f"{plural(anew, 'installation')} {need} re-approval",
                 "A new manifest asks for more than was decided about. What is approved goes on meanwhile.",
                 list_url(Installation, "decision=anew"),
+                "wait",
+            )
+        gone = selectors.suspected_removals()
+        if gone:
+            are = "is" if gone == 1 else "are"
+            yield Item(
+                f"{plural(gone, 'installation')} {are} suspected to be removed",
+                "Flowlu refused their tokens, or their portal was not reached. Only you can say whether they are gone.",
+                list_url(Installation, f"liveness={Liveness.State.SUSPECTED}"),
                 "wait",
             )
     if may("installations.view_auditevent"):

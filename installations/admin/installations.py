@@ -11,6 +11,7 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 
 from installations import selectors
+from installations.admin.acts import ActLink
 from installations.admin.audit_trail import actor_words
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
@@ -33,6 +34,7 @@ from installations.admin.installation_acts import (
     Resume,
     RevokeAll,
     RevokeUser,
+    StatePresent,
     Suspend,
     Uninstall,
     Withdraw,
@@ -40,6 +42,13 @@ from installations.admin.installation_acts import (
 )
 from installations.admin.lists import InstallationLockedFilter, NamedFilter
 from installations.admin.locks import Lock, Unlock
+from installations.admin.observed import (
+    LivenessFilter,
+    evidence_table,
+    is_suspected_now,
+    kept_liveness,
+    verdict_badge,
+)
 from installations.admin.permissions_page import permissions_view
 from installations.admin.text import visible
 from installations.models import AuditEvent, Installation
@@ -73,15 +82,35 @@ class InstallationAdmin(ReadOnlyAdmin):
         column("state", "status", lambda row: join(state_badges(row)), order="status"),
         column("locks", "locks", lambda row: join(lock_badge(word) for word, _since in locks_of(row)) or "–"),
         column("scopes", "approved", lambda row: approved_words(row)),
+        column("liveness", "liveness", lambda row: kept_liveness(row), order="liveness__state"),
         at("first_seen_at", "first seen"),
         at("last_seen_at", "last seen"),
     )
-    list_filter = ("status", AskingForMoreFilter, ("application", NamedFilter), InstallationLockedFilter)
+    list_filter = (
+        "status",
+        LivenessFilter,
+        AskingForMoreFilter,
+        ("application", NamedFilter),
+        InstallationLockedFilter,
+    )
     allowed_lookups = frozenset({"status__exact", "application__id__exact", "portal__id__exact"})
     search_fields = ("portal__domain", "application__app_id")
     search_help_text = "Search by portal domain or appId"
     ordering = (_PENDING_FIRST, "-first_seen_at", "-pk")
-    act_classes = (Approve, Withhold, Withdraw, AddKey, RevokeAll, RevokeUser, Suspend, Resume, Lock, Unlock, Uninstall)
+    act_classes = (
+        Approve,
+        Withhold,
+        Withdraw,
+        AddKey,
+        RevokeAll,
+        RevokeUser,
+        Suspend,
+        Resume,
+        Lock,
+        Unlock,
+        StatePresent,
+        Uninstall,
+    )
     intro = "An application on a portal. Those that wait for approval come first."
     empty_text = (
         "No installation was seen yet. One appears when somebody opens a registered application in their portal."
@@ -110,8 +139,15 @@ class InstallationAdmin(ReadOnlyAdmin):
 
     def page_context(self, request: HttpRequest, row: Installation) -> dict[str, Any]:
         in_force = selectors.approvals_in_force(row)
+        observed = selectors.liveness_of(row)
+        context = super().page_context(request, row)
+        if request.user.has_perm("installations.view_evidence"):
+            context["tables"] = [evidence_table(row, observed), *context["tables"]]
         return {
-            **super().page_context(request, row),
+            **context,
+            "badges": [*context["badges"], verdict_badge(observed.verdict)],
+            "verdict": observed.verdict,
+            "uninstall_url": _uninstall_url(context["acts"]) if is_suspected_now(observed) else "",
             "installation": row,
             "locks": locks_of(row),
             "review": selectors.review_scopes(row.manifest.requested_scopes, in_force),
@@ -133,6 +169,11 @@ class InstallationAdmin(ReadOnlyAdmin):
             found.append(_history(selectors.latest_events(row.pk), f"installation_id={row.pk}"))
         others = _generations(row)
         return [*found, others] if others else found
+
+
+def _uninstall_url(acts: Sequence[ActLink]) -> str:
+    """Return where the removal is confirmed, for whoever may do that."""
+    return next((act.url for act in acts if act.label == Uninstall.label), "")
 
 
 def state_badges(row: Installation) -> list[Any]:

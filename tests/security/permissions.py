@@ -240,6 +240,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_installation_resume": RESPONDS,
     "admin:installations_installation_lock": RESPONDS,
     "admin:installations_installation_unlock": RESPONDS,
+    "admin:installations_installation_still_there": RESPONDS,
     "admin:installations_installation_uninstall": RESPONDS,
     "admin:installations_installation_changelist": LIST,
     "admin:installations_installation_add": NOBODY,

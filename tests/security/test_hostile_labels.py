@@ -53,7 +53,8 @@ OURS = {
     "installations.PortalUser": "flowlu_user_id",  # digits
     "installations.Installation": "status",
     "installations.ApprovedPermission": "code level catalogue_entry source",  # from the catalogue
-    "installations.Evidence": "kind",
+    "installations.Evidence": "kind detail",  # of an answer, its status and its code as numbers
+    "installations.Liveness": "state confidence probe_outcome",
     "tokens.OAuthToken": "access_fingerprint refresh_fingerprint fingerprint_key_id seal_key_id state",
     "tokens.EmbedSession": "token_hash",
     "tokens.Revocation": "scope target state probe upstream portal_step",
