@@ -44,7 +44,7 @@ JOBS: list[Job] = [
     Job("prune_scope_usage", 3600, lambda _stopped: pruning.prune_scope_usage()),
     Job("prune_sessions", 3600, lambda _stopped: pruning.prune_sessions()),
     Job("prune_evidence", 86400, pruning.prune_evidence),
-    Job("judge_liveness", 300, probing.judge_liveness),
+    Job("judge_liveness", 300, lambda stopped: probing.judge_liveness(stopped)),
     Job("probe_quiet", 60, lambda stopped: probing.probe_quiet(stopped)),
     Job("tell_refusals", 600, lambda _stopped: refusals.tell_what_was_counted()),
     Job("anchor_audit", 3600, lambda _stopped: int(anchoring.anchor_if_due(every=timedelta(days=1)))),

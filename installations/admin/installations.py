@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.html import format_html
@@ -51,7 +51,7 @@ from installations.admin.observed import (
 )
 from installations.admin.permissions_page import permissions_view
 from installations.admin.text import visible
-from installations.models import AuditEvent, Installation
+from installations.models import PENDING_FIRST, AuditEvent, Installation
 from installations.scopes import ScopeSyntaxError, parse
 from tokens.admin.api_keys import AddKey, keys_table
 from tokens.admin.tables import tokens_table
@@ -68,9 +68,6 @@ class AskingForMoreFilter(admin.SimpleListFilter):
         if self.value() != "anew":
             return queryset
         return queryset.filter(pk__in=selectors.installations_asking_for_more().values("pk"))
-
-
-_PENDING_FIRST = Case(When(status=Installation.Status.PENDING_APPROVAL, then=Value(0)), default=Value(1))
 
 
 @admin.register(Installation)
@@ -96,7 +93,7 @@ class InstallationAdmin(ReadOnlyAdmin):
     allowed_lookups = frozenset({"status__exact", "application__id__exact", "portal__id__exact"})
     search_fields = ("portal__domain", "application__app_id")
     search_help_text = "Search by portal domain or appId"
-    ordering = (_PENDING_FIRST, "-first_seen_at", "-pk")
+    ordering = (PENDING_FIRST, "-first_seen_at", "-pk")
     act_classes = (
         Approve,
         Withhold,

@@ -62,10 +62,11 @@ _random = secrets.SystemRandom()
 Stopped = Callable[[], bool]
 
 
-def judge_liveness(stopped: Stopped) -> int:
-    """Write down anew every verdict that time may have changed; returns how many."""
+def judge_liveness(stopped: Stopped, *, seconds: float = 50.0) -> int:
+    """Write down anew every verdict that time may have changed; returns how many. What is left over is next."""
+    until = time.monotonic() + seconds
     done = 0
-    while not stopped():
+    while not stopped() and time.monotonic() < until:
         with transaction.atomic(durable=True):
             judged = judge_due(count=_BATCH) or judge_locked(unjudged(count=_BATCH))
         if not judged:

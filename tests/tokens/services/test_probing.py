@@ -421,7 +421,9 @@ def test_pair_whose_refresh_fails_for_now_shows_nothing(
 def test_sweep_that_is_stopped_asks_no_more(here: Installation) -> None:
     assert probing.probe_quiet(lambda: True) == 0
     assert probing.probe_quiet(never, seconds=-1) == 0
+    Liveness.objects.update(judge_again_at=timezone.now())
     assert probing.judge_liveness(lambda: True) == 0
+    assert probing.judge_liveness(never, seconds=-1) == 0
 
 
 def test_installation_that_another_sweep_took_is_left_to_it(here: Installation) -> None:
