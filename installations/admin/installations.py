@@ -108,7 +108,10 @@ class InstallationAdmin(ReadOnlyAdmin):
         StatePresent,
         Uninstall,
     )
-    intro = "An application on a portal. Those that wait for approval come first."
+    intro = (
+        "An application on a portal. Those that wait for approval come first. Liveness is what the evidence said when "
+        "it was judged last: how sure that is, and how old."
+    )
     empty_text = (
         "No installation was seen yet. One appears when somebody opens a registered application in their portal."
     )

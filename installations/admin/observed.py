@@ -1,5 +1,6 @@
 """How the console shows whether an installation is still there: the verdict, how old a kept one is, the evidence."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -52,9 +53,14 @@ def kept_liveness(row: Installation) -> Any:
     if kept is None or kept.judged_at is None:
         return "not judged yet"
     now, state = timezone.now(), State(kept.state)
-    judged = f"{kept.confidence} confidence, judged {age(now - kept.judged_at)} ago"
-    due = ", is judged anew" if kept.judge_again_at is not None and kept.judge_again_at <= now else ""
-    return format_html('{} <span class="quiet-note">{}{}</span>', badge(_word(state), _TONE[state]), judged, due)
+    is_due = kept.judge_again_at is not None and kept.judge_again_at <= now
+    old = "judged anew soon" if is_due else _old(now - kept.judged_at)
+    shown = badge(_word(state), _TONE[state])
+    return format_html('{} <span class="quiet-note">{}, {}</span>', shown, kept.confidence, old)
+
+
+def _old(span: timedelta) -> str:
+    return "new" if span < timedelta(minutes=1) else f"{age(span)} old"
 
 
 def is_suspected(row: Installation) -> bool:

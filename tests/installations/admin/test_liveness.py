@@ -73,7 +73,7 @@ def test_page_goes_by_the_evidence_where_the_kept_verdict_is_older(auditor: Any,
     client = signed_in(auditor)
 
     assert "liveness: quiet" in text(client.get(page_of(active)))
-    assert "is judged anew" in text(client.get(url("installations_installation_changelist")))
+    assert "seen medium, judged anew soon" in text(client.get(url("installations_installation_changelist")))
 
 
 def test_last_probe_is_told(auditor: Any, suspected: Installation) -> None:
@@ -85,9 +85,9 @@ def test_last_probe_is_told(auditor: Any, suspected: Installation) -> None:
 def test_list_shows_the_kept_verdict_and_how_old_it_is(auditor: Any, suspected: Installation) -> None:
     Liveness.objects.update(judged_at=timezone.now() - timedelta(days=3))
     client = signed_in(auditor)
-    assert "suspected removed medium confidence, judged 3 days ago" in text(
-        client.get(url("installations_installation_changelist"))
-    )
+    assert "suspected removed medium, 3 days old" in text(client.get(url("installations_installation_changelist")))
+    Liveness.objects.update(judged_at=timezone.now())
+    assert "suspected removed medium, new" in text(client.get(url("installations_installation_changelist")))
     Liveness.objects.update(judged_at=None)
     assert "not judged yet" in text(client.get(url("installations_installation_changelist")))
     Liveness.objects.all().delete()
