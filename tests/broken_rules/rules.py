@@ -992,12 +992,12 @@ LIVENESS = (
         "            if True:",
         ("tests/tokens/services/test_probing.py",),
     ),
-    race(
+    Breakage(
         "liveness: two sweeps probe the same installation",
         "tokens/services/probing.py",
         "        if held.probe_after != row.probe_after:\n            return False\n",
         "",
-        ("tests/security/races/test_liveness.py", "tests/tokens/services/test_probing.py"),
+        ("tests/tokens/services/test_probing.py",),
     ),
     race(
         "liveness: a verdict is read before its row is held",

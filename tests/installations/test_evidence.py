@@ -4,14 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from installations import evidence
+from installations import evidence, selectors
 from installations.liveness import Kind, State
-from installations.models import Application, Evidence, Installation, Liveness
+from installations.models import PENDING_FIRST, Application, Evidence, Installation, Liveness
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -166,3 +166,16 @@ def test_stored_verdict_is_what_the_pure_function_says_of_all_the_evidence(
             assert row.judge_again_at == wanted.until
             assert (row.probe_after is not None) is (wanted.state in (State.QUIET, State.SUSPECTED))
         transaction.set_rollback(True)
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("query", [{}, {"liveness__state": "quiet"}])
+def test_list_of_all_is_read_in_its_order_and_not_sorted(application: Application, query: dict[str, str]) -> None:
+    for number in range(300):
+        factories.launch(application, portal=f"p{number}.flowlu.com")
+    listed = selectors.installations_with_approvals().filter(**query).order_by(PENDING_FIRST, "-first_seen_at", "-pk")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE installations_installation")
+        cursor.execute("ANALYZE installations_liveness")
+        cursor.execute("SET LOCAL enable_sort = off")
+    assert "installations_inst_list_idx" in listed[:50].explain()

@@ -9,6 +9,7 @@ from flowlu_admin.sandbox.server import SandboxServer
 from installations.models import Installation, Liveness
 from installations.services import approve_scopes
 from tests import factories
+from tests.held import held, wait_for_waiting
 from tests.security.races.conftest import Page
 from tests.security.races.invariants import everything_holds
 from tests.security.races.workers import Workers
@@ -107,3 +108,22 @@ def test_what_many_observe_at_once_is_judged_together(workers: Workers, page: Pa
         return "active"
 
     workers.rounds(race)
+
+
+def test_verdict_takes_in_what_another_one_wrote_while_it_waited(workers: Workers, page: Page) -> None:
+    here = suspected(page)
+    mine = "SELECT 1 FROM installations_liveness WHERE installation_id = %s FOR NO KEY UPDATE"
+    observed = (
+        "INSERT INTO installations_evidence (installation_id, kind, integration_point, detail, observed_at)"
+        " VALUES (%s, 'call_accepted', '', '', now())"
+    )
+    with held(mine, here.pk) as other:
+        workers.begin(page.handshake(page.another_pair()))
+        wait_for_waiting()
+        other.execute(observed, [here.pk])
+        other.commit()
+        [launch] = workers.end()
+
+    assert launch.status == 201
+    assert Liveness.objects.get().state == "active"
+    everything_holds()
