@@ -85,6 +85,7 @@ COMMANDS: dict[str, Covered] = {
     "revoke_tokens": CUT,
     "rewrap_tokens": ("keys.rewrap_started", "keys.rewrap_finished"),
     "run_with_sandbox": "Starts two processes on a development machine (DEBUG only); the import it makes is recorded.",
+    "state_present": ("installation.stated_present",),
     "suspend_installation": ("installation.suspended",),
     "sweep": "Runs verbs of its own, each of which records what it does: see tokens.services.wiping.",
     "uninstall_installation": ("tokens.revoked", "api_key.revoked", "installation.uninstalled"),

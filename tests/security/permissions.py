@@ -376,6 +376,7 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "approve_scopes": (REVIEWERS, (*HERE, "fin.read")),
     "withhold_scopes": (REVIEWERS, HERE),
     "withdraw_scopes": (REVIEWERS, (*HERE, "crm.accounts")),
+    "state_present": (RESPONDERS, HERE),
     "suspend_installation": (RESPONDERS, HERE),
     "resume_installation": (RESPONDERS, HERE),
     "uninstall_installation": (RESPONDERS, HERE),
