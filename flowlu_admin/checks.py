@@ -28,7 +28,7 @@ _MEND = (
 
 def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage]:
     """Return every finding at once, so that one start tells all there is to mend."""
-    return [*_secrets(), *_addresses(), *_cookies(), *_limits(), *_processes(), *_oauth_client()]
+    return [*_secrets(), *_addresses(), *_cookies(), *_limits(), *_liveness(), *_processes(), *_oauth_client()]
 
 
 def _secret_key() -> str:
@@ -148,6 +148,21 @@ def _limits() -> Iterator[CheckMessage]:
         )
     if settings.EMBED_SESSION_IDLE > settings.EMBED_SESSION_MAX:
         yield Error("EMBED_SESSION_IDLE is longer than EMBED_SESSION_MAX.", id="flowlu_admin.E012")
+
+
+def _liveness() -> Iterator[CheckMessage]:
+    for shorter, longer in (
+        ("LIVENESS_QUIET_DAYS", "LIVENESS_SUSPECT_DAYS"),
+        ("LIVENESS_PROBE_DAYS", "LIVENESS_PROBE_MAX_DAYS"),
+    ):
+        if getattr(settings, shorter) > getattr(settings, longer):
+            yield Error(f"{shorter} is longer than {longer}.", id="flowlu_admin.E020")
+    if 24 % settings.LIVENESS_EVIDENCE_HOURS:
+        yield Error(
+            "LIVENESS_EVIDENCE_HOURS must divide a day: 1, 2, 3, 4, 6, 8, 12 or 24.",
+            hint="One row of evidence would else stand for hours of two days.",
+            id="flowlu_admin.E020",
+        )
 
 
 def _oauth_client() -> Iterator[CheckMessage]:

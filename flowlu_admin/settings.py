@@ -110,6 +110,15 @@ AUDIT_ANCHOR_FILE = env_str("AUDIT_ANCHOR_FILE")  # where anchor_audit writes th
 AUDIT_ANCHOR_URL = env_str("AUDIT_ANCHOR_URL")  # and where it sends it
 SESSION_DAYS = env_int("SESSION_DAYS", 90)  # how long an embed session that is over is kept; 0 = for ever
 EVIDENCE_DAYS = env_int("EVIDENCE_DAYS", 400)  # how long evidence is kept; 0 = for ever
+LIVENESS_QUIET_DAYS = env_int("LIVENESS_QUIET_DAYS", 14, minimum=1)  # so long without use an installation is quiet
+# So long without a sign of life, one refused token is enough to suspect a removal.
+LIVENESS_SUSPECT_DAYS = env_int("LIVENESS_SUSPECT_DAYS", 45, minimum=1)
+LIVENESS_UNREACHED_DAYS = env_int("LIVENESS_UNREACHED_DAYS", 7, minimum=1)  # and so long without reaching the portal
+LIVENESS_EVIDENCE_HOURS = env_int("LIVENESS_EVIDENCE_HOURS", 6, minimum=1)  # of one kind of call one row is kept
+LIVENESS_PROBE_DAYS = env_int("LIVENESS_PROBE_DAYS", 3, minimum=1)  # between two probes at first, then doubled
+LIVENESS_PROBE_MAX_DAYS = env_int("LIVENESS_PROBE_MAX_DAYS", 30, minimum=1)  # up to this
+LIVENESS_PORTAL_SECONDS = env_int("LIVENESS_PORTAL_SECONDS", 3600, minimum=1)  # between two probes of one portal
+LIVENESS_PROBES_PER_SWEEP = env_int("LIVENESS_PROBES_PER_SWEEP", 20)  # 0 = none is ever made
 SCOPE_USAGE_DAYS = env_int("SCOPE_USAGE_DAYS", 400)  # how long the counts of a day are kept; 0 = for ever
 AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 365, minimum=1)  # no younger event is ever removed
 

@@ -8,10 +8,10 @@ Truth that a database can hold is a constraint here; everything that writes more
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
-from installations import scopes
+from installations import liveness, scopes
 from installations.approval_models import ApprovalRequest, ApprovalRequestItem, BreakGlass
 from installations.audit_models import AuditCheckpoint, AuditEvent, AuditHead, RefusedAttempts
 from installations.scopes import Approval, Level
@@ -27,6 +27,7 @@ __all__ = [
     "BreakGlass",
     "Evidence",
     "Installation",
+    "Liveness",
     "Manifest",
     "Portal",
     "PortalUser",
@@ -171,6 +172,8 @@ class PortalUser(models.Model):
         return f"user {self.flowlu_user_id} of {self.portal}"
 
 
+# What waits for a decision comes first in lists.
+PENDING_FIRST = Case(When(status="pending_approval", then=Value(0)), default=Value(1))
 _ASKS_ANEW = Q(decided_manifest__isnull=False) & ~Q(decided_manifest=F("manifest"))
 _LEFT = Q(left_to_operator=True)
 
@@ -262,6 +265,8 @@ class Installation(models.Model):
         indexes: ClassVar = [
             # The list of what waits for a decision, newest first.
             models.Index(fields=["status", "-first_seen_at"], name="installations_inst_status_idx"),
+            # The list of all, as it opens: sorting a million rows takes most of a second.
+            models.Index(PENDING_FIRST, F("first_seen_at").desc(), F("id").desc(), name="installations_inst_list_idx"),
             # The few that may have to be decided about anew, counted by what was and what is asked for.
             models.Index(
                 fields=["decided_manifest", "manifest"],
@@ -355,20 +360,42 @@ class ApprovedPermission(models.Model):
 
 
 class Evidence(models.Model):
-    """One observation that tells whether an installation lives. Flowlu sends no lifecycle events."""
+    """One observation that tells whether an installation lives. Flowlu sends no lifecycle events.
+
+    What happens with every call is kept once for some hours: the row then says when it was observed last.
+    """
 
     class Kind(models.TextChoices):
-        LAUNCH = "launch", "launched"
-        HAND_OVER = "hand_over", "token handed over"
-        OPERATOR_STATEMENT = "operator_statement", "stated by an operator"
+        LAUNCH = liveness.Kind.LAUNCH.value, "launched"
+        HAND_OVER = liveness.Kind.HAND_OVER.value, "token handed over"
+        CALL_ACCEPTED = liveness.Kind.CALL_ACCEPTED.value, "call accepted"
+        CALL_DENIED = liveness.Kind.CALL_DENIED.value, "call denied to its user"
+        TOKEN_REFUSED = liveness.Kind.TOKEN_REFUSED.value, "unexpired token refused"
+        PROBE_ACCEPTED = liveness.Kind.PROBE_ACCEPTED.value, "probe: token taken"
+        PROBE_REFUSED = liveness.Kind.PROBE_REFUSED.value, "probe: unexpired token refused"
+        PROBE_UNREACHED = liveness.Kind.PROBE_UNREACHED.value, "probe: portal not reached"
+        PROBE_UNCLEAR = liveness.Kind.PROBE_UNCLEAR.value, "probe: answer says neither"
+        STATED_PRESENT = liveness.Kind.STATED_PRESENT.value, "stated by an operator: still there"
+        OPERATOR_STATEMENT = liveness.Kind.STATED_REMOVED.value, "stated by an operator: gone"
 
     installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="evidence")
     kind = models.CharField(max_length=20, choices=Kind.choices)
     integration_point = models.CharField(max_length=200, blank=True)
+    detail = models.CharField(max_length=100, blank=True, help_text="What Flowlu answered, as far as it was read.")
     observed_at = models.DateTimeField(default=timezone.now)
+    period_start = models.DateTimeField(
+        null=True, blank=True, help_text="Of a kind that is kept once for some hours: when these began."
+    )
 
     class Meta:
         verbose_name_plural = "evidence"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["installation", "kind", "period_start"],
+                condition=Q(period_start__isnull=False),
+                name="installations_evidence_once_a_period",
+            )
+        ]
         indexes: ClassVar = [
             models.Index(fields=["installation", "-observed_at"], name="installations_evidence_idx"),
             models.Index(fields=["observed_at"], name="installations_evidence_age_idx"),
@@ -376,6 +403,62 @@ class Evidence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} #{self.pk}"
+
+
+class Liveness(models.Model):
+    """The verdict of `installations.liveness` on an installation's evidence, kept for lists, and when to probe it.
+
+    It holds until `judge_again_at`; whatever writes evidence that could change it judges anew in the same transaction.
+    """
+
+    class State(models.TextChoices):
+        SEEN = liveness.State.SEEN.value, "seen"
+        ACTIVE = liveness.State.ACTIVE.value, "active"
+        QUIET = liveness.State.QUIET.value, "quiet"
+        SUSPECTED = liveness.State.SUSPECTED.value, "suspected removed"
+        CONFIRMED = liveness.State.CONFIRMED.value, "confirmed removed"
+
+    class Confidence(models.TextChoices):
+        LOW = liveness.Confidence.LOW.value, "low"
+        MEDIUM = liveness.Confidence.MEDIUM.value, "medium"
+        HIGH = liveness.Confidence.HIGH.value, "high"
+
+    installation = models.OneToOneField(
+        Installation, primary_key=True, on_delete=models.PROTECT, related_name="liveness"
+    )
+    state = models.CharField(max_length=20, choices=State.choices, default=State.QUIET)
+    confidence = models.CharField(max_length=10, choices=Confidence.choices, default=Confidence.LOW)
+    judged_at = models.DateTimeField(null=True, blank=True)
+    judge_again_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
+    probe_after = models.DateTimeField(null=True, blank=True, help_text="No probe before; none at all when empty.")
+    probed_at = models.DateTimeField(null=True, blank=True)
+    probes_in_vain = models.PositiveSmallIntegerField(default=0)
+    probe_outcome = models.CharField(
+        max_length=40, blank=True, help_text="Of the last probe, as in the row of its call."
+    )
+
+    class Meta:
+        verbose_name_plural = "liveness"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(state__in=["seen", "active", "quiet", "suspected_removed", "confirmed_removed"]),
+                name="installations_liveness_state_known",
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["state"], name="installations_liveness_state"),
+            models.Index(
+                fields=["judge_again_at"],
+                condition=Q(judge_again_at__isnull=False),
+                name="installations_liveness_due",
+            ),
+            models.Index(
+                fields=["probe_after"], condition=Q(probe_after__isnull=False), name="installations_liveness_probe"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} #{self.pk}"
 
 
 class ScopeUsage(models.Model):

@@ -6,9 +6,11 @@ from datetime import datetime
 from functools import lru_cache
 
 from django.db.models import Count, Min, Prefetch, Q, QuerySet
+from django.utils import timezone
 
-from installations import catalogue, scopes
+from installations import catalogue, evidence, scopes
 from installations.catalogue import ScopeDescription
+from installations.liveness import Verdict
 from installations.manifest_diff import ScopeChange, scope_changes
 from installations.models import (
     Application,
@@ -16,7 +18,9 @@ from installations.models import (
     ApprovedPermission,
     AuditEvent,
     BreakGlass,
+    Evidence,
     Installation,
+    Liveness,
     Manifest,
     Portal,
     PortalUser,
@@ -120,7 +124,7 @@ def installations_with_approvals() -> QuerySet[Installation]:
     """
     in_force = ApprovedPermission.objects.in_force().defer("reason", "catalogue_entry")
     return (
-        Installation.objects.select_related("portal", "application", "manifest", "decided_manifest")
+        Installation.objects.select_related("portal", "application", "manifest", "decided_manifest", "liveness")
         .defer("manifest__document", "decided_manifest__document")
         .prefetch_related(Prefetch("approved_permissions", queryset=in_force, to_attr="in_force"))
     )
@@ -168,6 +172,30 @@ def needs_decision(installation: Installation) -> bool:
     """Return whether an operator has to decide about scopes that the installation asks for since, or that a policy
     left to them. Costs what `asked_anew` does."""
     return installation.left_to_operator or bool(asked_anew(installation))
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedLiveness:
+    """What the evidence of an installation says now, what lists say of it, and the newest evidence."""
+
+    verdict: Verdict
+    kept: Liveness | None
+    evidence: Sequence[Evidence]
+
+
+def liveness_of(installation: Installation, *, count: int = 10) -> ObservedLiveness:
+    """Judge an installation by its evidence as it is now. Three statements where the kept verdict was read with it."""
+    found = evidence.observations_of([installation.pk]).get(installation.pk, ())
+    return ObservedLiveness(
+        evidence.verdict_on(found, now=timezone.now()),
+        getattr(installation, "liveness", None),
+        list(installation.evidence.order_by("-observed_at", "-pk")[:count]),
+    )
+
+
+def suspected_removals() -> int:
+    """Return how many installations are suspected to be removed, as they were judged last. One statement."""
+    return Liveness.objects.filter(state=Liveness.State.SUSPECTED).count()
 
 
 def approvals_in_force(installation: Installation) -> list[ApprovedPermission]:

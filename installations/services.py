@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from installations import audit, catalogue, manifests, scopes
+from installations import audit, catalogue, evidence, manifests, scopes
 from installations.actors import Actor, clean_reason
 from installations.approving import (
     ApprovalResult,
@@ -25,11 +25,11 @@ from installations.approving import (
     withdraw_row,
 )
 from installations.errors import SecondOperatorNeeded, StateConflict
+from installations.liveness import Kind, State
 from installations.manifest_diff import scope_changes
 from installations.models import (
     Application,
     ApprovedPermission,
-    Evidence,
     Installation,
     Manifest,
     Portal,
@@ -297,6 +297,37 @@ def _set_suspended(installation_id: int, actor: Actor, reason: str, *, suspended
     return True
 
 
+def state_present(*, installation_id: int, actor: Actor, reason: str) -> bool:
+    """Record an operator's statement that an installation which is suspected to be removed is still there.
+
+    It is evidence like any other: what is observed later counts anew. Returns whether it was suspected; of one that is
+    not, nothing is recorded.
+
+    Raises NotPermitted, ReasonRequired, StateConflict for an uninstalled one.
+    """
+    actor.require("installations.uninstall_installation")
+    why = clean_reason(reason)
+    with transaction.atomic(durable=True):
+        installation = locked_installation(installation_id)
+        found = evidence.observations_of([installation.pk]).get(installation.pk, ())
+        verdict = evidence.verdict_on(found, now=timezone.now())
+        if verdict.state is not State.SUSPECTED:
+            return False
+        evidence.observe_locked(installation, Kind.STATED_PRESENT)
+        audit.append(
+            actor,
+            audit.Event(
+                "installation.stated_present",
+                "installation",
+                str(installation.pk),
+                installation.pk,
+                why,
+                {"suspected_with_confidence": verdict.confidence.value},
+            ),
+        )
+    return True
+
+
 def lock(*, target: Lockable, actor: Actor, reason: str) -> bool:
     """Lock a portal, application, installation or portal user with one row; it holds at its commit.
 
@@ -371,7 +402,7 @@ def record_launch_locked(
     user.name, user.is_portal_admin, user.last_seen_at = user_name, is_portal_admin, now
     user.erased_at = None  # a new visit is new data (docs/adr/0015)
     user.save(update_fields=["name", "is_portal_admin", "last_seen_at", "erased_at"])
-    Evidence.objects.create(installation=installation, kind=Evidence.Kind.LAUNCH, integration_point=integration_point)
+    evidence.observe_locked(installation, Kind.LAUNCH, integration_point=integration_point)
     return LaunchRecord(installation, user, events)
 
 
@@ -445,7 +476,7 @@ def mark_uninstalled_locked(installation: Installation) -> None:
     installation.status = Installation.Status.UNINSTALLED
     installation.uninstalled_at = timezone.now()
     installation.save(update_fields=["status", "uninstalled_at"])
-    Evidence.objects.create(installation=installation, kind=Evidence.Kind.OPERATOR_STATEMENT)
+    evidence.observe_locked(installation, Kind.STATED_REMOVED)
 
 
 def public_id(target: Lockable) -> str:

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.utils import timezone
 
 from installations.actors import Actor, Via, command_actor, operator_actor
+from installations.evidence import judge_locked
+from installations.liveness import Kind
 from installations.models import Application, Installation, Portal, PortalUser
 from installations.services import LaunchRecord, approve_scopes, import_manifest, record_launch_locked
 from tokens.models import ApiKey, OAuthToken, Purpose
@@ -79,6 +82,16 @@ def installation(app: Application, *, approved: list[str] | None = None, **launc
         approve_scopes(installation_id=found.pk, requested=approved, actor=superactor(), reason="For a test.")
         found.refresh_from_db()
     return found
+
+
+def suspect(installation: Installation) -> None:
+    """Let the evidence of an installation speak for its removal: long silence, and tokens refused on two days."""
+    now = timezone.now()
+    installation.evidence.update(observed_at=now - timedelta(days=50))
+    for days in (5, 2):
+        installation.evidence.create(kind=Kind.PROBE_REFUSED, detail="HTTP 401", observed_at=now - timedelta(days=days))
+    with transaction.atomic():
+        judge_locked([installation.pk])
 
 
 def approve(installation: Installation, *scopes: str) -> None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from installations.trail import anchoring, refusals
 from tokens.models import SweepRun
-from tokens.services import api_keys, pruning, storing, upstream, wiping
+from tokens.services import api_keys, probing, pruning, storing, upstream, wiping
 
 LEASE = timedelta(minutes=10)  # a run that did not end by then was ended by something else
 
@@ -43,7 +43,9 @@ JOBS: list[Job] = [
     Job("prune_service_calls", 3600, lambda _stopped: pruning.prune_service_calls()),
     Job("prune_scope_usage", 3600, lambda _stopped: pruning.prune_scope_usage()),
     Job("prune_sessions", 3600, lambda _stopped: pruning.prune_sessions()),
-    Job("prune_evidence", 3600, lambda _stopped: pruning.prune_evidence()),
+    Job("prune_evidence", 86400, pruning.prune_evidence),
+    Job("judge_liveness", 300, lambda stopped: probing.judge_liveness(stopped)),
+    Job("probe_quiet", 60, lambda stopped: probing.probe_quiet(stopped)),
     Job("tell_refusals", 600, lambda _stopped: refusals.tell_what_was_counted()),
     Job("anchor_audit", 3600, lambda _stopped: int(anchoring.anchor_if_due(every=timedelta(days=1)))),
 ]

@@ -17,10 +17,11 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from installations.errors import FlowluDenied
+from installations.errors import FlowluDenied, TokenStale
+from installations.liveness import Kind, refused_early
 from installations.models import ScopeUsage
 from installations.scopes import Level
-from tokens import flushing
+from tokens import flushing, observations
 
 _BATCH = 500
 
@@ -58,17 +59,30 @@ _counts: dict[tuple[Use, date], _Count] = {}
 
 
 @contextmanager
-def counted(use: Use) -> Iterator[None]:
+def counted(use: Use, *, expires_at: datetime | None = None) -> Iterator[None]:
     """Count the call to Flowlu inside: accepted when it returns, denied when Flowlu refuses it for this user.
 
-    Any other error counts for neither, since nobody can tell from it whether Flowlu would have allowed the call.
+    Any other error counts for neither, since nobody can tell from it whether Flowlu would have allowed the call. What
+    the call shows of the installation is noted too; `expires_at` is the token's.
     """
     try:
         yield
     except FlowluDenied:
         _note(use, denied=1)
+        _observe(use, Kind.CALL_DENIED)
+        raise
+    except TokenStale:
+        if refused_early(expires_at, now=timezone.now()):
+            _observe(use, Kind.TOKEN_REFUSED)
         raise
     _note(use, accepted=1)
+    _observe(use, Kind.CALL_ACCEPTED)
+
+
+def _observe(use: Use, kind: Kind) -> None:
+    # An API key is the portal's: what it is answered says nothing of the application.
+    if use.portal_user_id is not None and use.purpose != observations.LIVENESS_PURPOSE:
+        observations.note(use.installation_id, kind)
 
 
 def _note(use: Use, *, accepted: int = 0, denied: int = 0) -> None:

@@ -23,6 +23,7 @@ from installations.models import (
     AuditEvent,
     BreakGlass,
     Installation,
+    Liveness,
     Portal,
     PortalUser,
 )
@@ -47,7 +48,7 @@ class Item:
 
 @register.simple_tag(takes_context=True)
 def overview(context: RequestContext) -> dict[str, Any]:
-    """Return what the first page shows. At most twenty-four statements."""
+    """Return what the first page shows. At most twenty-five statements."""
     request: HttpRequest = context["request"]
     may = request.user.has_perm
     return {
@@ -80,6 +81,15 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
                 f"{plural(anew, 'installation')} {need} re-approval",
                 "A new manifest asks for more than was decided about. What is approved goes on meanwhile.",
                 list_url(Installation, "decision=anew"),
+                "wait",
+            )
+        gone = selectors.suspected_removals()
+        if gone:
+            are = "is" if gone == 1 else "are"
+            yield Item(
+                f"{plural(gone, 'installation')} {are} suspected to be removed",
+                "Flowlu refused their tokens, or their portal was not reached. Only you can say whether they are gone.",
+                list_url(Installation, f"liveness={Liveness.State.SUSPECTED}"),
                 "wait",
             )
     if may("installations.view_approvalrequest"):

@@ -11,6 +11,7 @@ from installations import selectors
 from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
 from installations.admin.display import change_url, installation_name, plural
+from installations.admin.observed import is_suspected, observed_context
 from installations.admin.review_page import PRESELECTED, review_context
 from installations.admin.text import visible_text
 from installations.approval_requests import approve_alone, request_approval
@@ -22,6 +23,7 @@ from installations.services import (
     approve_scopes,
     public_id,
     resume_installation,
+    state_present,
     suspend_installation,
     withdraw_scopes,
     withhold_scopes,
@@ -343,11 +345,39 @@ class RevokeUser(RevokeAct):
         return f"{_command_line(target.installation)} --user {target.user.flowlu_user_id}"
 
 
+class StatePresent(InstallationAct):
+    slug = "still-there"
+    label = "State that it is still there"
+    summary = "Answer the suspicion that it was removed, where you know better."
+    permission = "installations.uninstall_installation"
+    template_name = "admin/installations/installation/still_there.html"
+
+    def applies(self, target: Installation) -> bool:
+        return super().applies(target) and is_suspected(target)
+
+    def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
+        return observed_context(request, target)
+
+    def stops(self, target: Installation) -> Sequence[str]:
+        return ("Your statement is evidence that it is there, as of now. It is not suspected to be removed any more.",)
+
+    def stays(self, target: Installation) -> Sequence[str]:
+        return (
+            "Nothing it may do changes: approvals, tokens, locks and its status stay as they are.",
+            "What is observed from now on counts anew, and may make it suspected again.",
+        )
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        changed = state_present(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
+        return Outcome.of(changed, "Stated that it is still there.", already="it is not suspected to be removed")
+
+
 class Uninstall(RevokeAct):
     slug = "uninstall"
     label = "Mark as uninstalled"
     summary = "Record that it is gone and revoke all of its tokens. Cannot be undone."
     permission = "installations.uninstall_installation"
+    template_name = "admin/installations/installation/uninstall.html"
     drills = False
 
     def applies(self, target: Installation) -> bool:
@@ -361,6 +391,9 @@ class Uninstall(RevokeAct):
 
     def command_line(self, target: Installation) -> str:
         return _command_line(target)
+
+    def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
+        return {**super().context(request, target, form), **observed_context(request, target)}
 
     def stops(self, target: Installation) -> Sequence[str]:
         return (

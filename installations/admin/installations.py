@@ -5,12 +5,13 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 
 from installations import selectors
+from installations.admin.acts import ActLink
 from installations.admin.approve_many import approve_many
 from installations.admin.audit_trail import actor_words
 from installations.admin.base import ReadOnlyAdmin
@@ -35,6 +36,7 @@ from installations.admin.installation_acts import (
     Resume,
     RevokeAll,
     RevokeUser,
+    StatePresent,
     Suspend,
     Uninstall,
     Withdraw,
@@ -42,9 +44,16 @@ from installations.admin.installation_acts import (
 )
 from installations.admin.lists import InstallationLockedFilter, NamedFilter
 from installations.admin.locks import Lock, Unlock
+from installations.admin.observed import (
+    LivenessFilter,
+    evidence_table,
+    is_suspected_now,
+    kept_liveness,
+    verdict_badge,
+)
 from installations.admin.permissions_page import permissions_view
 from installations.admin.text import visible
-from installations.models import AuditEvent, Installation
+from installations.models import PENDING_FIRST, AuditEvent, Installation
 from installations.scopes import ScopeSyntaxError, parse
 from tokens.admin.api_keys import AddKey, keys_table
 from tokens.admin.tables import tokens_table
@@ -63,9 +72,6 @@ class AskingForMoreFilter(admin.SimpleListFilter):
         return queryset.filter(pk__in=selectors.installations_asking_for_more().values("pk"))
 
 
-_PENDING_FIRST = Case(When(status=Installation.Status.PENDING_APPROVAL, then=Value(0)), default=Value(1))
-
-
 @admin.register(Installation)
 class InstallationAdmin(ReadOnlyAdmin):
     change_form_template = "admin/installations/installation/change_form.html"
@@ -75,14 +81,21 @@ class InstallationAdmin(ReadOnlyAdmin):
         column("state", "status", lambda row: join(state_badges(row)), order="status"),
         column("locks", "locks", lambda row: join(lock_badge(word) for word, _since in locks_of(row)) or "–"),
         column("scopes", "approved", lambda row: approved_words(row)),
+        column("liveness", "liveness", lambda row: kept_liveness(row), order="liveness__state"),
         at("first_seen_at", "first seen"),
         at("last_seen_at", "last seen"),
     )
-    list_filter = ("status", AskingForMoreFilter, ("application", NamedFilter), InstallationLockedFilter)
+    list_filter = (
+        "status",
+        LivenessFilter,
+        AskingForMoreFilter,
+        ("application", NamedFilter),
+        InstallationLockedFilter,
+    )
     allowed_lookups = frozenset({"status__exact", "application__id__exact", "portal__id__exact"})
     search_fields = ("portal__domain", "application__app_id")
     search_help_text = "Search by portal domain or appId"
-    ordering = (_PENDING_FIRST, "-first_seen_at", "-pk")
+    ordering = (PENDING_FIRST, "-first_seen_at", "-pk")
     act_classes = (
         Approve,
         ApproveAlone,
@@ -95,10 +108,14 @@ class InstallationAdmin(ReadOnlyAdmin):
         Resume,
         Lock,
         Unlock,
+        StatePresent,
         Uninstall,
     )
     actions = ("approve_selected",)
-    intro = "An application on a portal. Those that wait for approval come first."
+    intro = (
+        "An application on a portal. Those that wait for approval come first. Liveness is what the evidence said when "
+        "it was judged last: how sure that is, and how old."
+    )
     empty_text = (
         "No installation was seen yet. One appears when somebody opens a registered application in their portal."
     )
@@ -133,8 +150,15 @@ class InstallationAdmin(ReadOnlyAdmin):
 
     def page_context(self, request: HttpRequest, row: Installation) -> dict[str, Any]:
         in_force = selectors.approvals_in_force(row)
+        observed = selectors.liveness_of(row)
+        context = super().page_context(request, row)
+        if request.user.has_perm("installations.view_evidence"):
+            context["tables"] = [evidence_table(row, observed), *context["tables"]]
         return {
-            **super().page_context(request, row),
+            **context,
+            "badges": [*context["badges"], verdict_badge(observed.verdict)],
+            "verdict": observed.verdict,
+            "uninstall_url": _uninstall_url(context["acts"]) if is_suspected_now(observed) else "",
             "installation": row,
             "locks": locks_of(row),
             "review": selectors.review_scopes(row.manifest.requested_scopes, in_force),
@@ -159,6 +183,11 @@ class InstallationAdmin(ReadOnlyAdmin):
             found.append(_history(selectors.latest_events(row.pk), f"installation_id={row.pk}"))
         others = _generations(row)
         return [*found, others] if others else found
+
+
+def _uninstall_url(acts: Sequence[ActLink]) -> str:
+    """Return where the removal is confirmed, for whoever may do that."""
+    return next((act.url for act in acts if act.label == Uninstall.label), "")
 
 
 def state_badges(row: Installation) -> list[Any]:

@@ -79,6 +79,7 @@ class EvidenceAdmin(ReadOnlyAdmin):
         at("observed_at", "observed"),
         "kind",
         to("installation", "installation"),
+        text_of("detail", "answer"),
         column("point", "integration point", lambda row: visible(row.integration_point or "–")),
     )
     list_display_links = ("kind",)
@@ -90,8 +91,10 @@ class EvidenceAdmin(ReadOnlyAdmin):
     facts = (
         to("installation", "installation"),
         "kind",
+        text_of("detail", "answer"),
         column("point", "integration point", lambda row: visible(row.integration_point or "–")),
         at("observed_at", "observed"),
+        at("period_start", "once in the hours from", empty="a single observation"),
     )
     intro = "What shows that an installation lives. Flowlu sends no lifecycle events, so this is all there is."
     empty_text = "Nothing was observed yet. A launch of a registered application leaves the first evidence."

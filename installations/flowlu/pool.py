@@ -88,6 +88,10 @@ class _TLSSocket(ssl.SSLSocket):
         return super().send(*args, **kwargs)
 
 
+class NameNotResolved(NewConnectionError):
+    """No address was found under the name."""
+
+
 class Guard:
     """How connections of one pool manager find their addresses."""
 
@@ -105,7 +109,7 @@ class Guard:
         try:
             found = self.resolve(host, port)
         except (OSError, UnicodeError):
-            raise NewConnectionError(connection, "name not resolved") from None
+            raise NameNotResolved(connection, "name not resolved") from None
         if not self.allow_private and not all(is_public(str(info[4][0])) for info in found):
             raise AddressRefused("address not public")
         for family, kind, protocol, _, address in found:

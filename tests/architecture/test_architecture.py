@@ -64,6 +64,7 @@ COMMAND_TESTS = {
     "revoke_tokens": "tests/tokens/commands/test_revoke_tokens.py",
     "run_with_sandbox": "tests/browser/conftest.py",
     "sweep": "tests/tokens/commands/test_sweep.py",
+    "state_present": "tests/installations/commands/test_state_present.py",
     "suspend_installation": "tests/installations/commands/test_suspend_and_resume.py",
     "switch_off_purpose": "tests/tokens/commands/test_backend_use.py",
     "switch_off_service_client": "tests/tokens/commands/test_backend_use.py",

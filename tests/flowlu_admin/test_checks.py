@@ -129,6 +129,9 @@ CASES = {
     "token-address-with-a-password": (CLIENT | {"FLOWLU_TOKEN_URL": "https://us:pw@id.example.com/token"}, ["E015"]),
     "client-secret-is-the-audit-key": (CLIENT | {"FLOWLU_CLIENT_SECRET": key(96)}, ["E016"]),
     "client-secret-is-the-secret-key": (CLIENT | {"FLOWLU_CLIENT_SECRET": "abcdefghij" * 6}, ["E016"]),
+    "quiet-later-than-suspected": ({"LIVENESS_QUIET_DAYS": 46}, ["E020"]),
+    "probes-rarer-than-the-rarest": ({"LIVENESS_PROBE_DAYS": 31}, ["E020"]),
+    "evidence-of-two-days-in-one-row": ({"LIVENESS_EVIDENCE_HOURS": 5}, ["E020"]),
     "endpoint-longer-than-a-stop-waits": ({"OAUTH_TOTAL_SECONDS": 36}, ["E013"]),
 }
 
@@ -158,7 +161,7 @@ def test_client_that_is_whole_has_no_finding(production):
 def test_every_id_is_in_the_table():
     covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005"}
 
-    assert covered == {f"E{number:03}" for number in range(1, 17)}
+    assert covered == {f"E{number:03}" for number in (*range(1, 17), 20)}
 
 
 @pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES.keys())

@@ -20,6 +20,7 @@ from installations.models import (
     BreakGlass,
     Evidence,
     Installation,
+    Liveness,
     Manifest,
     Portal,
     PortalUser,
@@ -238,6 +239,20 @@ def test_refused_attempts_are_counted_in_one_row(db):
         RefusedAttempts.objects.create(**key, since=timezone.now())
 
 
+def test_evidence_of_calls_is_kept_once_a_period(installation):
+    period = timezone.now()
+    Evidence.objects.create(installation=installation, kind=Evidence.Kind.CALL_ACCEPTED, period_start=period)
+    Evidence.objects.create(installation=installation, kind=Evidence.Kind.CALL_DENIED, period_start=period)
+
+    with refused("installations_evidence_once_a_period", "installations_evidence.period_start"):
+        Evidence.objects.create(installation=installation, kind=Evidence.Kind.CALL_ACCEPTED, period_start=period)
+
+
+def test_liveness_has_a_known_state(installation):
+    with refused("installations_liveness_state_known"):
+        Liveness.objects.update(state="removed")
+
+
 def test_erased_portal_user_has_no_name(record):
     with refused("installations_portaluser_erased_has_no_name"):
         PortalUser.objects.update(erased_at=timezone.now())
@@ -287,6 +302,7 @@ def test_rows_name_themselves_by_public_values(record):
     assert str(record.portal_user) == "user 7 of acme.flowlu.com"
     assert str(approved(found)) == "crm.read"
     assert str(used(found)) == f"crm.read on {DAY}"
+    assert str(Liveness.objects.get()) == f"seen #{found.pk}"
     assert str(Evidence.objects.get()) == f"launch #{Evidence.objects.get().pk}"
 
 

@@ -1,6 +1,7 @@
 """Migrations: the trigger comes and goes with its step, a second `migrate` changes nothing, and no step leans on code."""
 
 import ast
+from datetime import timedelta
 
 import pytest
 from django.apps import apps
@@ -10,13 +11,15 @@ from django.db import DatabaseError, connection, transaction
 from django.db.migrations import RunPython, RunSQL
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
 
 from flowlu_admin.roles import ROLES
 from installations.audit import Event, append, audit_keys
-from installations.models import AuditEvent, Installation
+from installations.models import AuditEvent, Evidence, Installation, Liveness
 from installations.trail.verifying import DatabaseVerification
 from tests import factories
 from tokens.models import ApiKey, Purpose
+from tokens.services import probing
 
 OURS = ("installations", "tokens")
 BEFORE = [("installations", "0001_initial")]
@@ -151,6 +154,40 @@ def test_last_approval_says_what_was_decided_about(transactional_db):
     assert decided == {found.pk: old.pk, untouched.pk: None}
 
 
+@pytest.mark.usefixtures("_migrated_again")
+def test_evidence_that_retention_took_is_made_up_for(transactional_db):
+    application = factories.application()
+    kept, lost = (factories.launch(application, portal=f"{name}.flowlu.com").installation for name in ("acme", "umbra"))
+    gone, stated = (factories.launch(application, portal=f"{name}.flowlu.com").installation for name in ("old", "new"))
+    left = timezone.now() - timedelta(days=500)
+    Installation.objects.filter(pk__in=[gone.pk, stated.pk]).update(status="uninstalled", uninstalled_at=left)
+    Evidence.objects.filter(installation__in=[lost, gone]).delete()
+    Evidence.objects.create(installation=stated, kind="operator_statement", observed_at=left)
+
+    migrate_to([("installations", "0012_evidence_by_age")])
+    migrate_to([("installations", "0015_evidence_of_before")])
+    migrate_to([("installations", "0014_liveness")])
+    migrate_to([("installations", "0015_evidence_of_before")])
+
+    found = Evidence.objects.order_by("pk").values_list("installation", "kind", "observed_at")
+    assert {pk: [(kind, at) for own, kind, at in found if own == pk] for pk in (lost.pk, gone.pk)} == {
+        lost.pk: [("launch", lost.last_seen_at)],
+        gone.pk: [("launch", gone.last_seen_at), ("operator_statement", left)],
+    }
+    assert [kind for own, kind, _at in found if own == kept.pk] == ["launch"]
+    assert [kind for own, kind, _at in found if own == stated.pk] == ["launch", "operator_statement"]
+    assert set(Liveness.objects.values_list("pk", "judged_at")) == {
+        (row.pk, None) for row in (kept, lost, gone, stated)
+    }
+    probing.judge_liveness(lambda: False)
+    assert dict(Liveness.objects.values_list("pk", "state")) == {
+        kept.pk: "seen",
+        lost.pk: "seen",
+        gone.pk: "confirmed_removed",
+        stated.pk: "confirmed_removed",
+    }
+
+
 def test_everything_can_be_taken_back_and_made_anew(transactional_db):
     tables = {model._meta.db_table for app in OURS for model in apps.get_app_config(app).get_models()}
 
@@ -202,6 +239,7 @@ def test_every_data_step_can_be_taken_back():
         ("0005_audit_prefix_may_go", True),
         ("0008_audit_trail_refuses_truncate", True),
         ("0011_decide_by_the_last_approval", True),
+        ("0015_evidence_of_before", True),
         ("0010_named_scopes_as_shipped", True),
     ]
 

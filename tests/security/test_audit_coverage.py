@@ -173,6 +173,8 @@ def prepare(scene: Scene, name: str) -> None:
     """Bring the scene into the state in which an act or command has something to do."""
     if "resume" in name:
         suspend_installation(installation_id=scene.installation.pk, **WHY)
+    if "still_there" in name or "state_present" in name:
+        factories.suspect(scene.installation)
     if "switch_on" in name:
         Purpose.objects.update(enabled=False)
         ServiceClient.objects.update(enabled=False)
@@ -345,6 +347,7 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         "installations.services.lock": lambda: services.lock(target=portal, **WHY),
         "installations.services.unlock": lambda: services.unlock(target=portal, **WHY),
         "installations.services.suspend_installation": lambda: services.suspend_installation(**here),
+        "installations.services.state_present": lambda: services.state_present(**here),
         "installations.services.resume_installation": lambda: services.resume_installation(**here),
         "installations.services.withhold_scopes": lambda: services.withhold_scopes(**here),
         "installations.services.withdraw_scopes": lambda: services.withdraw_scopes(codes=["crm.accounts"], **here),

@@ -26,7 +26,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from installations.models import AuditEvent, Installation, Manifest
-from tests import canary
+from tests import canary, factories
 from tests.canary import Canaries
 from tests.factories import manifest
 from tests.installations.admin.console import confirm, pin
@@ -151,6 +151,7 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:tokens_upstreamrevocation_try_again": {},
     "admin:tokens_upstreamrevocation_close": {},
     "admin:installations_application_import": {"document": manifest(version="2.0.0")},
+    "admin:installations_installation_still_there": {},
     "admin:installations_installation_uninstall": {},
 }
 
@@ -187,6 +188,8 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
         assert AuditEvent.objects.count() == before
         if key.endswith("_close"):
             UpstreamRevocation.objects.update(state="irrevocable", next_try_at=None)
+        if key.endswith("_still_there"):
+            factories.suspect(own)
         named = {name: value for name, value in form.items() if name != "confirmed"}
         seen |= pin(client.post(where, named) if key.endswith("_revoke_by") else client.get(where))
         done = client.post(where, seen, follow=True, headers={"X-Session-Token": page.session_token})

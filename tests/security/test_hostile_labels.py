@@ -59,7 +59,8 @@ OURS = {
     "installations.BreakGlass": (
         "requested_by_id decided_by_id state scopes requested_by reason decided_by decided_why reviewed_by reviewed_why"
     ),
-    "installations.Evidence": "kind",
+    "installations.Evidence": "kind detail",  # of an answer, its status and its code as numbers
+    "installations.Liveness": "state confidence probe_outcome",
     "tokens.OAuthToken": "access_fingerprint refresh_fingerprint fingerprint_key_id seal_key_id state",
     "tokens.EmbedSession": "token_hash",
     "tokens.Revocation": "scope target state probe upstream portal_step",

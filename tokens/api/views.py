@@ -239,7 +239,7 @@ class ForwardView(SessionAPIView):
         access_token = self._unseal(caller)
         use = Use(caller.installation_id, caller.portal_user_id, "", scope.code, call.scope_call.level)
         try:
-            with usage.counted(use):
+            with usage.counted(use, expires_at=caller.token_expires_at):
                 return Response(flowlu_client().call(caller.portal, call, access_token).response)
         except TokenStale:
             sessions.note_stale_token(token_id=caller.token_id, generation=caller.token_generation)

@@ -99,8 +99,8 @@ def _as_user(
                 raise
         # Refused for its token, so it was not carried out: once more with the fresh one, and no third time.
         return _send(row, call, other, used())
-    except TokenStale:
-        raise UserTokenStale from None
+    except TokenStale as error:
+        raise UserTokenStale(None, **error.context) from None
 
 
 def _send(row: ServiceCall, call: FlowluCall, token: UserToken, use: Use) -> JSONValue:
@@ -118,7 +118,7 @@ def _send(row: ServiceCall, call: FlowluCall, token: UserToken, use: Use) -> JSO
         )
         raise UserTokenStale from None
     try:
-        with usage.counted(use):
+        with usage.counted(use, expires_at=token.token_expires_at):
             return flowlu_client().call(token.portal, call, access_token).response
     except TokenStale:
         sessions.note_stale_token(token_id=token.token_id, generation=token.token_generation)
@@ -154,14 +154,17 @@ class Acting:
         id: str | None = None,
         *,
         params: Mapping[str, object] | None = None,
+        record: Record | None = None,
     ) -> JSONValue:
         """Call Flowlu and return its `response`. The checks and the row are those of the service API.
+
+        A `record` of the caller's is filled, so that they can read what the call went out with.
 
         Call it outside of every transaction: it asks Flowlu, and the row must stay whatever the caller does next.
         Raises DomainError; RuntimeError inside a transaction.
         """
         _outside_of_transactions()
-        record = Record(None)
+        record = record or Record(None)
         outcome = _UNKNOWN
         try:
             call = build_call(module, model, action, id, encode_json_body(params or {}))

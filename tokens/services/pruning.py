@@ -3,17 +3,25 @@
 None of it decides anything: rights, tokens, the ledger and the audit trail are not touched here.
 """
 
-from datetime import UTC, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import BooleanField, Case, Exists, OuterRef, Q, QuerySet, When
 from django.utils import timezone
 
+from installations.liveness import NEITHER, SIGNS, Kind
 from installations.models import Evidence, ScopeUsage
 from tokens.models import EmbedSession, ServiceCall
 
 _BATCH = 5000
+
+Stopped = Callable[[], bool]
+
+
+def _never() -> bool:
+    return False
 
 
 def prune_service_calls(*, days: int | None = None) -> int:
@@ -31,9 +39,41 @@ def prune_sessions(*, days: int | None = None) -> int:
     return _older(EmbedSession.objects.all(), "expires_at", settings.SESSION_DAYS if days is None else days)
 
 
-def prune_evidence(*, days: int | None = None) -> int:
-    """Delete evidence that is older than `EVIDENCE_DAYS`; returns how many. `last_seen_at` stays."""
-    return _older(Evidence.objects.all(), "observed_at", settings.EVIDENCE_DAYS if days is None else days)
+def prune_evidence(stopped: Stopped = _never, *, days: int | None = None) -> int:
+    """Delete evidence that is older than `EVIDENCE_DAYS` and that no verdict depends on; returns how many.
+
+    What stays of an old time is little: see `installations.liveness.superseded`, which this says in SQL.
+    """
+    days = settings.EVIDENCE_DAYS if days is None else days
+    if days <= 0:
+        return 0
+    here = Evidence.objects.filter(installation=OuterRef("installation"))
+    replaced = Exists(here.filter(kind=OuterRef("kind"), observed_at__gt=OuterRef("observed_at")))
+    answered = Exists(here.filter(kind__in=SIGNS, observed_at__gte=OuterRef("observed_at")))
+    old = (
+        Evidence.objects.filter(observed_at__lt=timezone.now() - timedelta(days=days))
+        .exclude(kind=Kind.STATED_REMOVED)
+        .annotate(
+            is_superseded=Case(
+                When(kind__in=SIGNS, then=replaced),
+                When(kind__in=NEITHER, then=replaced | answered),
+                default=answered,
+                output_field=BooleanField(),
+            )
+        )
+        .order_by("observed_at", "pk")
+        .values_list("observed_at", "pk", "is_superseded")
+    )
+    # What stays is passed by once: a search from the start would meet it again for every batch.
+    deleted, after = 0, (datetime.min.replace(tzinfo=UTC), 0)
+    while not stopped():
+        ahead = Q(observed_at=after[0], pk__gt=after[1]) | Q(observed_at__gt=after[0])
+        batch = list(old.filter(ahead, observed_at__gte=after[0])[:_BATCH])
+        if not batch:
+            break
+        after = batch[-1][:2]
+        deleted += Evidence.objects.filter(pk__in=[pk for _at, pk, gone in batch if gone]).delete()[0]
+    return deleted
 
 
 def _older(rows: "QuerySet[Any]", column: str, days: int) -> int:

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from installations import audit
+from installations import audit, evidence
 from installations.actors import portal_user_actor, system_actor
 from installations.errors import (
     ApplicationUnknown,
@@ -31,7 +31,8 @@ from installations.errors import (
 )
 from installations.flowlu.client import FlowluUser
 from installations.flowlu.configured import flowlu_client
-from installations.models import Application, Evidence, Installation, Portal, PortalUser
+from installations.liveness import Kind
+from installations.models import Application, Installation, Portal, PortalUser
 from installations.portals import normalise_portal
 from installations.services import record_launch_locked
 from tokens import selectors
@@ -153,7 +154,7 @@ def _hand_over_token(caller: Caller, pair: Pair) -> None:
         if holds_already(own, pair):
             return  # once more the same: no event, or a page could fill the trail with them
         stored = store_pair_locked(installation, portal_user, pair, own=session)
-        Evidence.objects.create(installation=installation, kind=Evidence.Kind.HAND_OVER)
+        evidence.observe_locked(installation, Kind.HAND_OVER)
         audit.append(portal_user_actor(caller.portal, user.id), _token_event("token.handed_over", stored.token))
 
 

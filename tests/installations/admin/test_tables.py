@@ -46,6 +46,7 @@ def test_page_names_the_generations_before(auditor: Any, application: Applicatio
     second = factories.installation(application)
 
     assert titles(auditor, "installations_installation", second.pk) == [
+        "Evidence",
         "People and tokens",
         "API keys",
         "History",

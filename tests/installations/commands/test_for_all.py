@@ -17,6 +17,7 @@ COMMANDS = {
     "approve_scopes": ((*HERE, "crm.accounts.read"), "reviewer", "responder"),
     "withdraw_scopes": ((*HERE, "fin"), "reviewer", "responder"),
     "withhold_scopes": (HERE, "reviewer", "responder"),
+    "state_present": (HERE, "responder", "reviewer"),
     "suspend_installation": (HERE, "responder", "reviewer"),
     "resume_installation": (HERE, "responder", "reviewer"),
     "lock": (HERE, "responder", "reviewer"),
@@ -47,6 +48,7 @@ VERBS = {
     "approve_scopes": "scopes.approved",
     "withdraw_scopes": "scopes.withdrawn",
     "withhold_scopes": "scopes.withheld",
+    "state_present": "installation.stated_present",
     "suspend_installation": "installation.suspended",
     "resume_installation": "installation.resumed",
     "lock": "installation.locked",
@@ -69,6 +71,8 @@ def scene(request, record, reviewer, responder, auditor, outsider):
     )
     if command == "withhold_scopes":
         factories.application(permissions=[*factories.SCOPES, "users.read"], version="2.0.0")
+    if command == "state_present":
+        factories.suspect(record.installation)
     if command == "resume_installation":
         suspend_installation(installation_id=record.installation.pk, actor=factories.superactor(), reason="For a test.")
     if command == "unlock":

@@ -6,8 +6,11 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count, F
+from django.utils import timezone
 
+from installations import evidence
 from installations.keys import parse_key_ring
+from installations.liveness import State
 from installations.models import Installation
 from installations.trail.verifying import DatabaseVerification
 from tokens.models import ApiKey, OAuthToken, RevokedFingerprint
@@ -17,9 +20,10 @@ from tokens.services.storing import MAX_LIVE_TOKENS
 def everything_holds() -> None:
     """One live installation a pair, consecutive generations, ten tokens a user, revoked ones wiped and nowhere live.
 
-    And of API keys: none in use where the installation is gone, those that ended wiped.
+    And of API keys: none in use where the installation is gone, those that ended wiped. Verdicts are of the evidence.
     """
     chain_holds()
+    verdicts_hold()
     assert not ApiKey.objects.active().filter(installation__status="uninstalled").exists()
     assert not ApiKey.objects.filter(state="revoked").exclude(sealed_key=None).exists()
     places = Installation.objects.values("portal", "application")
@@ -41,6 +45,17 @@ def everything_holds() -> None:
     assert cut.filter(revocation__tokens_cut__gt=0).count() == cut.count()
     ledger = OAuthToken.objects.filter(state="revoked").values("revocation").annotate(rows=Count("pk"))
     assert not ledger.exclude(rows=F("revocation__tokens_cut")).exists()
+
+
+def verdicts_hold() -> None:
+    """See that each kept verdict is what the evidence says now, as far as its time has not come."""
+    now = timezone.now()
+    observed = evidence.observations_of(list(Installation.objects.values_list("pk", flat=True)))
+    for here in Installation.objects.select_related("liveness"):
+        verdict = evidence.verdict_on(observed.get(here.pk, ()), now=now)
+        assert (here.status == "uninstalled") is (verdict.state is State.CONFIRMED)
+        if here.liveness.judge_again_at is None or here.liveness.judge_again_at > now:
+            assert (here.liveness.state, here.liveness.confidence) == (verdict.state, verdict.confidence)
 
 
 def chain_holds() -> int:

@@ -96,6 +96,7 @@ def test_first_launches_beside_the_end_of_the_installation_begin_the_next(worker
             gone.generation + 1,
             "pending_approval",
         )
+        assert gone.liveness.state == "confirmed_removed"
         return "began anew" if began_anew else "all before the end"
 
     workers.rounds(race, expect=("began anew", "all before the end"))

@@ -29,9 +29,9 @@ from installations.actors import Via, operator_actor  # noqa: E402
 from installations.errors import DomainError  # noqa: E402
 from installations.models import Application, Installation, Portal, PortalUser  # noqa: E402
 from tests import factories  # noqa: E402
-from tokens import activity, refusals, usage  # noqa: E402
+from tokens import activity, observations, refusals, usage  # noqa: E402
 from tokens.models import Purpose, RefreshAttempt  # noqa: E402
-from tokens.services import api_keys, keys, proving, refreshing, revocation  # noqa: E402
+from tokens.services import api_keys, keys, probing, proving, refreshing, revocation  # noqa: E402
 from tokens.services.acting import act_as_system, act_as_user  # noqa: E402
 from tokens.targets import RevocationTarget  # noqa: E402
 
@@ -244,6 +244,18 @@ def act(portal: str, app_id: str, user: str | None = None) -> str:
     return "ok"
 
 
+def probe() -> int:
+    return probing.probe_quiet(lambda: False)
+
+
+def judge() -> int:
+    return probing.judge_liveness(lambda: False)
+
+
+def state_present(installation: int) -> bool:
+    return services.state_present(installation_id=installation, **WHY)
+
+
 def store_refresh_tokens(application: int, on: bool) -> bool:
     return revocation.configure_application(
         application_id=application, stores_refresh_tokens=on, allowed_portals=[], **WHY
@@ -257,7 +269,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
         lock, unlock, toggle,
         approve, withdraw, ask, ask_many, approve_many, confirm, refuse,
         import_manifest, store_refresh_tokens, use_keys, rewrap, refresh,
-        add_key, replace_key, revoke_key, wipe_keys, act,
+        add_key, replace_key, revoke_key, wipe_keys, act, probe, judge, state_present,
     )
 }  # fmt: skip
 
@@ -276,7 +288,7 @@ def _do(order: dict[str, Any]) -> dict[str, Any]:
         answer = {"broken": f"{type(error).__name__}: {error}"}
     ended = time.monotonic()
     # Now and not some seconds later: by then the test is over, and its tables are being emptied.
-    for noted in (usage, activity, refusals):
+    for noted in (usage, observations, activity, refusals):
         noted.flush()
     return answer | {"began": began, "ended": ended}
 

@@ -5,8 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from installations.liveness import Kind, Observation, superseded
 from installations.models import Application, Evidence, ScopeUsage
 from tests import factories
 from tokens import selectors
@@ -16,6 +20,8 @@ from tokens.services import pruning
 pytestmark = pytest.mark.django_db
 
 AGES = (0, 9, 10, 11, 500)
+
+pieces = st.lists(st.tuples(st.sampled_from(list(Kind)), st.integers(0, 60)), max_size=8)
 
 
 def calls(_application: Application) -> Any:
@@ -84,6 +90,40 @@ def test_what_is_older_goes_in_batches_and_nothing_else_does(
     assert prune() == 0
     setattr(settings, setting, 1)
     assert prune() == 1
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(mine=pieces, of_other=pieces, batch=st.integers(1, 5))
+def test_evidence_that_goes_is_what_no_verdict_depends_on(
+    application: Application, mine: Any, of_other: Any, batch: int
+) -> None:
+    with transaction.atomic(), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pruning, "_BATCH", batch)
+        here, there = (factories.launch(application, portal=f"{name}.flowlu.com").installation for name in "ab")
+        Evidence.objects.all().delete()
+        now = timezone.now()
+        for place, found in ((here, mine), (there, of_other)):
+            for kind, halves in found:
+                Evidence.objects.create(
+                    installation=place, kind=kind, observed_at=now - timedelta(days=halves / 2, minutes=1)
+                )
+        expected = set()
+        for place in (here, there):
+            rows = list(Evidence.objects.filter(installation=place))
+            every = [Observation(Kind(row.kind), row.observed_at, 1) for row in rows]
+            gone = superseded(every)
+            old = now - timedelta(days=10)
+            expected |= {row.pk for row, one in zip(rows, every, strict=True) if one in gone and one.at < old}
+        before = set(Evidence.objects.values_list("pk", flat=True))
+
+        assert pruning.prune_evidence(days=10) == len(expected)
+        assert before - set(Evidence.objects.values_list("pk", flat=True)) == expected
+        transaction.set_rollback(True)
+
+
+def test_pruning_of_evidence_that_is_stopped_deletes_nothing(application: Application) -> None:
+    evidence(application)
+    assert pruning.prune_evidence(lambda: True, days=1) == 0
 
 
 def test_session_that_is_pruned_leaves_its_token(application: Application) -> None:

@@ -3,10 +3,12 @@
 import pytest
 
 from installations.errors import NotPermitted, ReasonRequired, StateConflict
-from installations.models import Evidence, Installation
+from installations.models import Application, Evidence, Installation, Liveness
 from installations.services import suspend_installation
 from tests import factories
+from tests.embedded import Frontend
 from tests.unchanged import last_event, nothing_changes, recorded
+from tokens import observations
 from tokens.models import OAuthToken
 from tokens.selectors import is_revoked
 from tokens.services.revocation import uninstall_installation
@@ -124,3 +126,26 @@ def test_actor_without_the_permission_is_refused(record, unpermitted):
 def test_reviewer_may_not_uninstall(record, reviewing):
     with nothing_changes(), pytest.raises(NotPermitted):
         uninstall(record.installation, reviewing)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_confirmed_removal_closes_what_is_open_and_a_launch_begins_anew_without_approvals(
+    ana: Frontend, application: Application
+) -> None:
+    ana.open()
+    here = Installation.objects.get()
+    factories.approve(here, "crm.accounts.read")
+    factories.suspect(here)
+    assert ana.accounts().status_code == 200
+
+    uninstall_installation(installation_id=here.pk, actor=factories.superactor(), reason="Their word.")
+
+    assert ana.accounts().json()["error"] == "token_revoked"
+    assert ana.handshake().json()["error"] == "token_revoked"
+    again = Frontend(ana.api, ana.sandbox, "acme.flowlu.com").open()
+    assert again.accounts().json()["error"] == "insufficient_scope"
+    new = Installation.objects.live().get()
+    assert (new.generation, new.status, new.approved_permissions.count()) == (2, "pending_approval", 0)
+    observations.flush()  # the call before the removal, noted and written late
+    assert dict(Liveness.objects.values_list("pk", "state")) == {here.pk: "confirmed_removed", new.pk: "seen"}
+    assert list(new.evidence.values_list("kind", flat=True)) == ["launch"]
