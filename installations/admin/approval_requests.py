@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -32,7 +32,7 @@ from installations.admin.manifests import risk_badge, scope_words
 from installations.admin.text import visible
 from installations.errors import OwnRequest
 from installations.forms import ReasonForm
-from installations.models import ApprovalRequest, BreakGlass, Installation
+from installations.models import ApprovalRequest, ApprovedPermission, BreakGlass, Installation
 from installations.trail.refusals import note_refused
 
 State = ApprovalRequest.State
@@ -186,15 +186,21 @@ def scopes_table(row: ApprovalRequest) -> Table:
 def installations_table(row: ApprovalRequest) -> Table:
     """Return the installations that it is bound to."""
     found = Installation.objects.filter(approval_requests__request=row).select_related("portal", "application")
-    shown = list(found.order_by("portal__domain", "pk")[: _SHOWN + 1])
+    in_force = Prefetch("approved_permissions", ApprovedPermission.objects.in_force(), to_attr="in_force")
+    shown = list(found.prefetch_related(in_force).order_by("portal__domain", "pk")[: _SHOWN + 1])
     count = len(shown) if len(shown) <= _SHOWN else found.count()
     return Table(
         f"On {plural(count, 'installation')}",
-        ("Installation", "Status now"),
-        [(link(each), status_badge(each)) for each in shown[:_SHOWN]],
+        ("Installation", "Status now", "Approved now"),
+        [(link(each), status_badge(each), in_force_words(each)) for each in shown[:_SHOWN]],
         "None.",
         note=f"The first {_SHOWN} of them." if count > _SHOWN else "",
     )
+
+
+def in_force_words(row: Any) -> str:
+    """Name the scopes in force of an installation, which were read with it."""
+    return ", ".join(sorted(str(each) for each in row.in_force)) or "nothing"
 
 
 def _where(row: Any) -> Any:

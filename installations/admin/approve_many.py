@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 
 from installations import selectors
 from installations.admin.acts import actor_of
+from installations.admin.approval_requests import in_force_words
 from installations.admin.display import Table, link, list_url, plural, status_badge
 from installations.admin.text import visible_text
 from installations.approval_requests import MANY, ManyResult, approve_for_many, pin_of
@@ -88,16 +89,9 @@ def _table(rows: list[Installation]) -> Table:
     return Table(
         "Exactly these installations",
         ("Installation", "Status", "Approved now"),
-        [
-            (link(row), status_badge(row), ", ".join(sorted(str(each) for each in _in_force(row))) or "nothing")
-            for row in rows
-        ],
+        [(link(row), status_badge(row), in_force_words(row)) for row in rows],
         "None.",
     )
-
-
-def _in_force(row: Any) -> Any:
-    return row.in_force  # read with the list
 
 
 def _words(result: ManyResult) -> str:

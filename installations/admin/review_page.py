@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
-from django.db.models import Count, Max
 from django.forms import BoundField
 from django.http import HttpRequest
-from django.utils import timezone
 
 from installations import selectors
+from installations.admin.observed import verdict_badge
 from installations.forms import ApproveForm
 from installations.manifest_diff import ScopeChange
-from installations.models import Evidence, Installation, PortalUser
+from installations.models import Installation, PortalUser
 from installations.selectors import ScopeRow
 
 # By the word in the address: of which risks what is asked for is chosen when the page opens.
@@ -22,7 +20,6 @@ PRESELECTED: Final[dict[str, tuple[str, ...]]] = {
     "medium": ("low", "medium"),
     "all": ("low", "medium", "high"),
 }
-_EVIDENCE_DAYS: Final = 30
 _EVENTS: Final = 5
 
 
@@ -44,20 +41,14 @@ class Section:
     is_open: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """How often something was observed of late."""
-
-    words: str
-    times: int
-    last: Any
-
-
 def review_context(request: HttpRequest, installation: Installation, form: ApproveForm) -> dict[str, Any]:
-    """Return what the page says. Seven statements, whatever the number of scopes."""
+    """Return what the page says. Eight statements, whatever the number of scopes."""
     in_force = selectors.approvals_in_force(installation)
     review = selectors.review_scopes(installation.manifest.requested_scopes, in_force)
     changes = selectors.asked_anew(installation)
+    observed = (
+        selectors.liveness_of(installation, count=0) if request.user.has_perm("installations.view_evidence") else None
+    )
     may_see_users = request.user.has_perm("installations.view_portaluser")
     return {
         "installation": installation,
@@ -66,8 +57,8 @@ def review_context(request: HttpRequest, installation: Installation, form: Appro
         "asked_anew": changes,
         "first_user": _first_user(installation) if may_see_users else None,
         "may_see_users": may_see_users,
-        "seen": _seen(installation) if request.user.has_perm("installations.view_evidence") else [],
-        "seen_days": _EVIDENCE_DAYS,
+        "liveness": observed.verdict if observed else None,
+        "liveness_badge": verdict_badge(observed.verdict) if observed else "",
         "events": selectors.latest_events(installation.pk, count=_EVENTS)
         if request.user.has_perm("installations.view_auditevent")
         else [],
@@ -96,11 +87,3 @@ def _first_user(installation: Installation) -> PortalUser | None:
     """Return who was the first of those whose token is known here to be seen. One statement."""
     users = PortalUser.objects.filter(portal=installation.portal_id, tokens__installation=installation)
     return users.order_by("first_seen_at", "pk").first()
-
-
-def _seen(installation: Installation) -> list[Seen]:
-    """Return what was observed of late, the most frequent first. One statement."""
-    since = timezone.now() - timedelta(days=_EVIDENCE_DAYS)
-    kinds = Evidence.objects.filter(installation=installation, observed_at__gte=since).values("kind")
-    rows = kinds.annotate(times=Count("pk"), last=Max("observed_at")).order_by("-times", "kind")
-    return [Seen(str(Evidence.Kind(row["kind"]).label), row["times"], row["last"]) for row in rows]
