@@ -57,11 +57,15 @@ class ApproveForm(ReasonForm):
     """One choice for each code that may be approved. Nothing chosen for a code leaves it as it is."""
 
     seen_manifest = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    seen_catalogue = forms.CharField(widget=forms.HiddenInput, max_length=64)
 
-    def __init__(self, *args: Any, installation: Installation, review: ScopeReview, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, installation: Installation, review: ScopeReview, catalogue: str, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.fields["seen_manifest"].initial = installation.manifest.sha256
-        self.installation = installation
+        self.fields["seen_catalogue"].initial = catalogue
+        self.installation, self.review = installation, review
         self.rows = {f"scope-{row.code}": row for row in review.to_decide}
         for name, row in self.rows.items():
             self.fields[name] = _Decision(row)

@@ -1,7 +1,7 @@
 """State of the lower app: portals, applications, installations, approved permissions and their evidence.
 
 Truth that a database can hold is a constraint here; everything that writes more than one row is a verb in
-`services`. The audit trail has a module of its own, `audit_models`.
+`services`. The audit trail has a module of its own, `audit_models`, and so has the catalogue, `catalogue_models`.
 """
 
 from typing import ClassVar, Self
@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from installations import scopes
 from installations.audit_models import AuditCheckpoint, AuditEvent, AuditHead, RefusedAttempts
+from installations.catalogue_models import CatalogueEdition
 from installations.scopes import Approval, Level
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "AuditCheckpoint",
     "AuditEvent",
     "AuditHead",
+    "CatalogueEdition",
     "Evidence",
     "Installation",
     "Manifest",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils import timezone
 
-from installations import audit, catalogue, manifests, scopes
+from installations import audit, editions, manifests, scopes
 from installations.actors import Actor, clean_reason
 from installations.catalogue import Catalogue, CatalogueEntry
 from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
@@ -50,7 +50,7 @@ def import_manifest(*, document: str | bytes, kind: str | None, actor: Actor) ->
     Raises ManifestInvalid with every error in the document, NotPermitted.
     """
     actor.require("installations.import_manifest")
-    parsed = manifests.parse(document)
+    parsed = manifests.parse(document, catalogue=editions.in_force())
     with transaction.atomic(durable=True):
         application, is_new = Application.objects.get_or_create(
             app_id=parsed.app_id,
@@ -108,6 +108,7 @@ def approve_scopes(
     actor: Actor,
     reason: str,
     seen_manifest: str | None = None,
+    seen_catalogue: str | None = None,
 ) -> ApprovalResult:
     """Approve scopes of one installation; the first approval makes a pending installation active.
 
@@ -115,7 +116,8 @@ def approve_scopes(
 
     Each must be asked for by the manifest at this level or a higher one, and be in the catalogue. Approving a code
     at another level replaces the approval in force. All or nothing. With `seen_manifest` (a SHA-256) the
-    decision counts only for the manifest that the operator saw.
+    decision counts only for the manifest that the operator saw, and with `seen_catalogue` only for what the scopes
+    meant then. What is kept of the catalogue is what is in force when this commits.
 
     Raises NotPermitted, ReasonRequired, UnknownScope, ScopeNotRequested, StateConflict.
     """
@@ -126,7 +128,12 @@ def approve_scopes(
         installation = _locked_installation(installation_id)
         manifest = installation.manifest
         _check_seen(manifest, seen_manifest)
-        known = catalogue.load()
+        known = _usable(editions.held_in_force())
+        if seen_catalogue is not None and seen_catalogue != known.version:
+            raise StateConflict(
+                "The scope catalogue was edited while you were reading. Read again what the scopes cover, and decide "
+                "anew."
+            )
         entries = _check_requested(wanted, manifest, known)
         in_force = {row.code: row for row in installation.approved_permissions.in_force()}
         approved, unchanged = [], []
@@ -167,6 +174,7 @@ def approve_scopes(
                     {
                         "approved": approved,
                         "manifest": manifest.sha256,
+                        "catalogue": known.version,
                         "in_force_before": sorted(str(row) for row in in_force.values()),
                         "activated": activated,
                     },
@@ -193,7 +201,8 @@ def withhold_scopes(*, installation_id: int, actor: Actor, reason: str, seen_man
             raise StateConflict(
                 "Nothing was approved here yet, so every call is refused anyway. Suspend it, or mark it as uninstalled."
             )
-        changes = scope_changes(decided.requested_scopes, manifest.requested_scopes, catalogue.load())
+        known = _usable(editions.held_in_force())
+        changes = scope_changes(decided.requested_scopes, manifest.requested_scopes, known)
         withheld = [f"{change.code}: {change.words}" for change in changes if change.escalates]
         if not withheld:
             return []
@@ -469,6 +478,15 @@ def _check_seen(manifest: Manifest, seen: str | None) -> None:
         raise StateConflict(
             "The application's manifest was replaced while you were reading it. Read the new one and decide anew."
         )
+
+
+def _usable(known: Catalogue) -> Catalogue:
+    if known.damage:
+        raise StateConflict(
+            f"Edition {known.edition} of the scope catalogue is damaged: nobody can say what a scope allows. Import "
+            "the catalogue first."
+        )
+    return known
 
 
 def _parse_all(texts: Iterable[str]) -> list[Scope]:

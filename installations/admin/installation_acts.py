@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.http import HttpRequest
 
-from installations import selectors
+from installations import editions, selectors
 from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
 from installations.admin.display import change_url, installation_name, plural
@@ -40,15 +40,13 @@ class Approve(InstallationAct):
 
     def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
         in_force = selectors.approvals_in_force(target)
-        review = selectors.review_scopes(target.manifest.requested_scopes, in_force)
-        return ApproveForm(posted(request), installation=target, review=review)
+        known = editions.read_with(target)
+        review = selectors.review_scopes(target.manifest.requested_scopes, in_force, known)
+        return ApproveForm(posted(request), installation=target, review=review, catalogue=known.version)
 
     def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
-        in_force = selectors.approvals_in_force(target)
-        return {
-            "installation": target,
-            "review": selectors.review_scopes(target.manifest.requested_scopes, in_force),
-        }
+        assert isinstance(form, ApproveForm)  # noqa: S101 - made above
+        return {"installation": target, "review": form.review}
 
     def stops(self, target: Installation) -> Sequence[str]:
         first = ("The first approval makes the installation active.",) if self._is_pending(target) else ()
@@ -71,6 +69,7 @@ class Approve(InstallationAct):
             actor=actor,
             reason=form.cleaned_data["reason"],
             seen_manifest=form.cleaned_data["seen_manifest"],
+            seen_catalogue=form.cleaned_data["seen_catalogue"],
         )
         if not result.approved:
             return Outcome(f"Nothing changed: {', '.join(result.unchanged)} was approved already.", changed=False)

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 
-from installations import selectors
+from installations import editions, selectors
 from installations.admin.audit_trail import actor_words
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
@@ -114,7 +114,7 @@ class InstallationAdmin(ReadOnlyAdmin):
             **super().page_context(request, row),
             "installation": row,
             "locks": locks_of(row),
-            "review": selectors.review_scopes(row.manifest.requested_scopes, in_force),
+            "review": selectors.review_scopes(row.manifest.requested_scopes, in_force, editions.read_with(row)),
             "asked_anew": selectors.asked_anew(row),
             "next_step": next_step(row, len(in_force)),
             "may_view_application": request.user.has_perm("installations.view_application"),

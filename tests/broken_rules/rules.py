@@ -118,6 +118,34 @@ APPROVAL = (
         WIDENS,
     ),
     Breakage(
+        "nothing widens: a damaged edition leaves the shipped catalogue in force",
+        "installations/editions.py",
+        "        return catalogue.unusable(shipped, int(number), str(exc))\n",
+        "        return shipped\n",
+        ("tests/tokens/api/test_edited_catalogue.py",),
+    ),
+    Breakage(
+        "catalogue: a worker keeps the edition that it read first",
+        "installations/editions.py",
+        "    found = _parsed.get(key)\n",
+        "    found = next(iter(_parsed.values()), None)\n",
+        ("tests/tokens/api/test_edited_catalogue.py",),
+    ),
+    Breakage(
+        "catalogue: an approval is copied from what the operator did not read",
+        "installations/services.py",
+        "        if seen_catalogue is not None and seen_catalogue != known.version:\n",
+        "        if False:\n",
+        ("tests/installations/services/test_edit_catalogue.py",),
+    ),
+    Breakage(
+        "catalogue: a stale edit overwrites another one",
+        "installations/catalogue_editing.py",
+        "        if seen is not None and seen != known.edition:\n",
+        "        if False:\n",
+        ("tests/installations/services/test_edit_catalogue.py",),
+    ),
+    Breakage(
         "nothing widens: withdrawing wakes what was swallowed",
         "installations/services.py",
         "        waking = {code for code, by in swallowed.items() if by in wanted} - wanted\n",
@@ -149,7 +177,7 @@ APPROVAL = (
         "        for live in Installation.objects.filter(application=application, status='active'):\n"
         "            for text in manifest.requested_scopes:\n"
         "                code, _, level = text.rpartition('.')\n"
-        "                entry = catalogue.load().get(code)\n"
+        "                entry = editions.in_force().get(code)\n"
         "                if entry and not live.approved_permissions.in_force().filter(code=code).exists():\n"
         "                    live.approved_permissions.create(code=code, level=level, manifest=manifest,\n"
         "                        approved_by='x', approved_at=timezone.now(), reason='x',\n"

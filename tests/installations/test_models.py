@@ -15,6 +15,7 @@ from installations.models import (
     ApprovedPermission,
     AuditEvent,
     AuditHead,
+    CatalogueEdition,
     Evidence,
     Installation,
     Manifest,
@@ -291,6 +292,20 @@ def test_pending_installations_are_those_that_wait_for_a_decision(application):
     factories.installation(application, portal="globex.flowlu.com", approved=["crm.accounts.read"])
 
     assert Installation.objects.pending().get() == waiting
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("installations_catalogueedition_sha256_is_hex", {"sha256": "x" * 64}),
+        ("installations_catalogueedition_sha256_is_hex", {"sha256": ""}),
+        ("installations_catalogueedition_number_from_1", {"number": 0}),
+    ],
+)
+def test_edition_has_a_number_and_a_hash(db, name, columns):
+    values = {"number": 1, "document": "{}", "sha256": "0" * 64, "shipped": "1", "saved_by": "x", "reason": "x"}
+    with refused(name):
+        CatalogueEdition.objects.create(**values | columns)
 
 
 def test_every_named_constraint_is_broken_by_a_test():

@@ -167,6 +167,12 @@ _BACKEND = "What it records is shown by its acts, and in test_purposes_and_clien
 _CALL = "Each call of backend code is a row of its own table (ServiceCall); no right changes."
 # Every public function of the modules that hold verbs.
 VERBS: dict[str, Covered] = {
+    "installations.catalogue_editing.import_catalogue": ("catalogue.imported",),
+    "installations.catalogue_editing.preview_entry": _READS,
+    "installations.catalogue_editing.preview_import": _READS,
+    "installations.catalogue_editing.preview_removal": _READS,
+    "installations.catalogue_editing.remove_catalogue_override": ("catalogue.override_removed",),
+    "installations.catalogue_editing.save_catalogue_entry": ("catalogue.entry_saved",),
     "installations.services.approve_scopes": ("scopes.approved",),
     "installations.services.import_manifest": ("manifest.imported",),
     "installations.services.lock": ("portal.locked",),

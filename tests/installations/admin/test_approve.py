@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from installations import editions
 from installations.models import Application, Installation
 from installations.services import approve_scopes
 from tests import factories
@@ -18,7 +19,8 @@ def address(installation: Installation) -> str:
 
 def answer(installation: Installation, reason: str = "Agreed with the customer.", **chosen: str) -> dict[str, str]:
     scopes = {f"scope-{code.replace('_', '.')}": scope for code, scope in chosen.items()}
-    return {"seen_manifest": installation.manifest.sha256, "reason": reason, **scopes}
+    seen = {"seen_manifest": installation.manifest.sha256, "seen_catalogue": editions.in_force().version}
+    return {**seen, "reason": reason, **scopes}
 
 
 def test_chosen_scopes_are_approved_and_the_installation_becomes_active(reviewer: Any, pending: Installation) -> None:
