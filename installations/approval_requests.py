@@ -21,8 +21,8 @@ from installations.actors import Actor, Via, clean_reason, operator_actor
 from installations.approving import (
     ApprovalResult,
     Plan,
-    check_in_force,
     check_seen,
+    check_still_so,
     locked_installation,
     parse_all,
     plan_all_locked,
@@ -61,6 +61,7 @@ def request_approval(
     reason: str,
     seen_manifest: str | None = None,
     seen_in_force: str | None = None,
+    seen_catalogue: str | None = None,
 ) -> Asked:
     """Ask for an approval that another operator confirms. Nothing is approved yet.
 
@@ -75,7 +76,7 @@ def request_approval(
         installation = locked_installation(installation_id)
         check_seen(installation.manifest, seen_manifest)
         plan = plan_locked(installation, wanted)
-        check_in_force(plan, seen_in_force)
+        check_still_so(plan, in_force=seen_in_force, catalogue=seen_catalogue)
         return _ask_locked([plan], actor, why, in_bulk=False)
 
 
@@ -201,6 +202,7 @@ def approve_alone(
     reason: str,
     seen_manifest: str | None = None,
     seen_in_force: str | None = None,
+    seen_catalogue: str | None = None,
 ) -> ApprovalResult:
     """Approve scopes of high risk without a second operator (break-glass), on one installation.
 
@@ -216,7 +218,7 @@ def approve_alone(
         installation = locked_installation(installation_id)
         check_seen(installation.manifest, seen_manifest)
         plan = plan_locked(installation, wanted)
-        check_in_force(plan, seen_in_force)
+        check_still_so(plan, in_force=seen_in_force, catalogue=seen_catalogue)
         if settings.FOUR_EYES != "on" or not plan.high_risk:
             raise StateConflict("This needs no second operator: approve it in the usual way.")
         request = _new_request([plan], actor, why, in_bulk=False, state=State.ALONE)

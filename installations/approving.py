@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from installations import audit, catalogue, four_eyes, scopes
+from installations import audit, catalogue, editions, four_eyes, scopes
 from installations.catalogue import Catalogue, CatalogueEntry
 from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
 from installations.four_eyes import Bound
@@ -66,13 +66,14 @@ def in_force_digest(rows: Iterable[ApprovedPermission]) -> str:
     return four_eyes.in_force_digest((row.pk, row.code, row.level) for row in rows)
 
 
-def check_in_force(plan: "Plan", seen: str | None) -> None:
-    """Raise StateConflict unless the approvals in force are those that were seen. None: nobody says what they saw."""
-    if seen is not None and seen != in_force_digest(plan.in_force.values()):
+def usable(known: Catalogue) -> Catalogue:
+    """Return the catalogue; raises StateConflict for one that is damaged."""
+    if known.damage:
         raise StateConflict(
-            "Somebody else decided about this installation while you were reading it: other scopes are approved now. "
-            "Look at what is approved and decide anew."
+            f"Edition {known.edition} of the scope catalogue is damaged: nobody can say what a scope allows. Import "
+            "the catalogue first."
         )
+    return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,9 @@ class Plan:
     def high_risk(self) -> list[Scope]:
         """Return what a second operator has to confirm where four eyes are asked for."""
         held = {code: row.as_approval() for code, row in self.in_force.items()}
-        return four_eyes.high_risk(self.wanted, held, self.catalogue)
+        # Whichever says so: who lowers a risk in the catalogue is not rid of the second operator by that.
+        found = [four_eyes.high_risk(self.wanted, held, each) for each in (self.catalogue, catalogue.load())]
+        return [scope for scope in self.wanted if any(scope in each for each in found)]
 
     @property
     def bound(self) -> Bound:
@@ -115,26 +118,49 @@ class Plan:
 
 
 def plan_locked(installation: Installation, wanted: Sequence[Scope]) -> Plan:
-    """Check what is wanted against the manifest and the catalogue. Two statements.
+    """Check what is wanted against the manifest and the catalogue, which stays as it is until the transaction ends.
 
-    Raises UnknownScope and ScopeNotRequested.
+    Raises UnknownScope, ScopeNotRequested, and StateConflict where the catalogue is damaged.
     """
-    return _plan(installation, installation.manifest, wanted, installation.approved_permissions.in_force())
+    known = usable(editions.held_in_force())
+    return _plan(installation, installation.manifest, wanted, installation.approved_permissions.in_force(), known)
 
 
 def plan_all_locked(installations: Sequence[Installation], wanted: Sequence[Scope]) -> list[Plan]:
-    """Return a plan for each installation. Two statements, whatever their number. Raises as `plan_locked`."""
+    """Return a plan for each installation. As many statements for any number. Raises as `plan_locked`."""
+    known = usable(editions.held_in_force())
     manifests = Manifest.objects.in_bulk({row.manifest_id for row in installations})
     in_force: dict[int, list[ApprovedPermission]] = {row.pk: [] for row in installations}
     for row in ApprovedPermission.objects.in_force().filter(installation__in=in_force):
         in_force[row.installation_id].append(row)
-    return [_plan(row, manifests[row.manifest_id], wanted, in_force[row.pk]) for row in installations]
+    return [_plan(row, manifests[row.manifest_id], wanted, in_force[row.pk], known) for row in installations]
+
+
+def check_still_so(plan: Plan, *, in_force: str | None, catalogue: str | None) -> None:
+    """Raise StateConflict unless approvals and catalogue are those that were seen. None: nobody says what they saw.
+
+    Where nothing would change by the plan, as by the second of two submits, there is nothing to refuse.
+    """
+    if not plan.new:
+        return
+    if in_force is not None and in_force != in_force_digest(plan.in_force.values()):
+        raise StateConflict(
+            "Somebody else decided about this installation while you were reading it: other scopes are approved now. "
+            "Look at what is approved and decide anew."
+        )
+    if catalogue is not None and catalogue != plan.catalogue.version:
+        raise StateConflict(
+            "The scope catalogue was edited while you were reading. Read again what the scopes cover, and decide anew."
+        )
 
 
 def _plan(
-    installation: Installation, manifest: Manifest, wanted: Sequence[Scope], in_force: Iterable[ApprovedPermission]
+    installation: Installation,
+    manifest: Manifest,
+    wanted: Sequence[Scope],
+    in_force: Iterable[ApprovedPermission],
+    known: Catalogue,
 ) -> Plan:
-    known = catalogue.load()
     entries = _check_requested(wanted, manifest, known)
     return Plan(installation, manifest, wanted, entries, {row.code: row for row in in_force}, known)
 
@@ -192,6 +218,7 @@ def put_in_force_locked(
     details = {
         "approved": approved,
         "manifest": plan.manifest.sha256,
+        "catalogue": plan.catalogue.version,
         "in_force_before": sorted(str(row) for row in plan.in_force.values()),
         "activated": activated,
         **(told or {}),

@@ -2,32 +2,48 @@
 
 It ships as `catalogue.json`. A code that Flowlu's documentation does not name is described there but not
 enabled: pages can explain it, while enforcement treats it like any unknown code, which is to deny.
+Operators lay entries of their own over the shipped ones: `installations.editions` says which are in force.
 """
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 
-from installations.scopes import Coverage, Level, Scope, ScopeSyntaxError, from_json, parse
-from installations.strict_json import JSONValue, StrictJSONError, loads
+from installations.scopes import Coverage, Level, Scope, ScopeSyntaxError, from_json, parse, to_json
+from installations.strict_json import JSONValue, StrictJSONError, canonical, loads
 
 Risk: TypeAlias = Literal["low", "medium", "high"]
 
 CATALOGUE_FILE = Path(__file__).with_name("catalogue.json")
 MAX_CATALOGUE_BYTES = 1024 * 1024
+MAX_ENTRIES = 1000
+MAX_RULES = 200  # of one entry
+TITLE_MAX = 100
+TEXT_MAX = 1000
 
-_RISKS: tuple[Risk, ...] = get_args(Risk)
+RISKS: tuple[Risk, ...] = get_args(Risk)
+_NAME = re.compile(r"[a-z0-9_]+")
 _MEMBERS = frozenset(
     {"code", "title", "meaning", "read", "full", "covers", "models", "documented", "enabled", "source"}
 )
 
 
 class CatalogueInvalid(ValueError):
-    """The shipped file is damaged; nothing can be enforced with it."""
+    """The file is damaged; nothing can be enforced with it."""
+
+
+class Origin(StrEnum):
+    """Who says what an entry says."""
+
+    SHIPPED = "shipped"
+    OVERRIDDEN = "overridden"  # an operator's entry stands in for the shipped one
+    OWN = "own"  # an operator's entry for a code that is not shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +96,26 @@ class ScopeDescription:
 
 
 class Catalogue:
-    """All entries of one file. Enforcement sees the enabled ones; `described` sees every one."""
+    """All entries that are in force. Enforcement sees the enabled ones; `described` sees every one.
 
-    def __init__(self, entries: tuple[CatalogueEntry, ...], version: str) -> None:
+    `edition` is the number of the operators' part that is laid over the shipped entries, 0 for none. `damage` says
+    what is wrong with one that cannot be read: there are no entries then, so everything is unknown and denied.
+    """
+
+    def __init__(
+        self,
+        entries: tuple[CatalogueEntry, ...],
+        version: str,
+        *,
+        edition: int = 0,
+        origins: Mapping[str, Origin] | None = None,
+        damage: str = "",
+    ) -> None:
         self.version = version
         self.entries = entries
+        self.edition = edition
+        self.damage = damage
+        self._origins = origins or {}
         self._by_code = {entry.code: entry for entry in entries}
         self._coverage = MappingProxyType({entry.code: entry.covers for entry in entries if entry.enabled})
 
@@ -105,6 +136,10 @@ class Catalogue:
         """Return the entry for display, enabled or not."""
         return self._by_code.get(code)
 
+    def origin(self, code: str) -> Origin:
+        """Return who says what the entry of a code says."""
+        return self._origins.get(code, Origin.SHIPPED)
+
     def describe(self, scope: Scope | str) -> ScopeDescription:
         """Explain a scope, also one that is unknown or is no scope at all."""
         text = str(scope)
@@ -118,7 +153,11 @@ class Catalogue:
         level = entry.at(known_form.level)
         meaning = entry.meaning
         if not entry.enabled:
-            meaning += " Flowlu documents no such scope: it grants nothing and cannot be approved."
+            meaning += (
+                " It is switched off in the catalogue: it grants nothing and cannot be approved."
+                if entry.documented
+                else " Flowlu documents no such scope: it grants nothing and cannot be approved."
+            )
         return ScopeDescription(
             text=text,
             known=entry.enabled,
@@ -140,6 +179,14 @@ def load() -> Catalogue:
 
 def parse_catalogue(data: bytes) -> Catalogue:
     """Check a catalogue file completely; raises CatalogueInvalid with the place of the first fault."""
+    entries = parse_entries(data)
+    if not entries:
+        raise CatalogueInvalid("scopes must be a list with at least one entry")
+    return Catalogue(entries, hashlib.sha256(data).hexdigest()[:12])
+
+
+def parse_entries(data: str | bytes) -> tuple[CatalogueEntry, ...]:
+    """Check a file of entries, which may be none; raises CatalogueInvalid with the place of the first fault."""
     try:
         document = loads(data, max_bytes=MAX_CATALOGUE_BYTES)
     except StrictJSONError as exc:
@@ -147,15 +194,63 @@ def parse_catalogue(data: bytes) -> Catalogue:
     if not isinstance(document, dict) or document.keys() != {"schema", "scopes"} or document["schema"] != 1:
         raise CatalogueInvalid("the catalogue must be an object with schema 1 and scopes")
     scopes = document["scopes"]
-    if not isinstance(scopes, list) or not scopes:
-        raise CatalogueInvalid("scopes must be a list with at least one entry")
+    if not isinstance(scopes, list):
+        raise CatalogueInvalid("scopes must be a list")
+    if len(scopes) > MAX_ENTRIES:
+        raise CatalogueInvalid(f"scopes: there are more than {MAX_ENTRIES}")
     entries = tuple(_entry(item, f"scopes[{index}]") for index, item in enumerate(scopes))
     seen: set[str] = set()
     for index, entry in enumerate(entries):
         if entry.code in seen:
             raise CatalogueInvalid(f"scopes[{index}].code: {entry.code} is there twice")
         seen.add(entry.code)
-    return Catalogue(entries, hashlib.sha256(data).hexdigest()[:12])
+    return entries
+
+
+def check_entry(entry: CatalogueEntry) -> CatalogueEntry:
+    """Return the entry as a file would give it back; raises CatalogueInvalid where a file with it would be refused."""
+    (found,) = parse_entries(written([entry]))
+    return found
+
+
+def written(entries: Iterable[CatalogueEntry]) -> bytes:
+    """Write entries as the file that `parse_entries` reads, in the one form that is hashed, by code."""
+    ordered = sorted(entries, key=lambda entry: entry.code)
+    return canonical({"schema": 1, "scopes": [_plain(entry) for entry in ordered]})
+
+
+def overlaid(shipped: Catalogue, own: Sequence[CatalogueEntry], edition: int) -> Catalogue:
+    """Return the shipped entries with the operators' ones in their place, and behind them those of other codes."""
+    by_code = {entry.code: entry for entry in own}
+    entries = [by_code.pop(entry.code, entry) for entry in shipped.entries]
+    known = {entry.code for entry in shipped.entries}
+    origins = {entry.code: Origin.OVERRIDDEN for entry in own if entry.code in known}
+    origins |= dict.fromkeys(by_code, Origin.OWN)
+    entries += [by_code[code] for code in sorted(by_code)]
+    return Catalogue(tuple(entries), f"{shipped.version}+{edition}", edition=edition, origins=origins)
+
+
+def unusable(shipped: Catalogue, edition: int, damage: str) -> Catalogue:
+    """Return the catalogue that knows nothing, for an edition that cannot be read: what it narrowed is not known."""
+    return Catalogue((), f"{shipped.version}+{edition}", edition=edition, damage=damage)
+
+
+def _plain(entry: CatalogueEntry) -> dict[str, object]:
+    def level(meaning: LevelMeaning) -> dict[str, str]:
+        return {"allows": meaning.allows, "risk": meaning.risk, "reason": meaning.reason}
+
+    return {
+        "code": entry.code,
+        "title": entry.title,
+        "meaning": entry.meaning,
+        "read": level(entry.read),
+        "full": level(entry.full),
+        "covers": to_json(entry.covers),
+        "models": list(entry.models),
+        "documented": entry.documented,
+        "enabled": entry.enabled,
+        "source": entry.source,
+    }
 
 
 def _whole(entry: CatalogueEntry, level: LevelMeaning) -> str:
@@ -197,10 +292,14 @@ def _entry(item: JSONValue, place: str) -> CatalogueEntry:
         raise CatalogueInvalid(f"{place}: {exc}") from exc
     if not covers:
         raise CatalogueInvalid(f"{place}.covers: must not be empty")
+    if len(covers) > MAX_RULES:
+        raise CatalogueInvalid(f"{place}.covers: has more than {MAX_RULES} rules")
     models = item["models"]
     if not isinstance(models, list):
         raise CatalogueInvalid(f"{place}.models: must be a list")
-    names = tuple(_text(model, f"{place}.models[{index}]") for index, model in enumerate(models))
+    names = tuple(_text(model, f"{place}.models[{index}]", TITLE_MAX) for index, model in enumerate(models))
+    if len(names) > MAX_RULES or not all(_NAME.fullmatch(name) for name in names):
+        raise CatalogueInvalid(f"{place}.models: at most {MAX_RULES} names of lower-case letters, digits and '_'")
     ruled = {rule.model for rule in covers}
     if "*" not in ruled and ruled != set(names):
         raise CatalogueInvalid(f"{place}.models: must be the models that covers names")
@@ -209,7 +308,7 @@ def _entry(item: JSONValue, place: str) -> CatalogueEntry:
         raise CatalogueInvalid(f"{place}: documented and enabled are true or false")
     return CatalogueEntry(
         code=code,
-        title=_text(item["title"], f"{place}.title"),
+        title=_text(item["title"], f"{place}.title", TITLE_MAX),
         meaning=_text(item["meaning"], f"{place}.meaning"),
         read=_level(item["read"], f"{place}.read"),
         full=_level(item["full"], f"{place}.full"),
@@ -224,13 +323,15 @@ def _entry(item: JSONValue, place: str) -> CatalogueEntry:
 def _level(item: JSONValue, place: str) -> LevelMeaning:
     if not isinstance(item, dict) or item.keys() != {"allows", "risk", "reason"}:
         raise CatalogueInvalid(f"{place}: must be an object with allows, risk and reason")
-    risk = next((known for known in _RISKS if known == item["risk"]), None)
+    risk = next((known for known in RISKS if known == item["risk"]), None)
     if risk is None:
-        raise CatalogueInvalid(f"{place}.risk: must be one of {', '.join(_RISKS)}")
+        raise CatalogueInvalid(f"{place}.risk: must be one of {', '.join(RISKS)}")
     return LevelMeaning(_text(item["allows"], f"{place}.allows"), risk, _text(item["reason"], f"{place}.reason"))
 
 
-def _text(item: JSONValue, place: str) -> str:
-    if not isinstance(item, str) or not item:
+def _text(item: JSONValue, place: str, most: int = TEXT_MAX) -> str:
+    if not isinstance(item, str) or not item.strip():
         raise CatalogueInvalid(f"{place}: must be a text that is not empty")
+    if len(item) > most:
+        raise CatalogueInvalid(f"{place}: has more than {most} characters")
     return item

@@ -342,6 +342,15 @@ class ManifestInvalid(DomainError):
         return {"errors": [{"path": error.path, "message": error.message} for error in self.errors]}
 
 
+class CatalogueNotTaken(DomainError):
+    """The entry or file cannot be a part of the scope catalogue; the message names the place of the fault."""
+
+    code = "catalogue_invalid"
+    status = 400
+    fault = "operator"
+    public_message = "This cannot be a part of the scope catalogue."
+
+
 class UnknownScope(DomainError):
     """The scope is not in the catalogue, so nobody can say what approving it would allow."""
 

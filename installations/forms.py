@@ -59,19 +59,22 @@ class ApproveForm(ReasonForm):
 
     seen_manifest = forms.CharField(widget=forms.HiddenInput, max_length=64)
     seen_in_force = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    seen_catalogue = forms.CharField(widget=forms.HiddenInput, max_length=64)
 
     def __init__(
         self,
         *args: Any,
         installation: Installation,
         review: ScopeReview,
-        in_force: Sequence[ApprovedPermission] = (),
+        in_force: Sequence[ApprovedPermission],
+        catalogue: str,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.fields["seen_manifest"].initial = installation.manifest.sha256
         self.fields["seen_in_force"].initial = in_force_digest(in_force)
-        self.installation = installation
+        self.fields["seen_catalogue"].initial = catalogue
+        self.installation, self.review = installation, review
         self.rows = {f"scope-{row.code}": row for row in review.to_decide}
         for name, row in self.rows.items():
             self.fields[name] = _Decision(row)

@@ -13,7 +13,7 @@ from typing import Final
 from django.db.models import Count, DateField, DateTimeField, Max, Q, Sum, Value
 from django.utils import timezone
 
-from installations import catalogue, scopes
+from installations import editions, scopes
 from installations.catalogue import Catalogue, ScopeDescription
 from installations.models import ApprovedPermission, ScopeUsage
 from installations.scopes import Level
@@ -77,11 +77,12 @@ def four_columns(
     use: Mapping[str, CodeUse],
     *,
     now: datetime,
+    known: Catalogue | None = None,
 ) -> list[Line]:
     """Lay the four columns side by side: what is asked for in its order, then what is approved without that, then what
-    was only used. No statement."""
-    known = catalogue.load()
-    review = review_scopes(requested, in_force)
+    was only used. No statement where the catalogue is given, else one."""
+    known = known or editions.in_force()
+    review = review_scopes(requested, in_force, known)
     effects = _Effects(in_force, known)
     lines = [
         _line(row.text, row.about, True, row.requested.level if row.requested else None, row.approval, effects)

@@ -2,7 +2,7 @@
 
 Truth that a database can hold is a constraint here; everything that writes more than one row is a verb in
 `services`. The audit trail has a module of its own, `audit_models`, and so have requests for approvals,
-`approval_models`.
+`approval_models`, and the catalogue, `catalogue_models`.
 """
 
 from typing import ClassVar, Self
@@ -14,6 +14,7 @@ from django.utils import timezone
 from installations import liveness, scopes
 from installations.approval_models import ApprovalRequest, ApprovalRequestItem, BreakGlass
 from installations.audit_models import AuditCheckpoint, AuditEvent, AuditHead, RefusedAttempts
+from installations.catalogue_models import CatalogueEdition
 from installations.scopes import Approval, Level
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "AuditEvent",
     "AuditHead",
     "BreakGlass",
+    "CatalogueEdition",
     "Evidence",
     "Installation",
     "Liveness",

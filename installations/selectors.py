@@ -8,8 +8,8 @@ from functools import lru_cache
 from django.db.models import Count, Min, Prefetch, Q, QuerySet
 from django.utils import timezone
 
-from installations import catalogue, evidence, scopes
-from installations.catalogue import ScopeDescription
+from installations import editions, evidence, scopes
+from installations.catalogue import Catalogue, ScopeDescription
 from installations.liveness import Verdict
 from installations.manifest_diff import ScopeChange, scope_changes
 from installations.models import (
@@ -25,7 +25,7 @@ from installations.models import (
     Portal,
     PortalUser,
 )
-from installations.scopes import Level, Scope, ScopeSyntaxError
+from installations.scopes import Approval, Level, Scope, ScopeSyntaxError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,11 @@ class ScopeReview:
         return len({row.code for row in self.rows if row.approval})
 
 
-def review_scopes(requested: Sequence[str], in_force: Sequence[ApprovedPermission]) -> ScopeReview:
-    """Lay what is asked for beside what is approved. No statement."""
-    known = catalogue.load()
+def review_scopes(
+    requested: Sequence[str], in_force: Sequence[ApprovedPermission], known: Catalogue | None = None
+) -> ScopeReview:
+    """Lay what is asked for beside what is approved. No statement where the catalogue is given, else one."""
+    known = known or editions.in_force()
     by_code = {row.code: row for row in in_force}
     parsed = [(text, _scope(text)) for text in requested]
     asked_level: dict[str, Level] = {}
@@ -118,13 +120,14 @@ def review_scopes(requested: Sequence[str], in_force: Sequence[ApprovedPermissio
 
 
 def installations_with_approvals() -> QuerySet[Installation]:
-    """Return installations with all that a list shows of them. Two statements, whatever the number.
+    """Return installations with all that a list shows of them, and the catalogue's edition. Two statements.
 
     The manifests' documents stay in the database: each may be a megabyte.
     """
     in_force = ApprovedPermission.objects.in_force().defer("reason", "catalogue_entry")
     return (
-        Installation.objects.select_related("portal", "application", "manifest", "decided_manifest", "liveness")
+        editions.with_edition(Installation.objects.all())
+        .select_related("portal", "application", "manifest", "decided_manifest", "liveness")
         .defer("manifest__document", "decided_manifest__document")
         .prefetch_related(Prefetch("approved_permissions", queryset=in_force, to_attr="in_force"))
     )
@@ -132,23 +135,24 @@ def installations_with_approvals() -> QuerySet[Installation]:
 
 def asked_anew(installation: Installation) -> Sequence[ScopeChange]:
     """Return what an installation's application asks for beyond what was last decided about. No statement where both
-    manifests and what is in force were read with it."""
+    manifests, what is in force and the catalogue's edition were read with it."""
     decided = installation.decided_manifest
     if decided is None or installation.uninstalled_at is not None:
         return ()
     if installation.left_to_operator:
         held = getattr(installation, "in_force", None)
         rows = approvals_in_force(installation) if held is None else held
-        return _escalations(tuple(str(row) for row in rows), tuple(installation.manifest.requested_scopes))
+        texts = tuple(str(row) for row in rows)
+        return _escalations(texts, tuple(installation.manifest.requested_scopes), editions.read_with(installation))
     if decided.pk == installation.manifest_id:
         return ()
     asked = (tuple(manifest.requested_scopes) for manifest in (decided, installation.manifest))
-    return _escalations(*asked)
+    return _escalations(*asked, editions.read_with(installation))
 
 
 @lru_cache(maxsize=128)
-def _escalations(old: tuple[str, ...], new: tuple[str, ...]) -> tuple[ScopeChange, ...]:
-    return tuple(change for change in scope_changes(old, new, catalogue.load()) if change.escalates)
+def _escalations(old: tuple[str, ...], new: tuple[str, ...], known: Catalogue) -> tuple[ScopeChange, ...]:
+    return tuple(change for change in scope_changes(old, new, known) if change.escalates)
 
 
 def installations_asking_for_more() -> QuerySet[Installation]:
@@ -158,12 +162,13 @@ def installations_asking_for_more() -> QuerySet[Installation]:
     One statement for the pairs of manifests, of which there are few, and one for their scopes.
     """
     asking = Installation.objects.asking_anew()
-    pairs = set(asking.order_by().values_list("decided_manifest", "manifest").distinct())
-    named = {key for pair in pairs for key in pair}
+    found = asking.order_by().values_list("decided_manifest", "manifest", editions.newest())
+    pairs = set(found.distinct())
+    named = {key for old, new, _edition in pairs for key in (old, new)}
     scopes_of = dict(Manifest.objects.filter(pk__in=named).values_list("pk", "requested_scopes"))
     escalating = Q(pk__in=[])
-    for old, new in pairs:
-        if _escalations(tuple(scopes_of[old]), tuple(scopes_of[new])):
+    for old, new, edition in pairs:
+        if _escalations(tuple(scopes_of[old]), tuple(scopes_of[new]), editions.at(edition)):
             escalating |= Q(decided_manifest=old, manifest=new)
     return Installation.objects.live().filter(escalating | Q(left_to_operator=True))
 
@@ -206,6 +211,24 @@ def approvals_in_force(installation: Installation) -> list[ApprovedPermission]:
 def waiting_requests(installation: Installation) -> list[ApprovalRequest]:
     """Return the approvals that wait for a second operator here, oldest first. One statement."""
     return list(ApprovalRequest.objects.waiting().filter(items__installation=installation).order_by("pk"))
+
+
+def approvals_by_copy(codes: Sequence[str]) -> dict[str, list[tuple[Approval, int]]]:
+    """Return approvals in force of live installations by code, each kind of copy with how many there are. One
+    statement: the copies are as many as there were catalogues, not as there are approvals."""
+    found: dict[str, list[tuple[Approval, int]]] = {}
+    in_force = ApprovedPermission.objects.in_force().filter(code__in=codes)
+    kinds = in_force.exclude(installation__status=Installation.Status.UNINSTALLED).order_by()
+    for kind in kinds.values("code", "level", "catalogue_entry").annotate(count=Count("pk")):
+        row = ApprovedPermission(code=kind["code"], level=kind["level"], catalogue_entry=kind["catalogue_entry"])
+        found.setdefault(row.code, []).append((row.as_approval(), kind["count"]))
+    return found
+
+
+def approvals_by_code() -> dict[str, int]:
+    """Return how many approvals of each code are in force at live installations. One statement."""
+    in_force = ApprovedPermission.objects.in_force().exclude(installation__status=Installation.Status.UNINSTALLED)
+    return dict(in_force.order_by().values_list("code").annotate(count=Count("pk")))
 
 
 def latest_events(installation_id: int | None = None, *, count: int = 15) -> list[AuditEvent]:

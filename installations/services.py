@@ -5,23 +5,24 @@ the same transaction. Repeating a verb whose effect already holds changes nothin
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from installations import audit, catalogue, evidence, manifests, scopes
+from installations import audit, editions, evidence, manifests, scopes
 from installations.actors import Actor, clean_reason
 from installations.approving import (
     ApprovalResult,
-    check_in_force,
     check_seen,
+    check_still_so,
     locked_installation,
     parse,
     parse_all,
     plan_locked,
     put_in_force_locked,
+    usable,
     withdraw_row,
 )
 from installations.errors import SecondOperatorNeeded, StateConflict
@@ -61,7 +62,7 @@ def import_manifest(*, document: str | bytes, kind: str | None, actor: Actor) ->
     Raises ManifestInvalid with every error in the document, NotPermitted.
     """
     actor.require("installations.import_manifest")
-    parsed = manifests.parse(document)
+    parsed = manifests.parse(document, catalogue=editions.in_force())
     with transaction.atomic(durable=True):
         application, is_new = Application.objects.get_or_create(
             app_id=parsed.app_id,
@@ -113,6 +114,7 @@ def approve_scopes(
     reason: str,
     seen_manifest: str | None = None,
     seen_in_force: str | None = None,
+    seen_catalogue: str | None = None,
 ) -> ApprovalResult:
     """Approve scopes of one installation; the first approval makes a pending installation active.
 
@@ -120,8 +122,9 @@ def approve_scopes(
 
     Each must be asked for by the manifest at this level or a higher one, and be in the catalogue. Approving a code
     at another level replaces the approval in force. All or nothing. With `seen_manifest` (a SHA-256) the
-    decision counts only for the manifest that the operator saw, and with `seen_in_force` (a digest of
-    `four_eyes.in_force_digest`) only beside the approvals that they saw.
+    decision counts only for the manifest that the operator saw, with `seen_in_force` (from
+    `approving.in_force_digest`) only beside the approvals that they saw, and with `seen_catalogue` only for what the
+    scopes meant then. What is kept of the catalogue is what is in force when this commits.
 
     Raises NotPermitted, ReasonRequired, UnknownScope, ScopeNotRequested, StateConflict, and SecondOperatorNeeded where
     FOUR_EYES is on and a scope of high risk would come into force: `approval_requests.request_approval` asks for it.
@@ -133,8 +136,7 @@ def approve_scopes(
         installation = locked_installation(installation_id)
         check_seen(installation.manifest, seen_manifest)
         plan = plan_locked(installation, wanted)
-        if plan.new:
-            check_in_force(plan, seen_in_force)
+        check_still_so(plan, in_force=seen_in_force, catalogue=seen_catalogue)
         if settings.FOUR_EYES == "on" and plan.high_risk:
             raise SecondOperatorNeeded(installation=installation.pk, scopes=len(plan.high_risk))
         result, events = put_in_force_locked(plan, why=why, approved_by=actor.name)
@@ -163,7 +165,7 @@ def withhold_scopes(*, installation_id: int, actor: Actor, reason: str, seen_man
         before = decided.requested_scopes
         if installation.left_to_operator:  # what the policy did not approve was never decided about
             before = [str(row) for row in installation.approved_permissions.in_force()]
-        changes = scope_changes(before, manifest.requested_scopes, catalogue.load())
+        changes = scope_changes(before, manifest.requested_scopes, usable(editions.held_in_force()))
         withheld = [f"{change.code}: {change.words}" for change in changes if change.escalates]
         if not withheld and not installation.left_to_operator:
             return []
@@ -403,6 +405,9 @@ def record_launch_locked(
     user.erased_at = None  # a new visit is new data (docs/adr/0015)
     user.save(update_fields=["name", "is_portal_admin", "last_seen_at", "erased_at"])
     evidence.observe_locked(installation, Kind.LAUNCH, integration_point=integration_point)
+    if events and installation.generation == 1:
+        # Only where nobody ever decided: a reinstall must not bring back what an operator withdrew.
+        events += _trust_locked(installation)
     return LaunchRecord(installation, user, events)
 
 
@@ -442,23 +447,26 @@ def _live_installation_locked(portal: Portal, application: Application, events: 
             },
         )
     )
-    if last is None:
-        # Only where nobody ever decided: a reinstall must not bring back what an operator withdrew.
-        events += _trust_locked(installation, application)
     return installation
 
 
-def _trust_locked(installation: Installation, application: Application) -> list[audit.Event]:
-    """Approve what the application's policy trusts the portal's administrator for, of a new installation."""
+def _trust_locked(installation: Installation) -> list[audit.Event]:
+    """Approve what the application's policy trusts the portal's administrator for, of a new installation.
+
+    What needs a second operator needs both of them.
+    """
+    application = Application.objects.get(pk=installation.application_id)  # held since the installation was made
     if application.approval_policy == Application.ApprovalPolicy.MANUAL:
         return []
-    known = catalogue.load()
+    known = editions.held_in_force()
     requested = installation.manifest.requested_scopes
-    wanted = trusted_scopes(application.approval_policy, requested, known, four_eyes=settings.FOUR_EYES == "on")
+    four_eyes = settings.FOUR_EYES == "on"
+    plan = plan_locked(installation, trusted_scopes(application.approval_policy, requested, known))
+    wanted = [scope for scope in plan.wanted if not (four_eyes and scope in plan.high_risk)]
     if not wanted:
         return []
     _result, events = put_in_force_locked(
-        plan_locked(installation, wanted),
+        replace(plan, wanted=wanted),
         why=f"The policy of the application: {application.get_approval_policy_display()}.",
         approved_by="",
         source=ApprovedPermission.Source.PORTAL_ADMIN,

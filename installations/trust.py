@@ -19,19 +19,18 @@ TRUSTED_RISKS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def trusted_scopes(policy: str, requested: Iterable[str], known: Catalogue, *, four_eyes: bool) -> list[Scope]:
+def trusted_scopes(policy: str, requested: Iterable[str], known: Catalogue) -> list[Scope]:
     """Return what the policy approves of what is asked for, each as declared.
 
     Only what is effective in the request as a whole: where a module is asked for, its parts count with the module's
-    level at Flowlu, and the policy approves no more than that. What is of high risk needs two operators where
-    `four_eyes` is on, so no policy approves it.
+    level at Flowlu, and the policy approves no more than that.
     """
     risks = TRUSTED_RISKS[policy]
     found = []
     for code, level in scopes.normalise(known_scopes(requested, known)).items():
         entry = known.get(code)
         risk = entry.at(level).risk if entry else None
-        if risk in risks and not (risk == "high" and four_eyes):
+        if risk in risks:
             found.append(Scope(code, level))
     return found
 

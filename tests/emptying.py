@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.backends.postgresql.operations import DatabaseOperations
 
-GUARDED = ("installations_auditevent", "installations_auditcheckpoint")
+GUARDED = ("installations_auditevent", "installations_auditcheckpoint", "installations_catalogueedition")
 _sql_flush = DatabaseOperations.sql_flush
 
 

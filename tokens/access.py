@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Protocol
 
+from installations.catalogue import Catalogue
 from installations.errors import (
     InstallationLocked,
     InstallationSuspended,
@@ -49,6 +50,7 @@ class Caller:
     flowlu_user_id: str
     user_locked: bool
     approvals: Sequence[Approval]
+    catalogue: Catalogue  # in force when all of this was read
     refreshed_by: str = "frontend"
     token_expires_at: datetime | None = None
     has_refresh_token: bool = False

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from installations import scopes
+from installations.catalogue import Catalogue
 from installations.errors import (
     InstallationLocked,
     InstallationSuspended,
@@ -137,6 +138,7 @@ class BackendCall:
     token: UserToken | None
     keys: Sequence[SystemKey]
     approvals: Sequence[Approval]
+    catalogue: Catalogue  # in force when all of this was read
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
+from installations import editions
 from tokens import selectors
 from tokens.backend_access import ActAs, BackendCall, PurposeFacts, SystemKey, UserToken, read_named
 from tokens.models import ApiKey, Purpose, ServiceCall
@@ -24,7 +25,7 @@ USE_DAYS: Final = 30
 
 # One row for each approved permission and API key that could be used; a single one when there is neither. Every part
 # is looked up by itself, so that what is missing is known by name and not only that something is.
-_DECISION: Final = """
+_DECISION: Final = f"""
 SELECT p.id, p.acts_as, p.scopes, p.enabled, p.expires_at,
        cp.id IS NOT NULL, ca.id IS NOT NULL, co.id IS NOT NULL,
        i.id, i.status, i.locked_at IS NOT NULL OR o.locked_at IS NOT NULL OR a.locked_at IS NOT NULL,
@@ -38,8 +39,9 @@ SELECT p.id, p.acts_as, p.scopes, p.enabled, p.expires_at,
        ap.id, ap.code, ap.level, ap.catalogue_entry,
        EXISTS (SELECT 1 FROM tokens_serviceclient sc
                 WHERE sc.id = %(client)s AND sc.enabled AND sc.key_hash = %(key_hash)s),
-       p.covers, k.covers
+       p.covers, k.covers, edition.newest
   FROM (SELECT 1 AS one) AS asked
+  {editions.JOIN_NEWEST}
   LEFT JOIN tokens_purpose p ON p.code = %(purpose)s
   LEFT JOIN tokens_serviceclient_purposes cp ON cp.purpose_id = p.id AND cp.serviceclient_id = %(client)s
   LEFT JOIN installations_application a ON a.app_id = %(app_id)s
@@ -61,7 +63,7 @@ SELECT p.id, p.acts_as, p.scopes, p.enabled, p.expires_at,
         AND %(kind)s = 'system'
         AND EXISTS (SELECT 1 FROM tokens_apikey_purposes kp WHERE kp.apikey_id = k.id AND kp.purpose_id = p.id)
   LEFT JOIN installations_approvedpermission ap ON ap.installation_id = i.id AND ap.withdrawn_at IS NULL
-"""
+"""  # noqa: S608 - constants only
 _CLIENT: Final = "SELECT c.id, c.last_used_at FROM tokens_serviceclient c WHERE c.key_hash = %s AND c.enabled"
 
 
@@ -91,7 +93,8 @@ def client_of(key: str) -> Client | None:
 
 
 def decision_of(act_as: ActAs, purpose: str, client: Client | None) -> BackendCall:
-    """Return all that decides a call of a client, or of code of this project. One statement.
+    """Return all that decides a call of a client, or of code of this project. One statement, and one more for the first
+    decision of a process after the catalogue was edited.
 
     What does not exist is None in it. A client whose key was replaced since it came in counts as switched off.
     """
@@ -135,6 +138,7 @@ def decision_of(act_as: ActAs, purpose: str, client: Client | None) -> BackendCa
             for row in keys.values()
         ],
         approvals=[selectors.approval_of(*row[30:33]) for row in approvals.values()],
+        catalogue=editions.at(first[36]),
     )
 
 

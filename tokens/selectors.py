@@ -11,14 +11,15 @@ from django.db import connection
 from django.db.models import Case, Count, Q, QuerySet, When
 from django.utils import timezone
 
-from installations import scopes
+from installations import editions, scopes
 from installations.scopes import Approval, Level
 from tokens import vault
 from tokens.access import Caller
 from tokens.models import EmbedSession, OAuthToken, RevokedFingerprint
 
 # Written out instead of built by the ORM: this runs on every call, and compiling it took longer than running it.
-_CALLER: Final = """
+# The edition is joined in the middle: PostgreSQL plans one place earlier or later in half as long again.
+_CALLER: Final = f"""
 SELECT s.id, s.last_used_at, t.id, t.uuid,
        CASE WHEN r.id IS NOT NULL THEN 'revoked' ELSE t.state END, COALESCE(t.revocation_id, r.revocation_id),
        t.generation, t.sealed_access_token,
@@ -26,17 +27,19 @@ SELECT s.id, s.last_used_at, t.id, t.uuid,
        i.locked_at IS NOT NULL OR p.locked_at IS NOT NULL OR a.locked_at IS NOT NULL,
        p.domain, u.id, u.flowlu_user_id, u.locked_at IS NOT NULL,
        a.refreshed_by, t.expires_at, t.sealed_refresh_token IS NOT NULL, t.needs_proof,
+       edition.newest,
        ap.code, ap.level, ap.catalogue_entry
   FROM tokens_embedsession s
   JOIN tokens_oauthtoken t ON t.id = s.oauth_token_id
   JOIN installations_installation i ON i.id = t.installation_id
+  {editions.JOIN_NEWEST}
   JOIN installations_portal p ON p.id = i.portal_id
   JOIN installations_application a ON a.id = i.application_id
   JOIN installations_portaluser u ON u.id = t.portal_user_id
   LEFT JOIN tokens_revokedfingerprint r ON r.fingerprint = t.access_fingerprint
   LEFT JOIN installations_approvedpermission ap
          ON ap.installation_id = i.id AND ap.withdrawn_at IS NULL
-"""
+"""  # noqa: S608 - constants only
 _OPEN: Final = " AND s.ended_at IS NULL AND s.expires_at > %s AND s.last_used_at > %s"
 _BY_TOKEN: Final = _CALLER + " WHERE s.token_hash = %s" + _OPEN
 _BY_ID: Final = _CALLER + " WHERE s.id = %s" + _OPEN
@@ -50,7 +53,8 @@ def hash_session_token(session_token: str) -> str:
 def caller_of(session_token: str) -> Caller | None:
     """Return who holds a session token and all that decides their calls; None when the session is not open.
 
-    One statement: one row for each approved permission, or a single one when nothing is approved.
+    One statement: one row for each approved permission, or a single one when nothing is approved. One more for the
+    first caller of a process after the catalogue was edited.
     """
     return _caller(_BY_TOKEN, hash_session_token(session_token))
 
@@ -93,7 +97,8 @@ def _caller(statement: str, key: str | int) -> Caller | None:
         token_expires_at=None if first[16] is None else as_utc(first[16]),
         has_refresh_token=bool(first[17]),
         token_needs_proof=bool(first[18]),
-        approvals=[approval_of(*row[19:]) for row in rows if row[19] is not None],
+        catalogue=editions.at(first[19]),
+        approvals=[approval_of(*row[20:]) for row in rows if row[20] is not None],
     )
 
 

@@ -9,7 +9,7 @@ from django.db.models import Count, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from installations import approval_requests, catalogue
+from installations import approval_requests, editions
 from installations.actors import Actor
 from installations.admin.acts import Act, Outcome
 from installations.admin.base import ReadOnlyAdmin
@@ -172,7 +172,7 @@ class LookAt(_SecondPair):
 
 def scopes_table(row: ApprovalRequest) -> Table:
     """Return what is asked for, in plain words."""
-    known = catalogue.load()
+    known = editions.in_force()
     about = [known.describe(text) for text in row.scopes]
     return Table(
         "Scopes",

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.http import HttpRequest
 
-from installations import selectors
+from installations import editions, selectors
 from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
 from installations.admin.display import change_url, installation_name, plural
@@ -48,8 +48,11 @@ class Approve(InstallationAct):
 
     def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
         in_force = selectors.approvals_in_force(target)
-        review = selectors.review_scopes(target.manifest.requested_scopes, in_force)
-        form = ApproveForm(posted(request), installation=target, review=review, in_force=in_force)
+        known = editions.read_with(target)
+        review = selectors.review_scopes(target.manifest.requested_scopes, in_force, known)
+        form = ApproveForm(
+            posted(request), installation=target, review=review, in_force=in_force, catalogue=known.version
+        )
         form.preselect(PRESELECTED.get(request.GET.get("choose", ""), ()))
         return form
 
@@ -119,6 +122,7 @@ def _chosen(target: Installation, form: ReasonForm) -> dict[str, Any]:
         "reason": form.cleaned_data["reason"],
         "seen_manifest": form.cleaned_data["seen_manifest"],
         "seen_in_force": form.cleaned_data["seen_in_force"],
+        "seen_catalogue": form.cleaned_data["seen_catalogue"],
     }
 
 

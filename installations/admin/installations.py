@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 
-from installations import selectors
+from installations import editions, selectors
 from installations.admin.acts import ActLink
 from installations.admin.approve_many import approve_many
 from installations.admin.audit_trail import actor_words
@@ -161,7 +161,7 @@ class InstallationAdmin(ReadOnlyAdmin):
             "uninstall_url": _uninstall_url(context["acts"]) if is_suspected_now(observed) else "",
             "installation": row,
             "locks": locks_of(row),
-            "review": selectors.review_scopes(row.manifest.requested_scopes, in_force),
+            "review": selectors.review_scopes(row.manifest.requested_scopes, in_force, editions.read_with(row)),
             "asked_anew": selectors.asked_anew(row),
             "waiting_requests": selectors.waiting_requests(row)
             if request.user.has_perm("installations.view_approvalrequest")

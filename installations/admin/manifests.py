@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from installations import catalogue, manifests, selectors
+from installations import editions, manifests, selectors
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
     Table,
@@ -63,7 +63,7 @@ class ManifestAdmin(ReadOnlyAdmin):
     empty_text = "No manifest was imported yet."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Manifest]:
-        found = super().get_queryset(request).select_related("application")
+        found = editions.with_edition(super().get_queryset(request)).select_related("application")
         # Only a page shows the document, which may be a megabyte.
         match = request.resolver_match
         return found.defer("document") if match and match.url_name == "installations_manifest_changelist" else found
@@ -76,7 +76,7 @@ class ManifestAdmin(ReadOnlyAdmin):
         return [badge("current", "good") if current else badge("replaced", "gone")]
 
     def tables(self, request: HttpRequest, row: Manifest) -> Sequence[Table]:
-        requested = requested_table(selectors.review_scopes(row.requested_scopes, []))
+        requested = requested_table(selectors.review_scopes(row.requested_scopes, [], editions.read_with(row)))
         others = _others(row)
         if not others:
             return [requested]
@@ -108,7 +108,9 @@ def risk_badge(about: Any) -> Any:
     if about.risk is None:
         return badge("unknown", "wait")
     tones = {"low": "good", "medium": "wait", "high": "bad"}
-    return format_html('{}<span class="quiet-note">{}</span>', badge(about.risk, tones[about.risk]), about.risk_reason)
+    return format_html(
+        '{}<span class="quiet-note">{}</span>', badge(about.risk, tones[about.risk]), visible(about.risk_reason)
+    )
 
 
 def scope_flags(row: selectors.ScopeRow) -> list[Any]:
@@ -126,7 +128,7 @@ def scope_flags(row: selectors.ScopeRow) -> list[Any]:
 
 def _notices(row: Manifest) -> Any:
     try:
-        found = manifests.parse(json.dumps(row.document)).notices
+        found = manifests.parse(json.dumps(row.document), catalogue=editions.read_with(row)).notices
     except ManifestInvalid:
         return "This manifest would be refused today. It was imported under other rules."
     if not found:
@@ -163,7 +165,7 @@ def _chosen(request: HttpRequest, row: Manifest, others: Sequence[Manifest]) -> 
 
 
 def _changes_table(old: Manifest, new: Manifest) -> Table:
-    found = diff(_content(old), _content(new), catalogue.load())
+    found = diff(_content(old), _content(new), editions.read_with(new))
     rows = [
         (_kind(change.change, change.escalates), mono(change.code), visible(change.words)) for change in found.scopes
     ]

@@ -16,10 +16,11 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from installations import catalogue, selectors
+from installations import editions, selectors
 from installations.admin.charts import bars
 from installations.admin.display import change_url, installation_name, locks_of, plural
 from installations.admin.text import visible_text
+from installations.catalogue import Catalogue
 from installations.errors import DomainError, InsufficientScope, InvalidRequest
 from installations.flowlu.calls import build_call
 from installations.forms import WhatIfForm
@@ -56,8 +57,8 @@ def permissions_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, objec
         raise PermissionDenied
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
-    found = Installation.objects.select_related("portal", "application", "manifest").defer("manifest__document")
-    installation = found.filter(pk=object_id).first()
+    found = editions.with_edition(Installation.objects.filter(pk=object_id))
+    installation = found.select_related("portal", "application", "manifest").defer("manifest__document").first()
     if installation is None:
         raise Http404
     form = WhatIfForm(request.GET, may_choose_user=request.user.has_perm("installations.view_portaluser"))
@@ -85,7 +86,7 @@ def permissions_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, objec
         "stands_out": Counter(word for line in lines for word in line.differences).most_common(),
         "days": USE_DAYS,
         "people": people,
-        "known_calls": _known_calls(),
+        "known_calls": _known_calls(page.known),
         "what_if": page.what_if(form),
         "may_view_purposes": request.user.has_perm("tokens.view_purpose"),
     }
@@ -100,6 +101,7 @@ class _Page:
     ) -> None:
         self.installation, self.in_force, self.user = installation, in_force, user
         self.now = timezone.now()
+        self.known = editions.read_with(installation)
         self.stopped = _stopped(installation, user)
 
     def lines(self) -> list[Line]:
@@ -109,6 +111,7 @@ class _Page:
             self.in_force,
             use_of(here, today=utc_today(), portal_user_id=self.user.pk if self.user else None),
             now=self.now,
+            known=self.known,
         )
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -168,7 +171,7 @@ class _Page:
     def _answer(self, call: Call) -> WhatIf:
         text = "/".join(part for part in (call.module, call.model, call.action, call.id) if part)
         try:
-            scope = check_allowed(self._caller(), call, catalogue.load(), http_method="POST")
+            scope = check_allowed(self._caller(), call, self.known, http_method="POST")
         except InsufficientScope as refusal:
             needed = refusal.required_scope
             hint = f" The smallest that would do is {needed}." if needed else " No scope of the catalogue covers it."
@@ -196,6 +199,7 @@ class _Page:
             flowlu_user_id=user.flowlu_user_id if user else "",
             user_locked=bool(user and user.locked_at),
             approvals=[approval.as_approval() for approval in self.in_force],
+            catalogue=self.known,
         )
 
 
@@ -245,12 +249,12 @@ def _stopped(installation: Installation, user: PortalUser | None) -> str:
     return ", ".join(found)
 
 
-def _known_calls() -> dict[str, list[str]]:
+def _known_calls(known: Catalogue) -> dict[str, list[str]]:
     """Return the modules and models that the catalogue names, to choose from."""
-    rules = [rule for entry in catalogue.load().entries if entry.enabled for rule in entry.covers]
+    rules = [rule for entry in known.entries if entry.enabled for rule in entry.covers]
     return {
         "modules": sorted({rule.module for rule in rules}),
-        "models": sorted({name for entry in catalogue.load().entries if entry.enabled for name in entry.models}),
+        "models": sorted({name for entry in known.entries if entry.enabled for name in entry.models}),
     }
 
 

@@ -42,9 +42,7 @@ class Section:
 
 
 def review_context(request: HttpRequest, installation: Installation, form: ApproveForm) -> dict[str, Any]:
-    """Return what the page says. Eight statements, whatever the number of scopes."""
-    in_force = selectors.approvals_in_force(installation)
-    review = selectors.review_scopes(installation.manifest.requested_scopes, in_force)
+    """Return what the page says. Six statements, whatever the number of scopes."""
     changes = selectors.asked_anew(installation)
     observed = (
         selectors.liveness_of(installation, count=0) if request.user.has_perm("installations.view_evidence") else None
@@ -52,7 +50,7 @@ def review_context(request: HttpRequest, installation: Installation, form: Appro
     may_see_users = request.user.has_perm("installations.view_portaluser")
     return {
         "installation": installation,
-        "review": review,
+        "review": form.review,
         "sections": _sections(form, changes, decided=installation.decided_manifest_id is not None),
         "asked_anew": changes,
         "first_user": _first_user(installation) if may_see_users else None,

@@ -41,12 +41,12 @@ def _is_right_to_left(text: str) -> bool:
 
 
 def prose(text: object) -> SafeString:
-    """Return a text of ours with what it has between backticks as code."""
+    """Return a text of the catalogue with what it has between backticks as code."""
     return format_html_join(
         "",
         "{}",
         (
-            (format_html("<code>{}</code>", part) if index % 2 else part,)
+            (format_html("<code>{}</code>", visible(part)) if index % 2 else visible(part),)
             for index, part in enumerate(str(text).split("`"))
         ),
     )

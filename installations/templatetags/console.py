@@ -24,7 +24,7 @@ def code(value: object) -> SafeString:
 
 @register.filter
 def prose(value: object) -> SafeString:
-    """Show a text of ours with what it has between backticks as code."""
+    """Show a text of the catalogue with what it has between backticks as code."""
     return text.prose(value)
 
 

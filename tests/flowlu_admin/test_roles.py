@@ -13,6 +13,7 @@ EXPECTED = {
         "installations.withdraw_scopes",
         "installations.import_manifest",
         "installations.configure_application",
+        "installations.edit_catalogue",
         "tokens.manage_apikey",
         "tokens.manage_purpose",
         "tokens.manage_serviceclient",

@@ -5,14 +5,62 @@ from typing import Any
 
 import pytest
 
-from installations.catalogue import CATALOGUE_FILE, CatalogueInvalid, load, parse_catalogue
+from installations.catalogue import (
+    CATALOGUE_FILE,
+    CatalogueInvalid,
+    Origin,
+    check_entry,
+    load,
+    overlaid,
+    parse_catalogue,
+    parse_entries,
+    unusable,
+    written,
+)
 from installations.scopes import Call, parse, smallest_scope
+from tests import catalogues
 
 DOCUMENTED = {
     "users", "user.me", "crm", "crm.accounts", "crm.deals", "products", "fin", "calendar", "task",
     "knowledgebase", "workspace", "orgchart", "customlists",
 }  # fmt: skip
 ASSUMED = {"st", "agile", "timetracker", "customfields", "telephony", "company"}
+
+
+# Every module and model that Flowlu's pages and connectors name (flowlu-platform.md §3 and §7.3).
+SEEN = {
+    "core": "user",
+    "crm": "account lead lead_accounts pipeline pipeline_stage source loss_reason industry account_category"
+    " honorific_title emails",
+    "task": "tasks lists taskslists workflows stages",
+    "st": "projects project_observers",
+    "agile": "issues sprints epics stages workflows categories issue_type issue_relation_types issue_relation_names",
+    "fin": "invoice invoice_item invoice_contacts estimate customer_payment transaction bank_account",
+    "products": "product category pricelist manufacturer",
+    "timetracker": "timesheets",
+    "calendar": "calendar",
+    "customfields": "fields fieldsets",
+    "telephony": "telephony",
+    "company": "",
+    **dict.fromkeys(("knowledgebase", "workspace", "orgchart", "customlists"), ""),
+}
+
+
+@pytest.mark.parametrize("module", SEEN)
+def test_every_module_and_model_that_was_seen_is_covered_and_named(module: str) -> None:
+    covering = [entry for entry in load().entries if module in entry.modules]
+    named = {model for entry in covering for model in entry.models if entry.modules == (module,)}
+
+    assert named == set(SEEN[module].split())
+    for model in [*SEEN[module].split(), "anything"]:
+        if (module, model) != ("core", "anything"):
+            assert any(rule.covers(Call(module, model, "list")) for entry in covering for rule in entry.covers)
+
+
+def test_what_no_documentation_says_is_marked_as_an_assumption() -> None:
+    # Documented are codes; which models a code reaches is documented for none of them.
+    for entry in load().entries:
+        assert "assumption" in entry.source or "as seen in connectors" in entry.source
 
 
 def test_every_code_that_flowlu_names_is_enabled_and_no_other() -> None:
@@ -113,6 +161,12 @@ def _entry(**changes: Any) -> dict[str, Any]:
         ([_entry(read={"allows": "x", "risk": "huge", "reason": "x"})], r"read\.risk"),
         ([_entry(full=None)], "full"),
         ([_entry(enabled="yes")], "enabled"),
+        ([_entry(title="x" * 101)], r"scopes\[0\]\.title: has more than 100"),
+        ([_entry(source="x" * 1001)], r"scopes\[0\]\.source: has more than 1000"),
+        ([_entry(models=["a b"])], "models: at most 200 names"),
+        ([_entry(models=[f"m{number}" for number in range(201)])], "models: at most 200 names"),
+        ([_entry(covers=_entry()["covers"] * 201)], "covers: has more than 200 rules"),
+        ([_entry(code=f"c{number}") for number in range(1001)], "scopes: there are more than 1000"),
     ],
 )
 def test_a_damaged_file_names_the_place(scopes: object, place: str) -> None:
@@ -124,3 +178,43 @@ def test_a_damaged_file_names_the_place(scopes: object, place: str) -> None:
 def test_a_file_of_another_kind_is_refused(data: bytes) -> None:
     with pytest.raises(CatalogueInvalid):
         parse_catalogue(data)
+
+
+def test_file_of_no_entries_is_one_of_operators_only() -> None:
+    assert parse_entries('{"schema":1,"scopes":[]}') == ()
+    with pytest.raises(CatalogueInvalid, match="at least one entry"):
+        parse_catalogue(b'{"schema":1,"scopes":[]}')
+
+
+def test_what_is_written_reads_back_the_same() -> None:
+    assert parse_entries(written(load().entries)) == tuple(sorted(load().entries, key=lambda entry: entry.code))
+    assert [check_entry(entry) for entry in load().entries] == list(load().entries)
+
+
+def test_own_entries_stand_in_the_place_of_shipped_ones_and_behind_them() -> None:
+    fin = catalogues.entry("fin", "fin/invoice")
+    found = overlaid(load(), [catalogues.entry("warehouse"), fin, catalogues.entry("attic", enabled=False)], 4)
+
+    shipped = [entry.code for entry in load().entries]
+    assert [entry.code for entry in found.entries] == [*shipped, "attic", "warehouse"]
+    assert found.described("fin") == fin
+    assert {code: found.origin(code) for code in ("crm", "fin", "warehouse", "attic")} == {
+        "crm": Origin.SHIPPED,
+        "fin": Origin.OVERRIDDEN,
+        "warehouse": Origin.OWN,
+        "attic": Origin.OWN,
+    }
+    assert (found.version, found.edition, found.damage) == (f"{load().version}+4", 4, "")
+    assert set(found.coverage) == DOCUMENTED | {"warehouse"}
+
+
+def test_unusable_catalogue_knows_nothing() -> None:
+    found = unusable(load(), 4, "gone")
+    assert (found.entries, dict(found.coverage), found.edition, found.damage) == ((), {}, 4, "gone")
+    assert found.describe("fin.read").known is False
+
+
+def test_code_that_was_switched_off_says_so_whether_flowlu_documents_it_or_not() -> None:
+    found = overlaid(load(), [catalogues.entry("fin", documented=True, enabled=False)], 1)
+    assert "switched off in the catalogue" in found.describe("fin.read").meaning
+    assert "Flowlu documents no such scope" in found.describe("st.read").meaning

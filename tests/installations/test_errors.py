@@ -35,6 +35,7 @@ CONTRACT = {
     errors.FlowluTimeout: ("flowlu_timeout", 504),
     errors.ReasonRequired: ("reason_required", 400),
     errors.ManifestInvalid: ("manifest_invalid", 400),
+    errors.CatalogueNotTaken: ("catalogue_invalid", 400),
     errors.UnknownScope: ("unknown_scope", 400),
     errors.ScopeNotRequested: ("scope_not_requested", 400),
 }

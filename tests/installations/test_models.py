@@ -18,6 +18,7 @@ from installations.models import (
     AuditEvent,
     AuditHead,
     BreakGlass,
+    CatalogueEdition,
     Evidence,
     Installation,
     Liveness,
@@ -392,6 +393,20 @@ def test_break_glass_is_what_was_approved_alone(installation):
     alone = asked(installation, state="alone", decided_by_id="1", decided_at=DAY_TIME)
 
     assert str(BreakGlass.objects.get()) == f"break-glass approval #{alone.pk}"
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("installations_catalogueedition_sha256_is_hex", {"sha256": "x" * 64}),
+        ("installations_catalogueedition_sha256_is_hex", {"sha256": ""}),
+        ("installations_catalogueedition_number_from_1", {"number": 0}),
+    ],
+)
+def test_edition_has_a_number_and_a_hash(db, name, columns):
+    values = {"number": 1, "document": "{}", "sha256": "0" * 64, "shipped": "1", "saved_by": "x", "reason": "x"}
+    with refused(name):
+        CatalogueEdition.objects.create(**values | columns)
 
 
 def test_every_named_constraint_is_broken_by_a_test():

@@ -418,3 +418,13 @@ def test_effective_level_is_that_of_the_highest_call_that_is_let_through(
 @given(approvals, st.sets(codes))
 def test_effective_level_is_none_for_what_the_catalogue_does_not_know(approval: Approval, others: set[str]) -> None:
     assert effective_level(approval, others, Rules({})) is None
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [(("list", "get"), Level.READ), (("update",), Level.FULL), (("list", "update"), Level.FULL)],
+)
+def test_rule_for_every_action_meets_what_the_other_one_names(named: tuple[str, ...], expected: Level) -> None:
+    every, some = Coverage("crm", "*"), Coverage("crm", "account", named)
+
+    assert every.meets(some, Level.FULL) == some.meets(every, Level.FULL) == expected

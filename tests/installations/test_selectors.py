@@ -2,6 +2,7 @@
 
 import pytest
 
+from installations import catalogue
 from installations.selectors import review_scopes
 
 
@@ -14,7 +15,7 @@ from installations.selectors import review_scopes
     ids=["highest-first", "highest-last"],
 )
 def test_code_is_decided_once_at_the_highest_level_that_is_asked_for(requested: list[str]) -> None:
-    review = review_scopes(requested, [])
+    review = review_scopes(requested, [], catalogue.load())
 
     assert [row.text for row in review.to_decide] == ["crm.accounts.full"]
     assert [row.repeats for row in review.rows] == [False, True, True]

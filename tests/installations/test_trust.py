@@ -15,22 +15,21 @@ TEXTS = st.lists(
 )
 
 
-def trusted(policy: str, requested: list[str], *, four_eyes: bool = False) -> list[str]:
-    return [str(scope) for scope in trusted_scopes(policy, requested, KNOWN, four_eyes=four_eyes)]
+def trusted(policy: str, requested: list[str]) -> list[str]:
+    return [str(scope) for scope in trusted_scopes(policy, requested, KNOWN)]
 
 
 @pytest.mark.parametrize(
-    ("policy", "four_eyes", "expected"),
+    ("policy", "expected"),
     [
-        ("manual", False, []),
-        ("trust_low", False, ["user.me.read"]),
-        ("trust_medium", False, ["crm.deals.read", "products.full", "user.me.read"]),
-        ("trust_high", False, ["crm.deals.read", "fin.read", "products.full", "user.me.read"]),
-        ("trust_high", True, ["crm.deals.read", "products.full", "user.me.read"]),
+        ("manual", []),
+        ("trust_low", ["user.me.read"]),
+        ("trust_medium", ["crm.deals.read", "products.full", "user.me.read"]),
+        ("trust_high", ["crm.deals.read", "fin.read", "products.full", "user.me.read"]),
     ],
 )
-def test_policy_trusts_up_to_its_risk(policy: str, four_eyes: bool, expected: list[str]) -> None:
-    assert trusted(policy, ASKED, four_eyes=four_eyes) == expected
+def test_policy_trusts_up_to_its_risk(policy: str, expected: list[str]) -> None:
+    assert trusted(policy, ASKED) == expected
 
 
 def test_part_of_a_module_that_is_asked_for_is_not_trusted_beside_it() -> None:
@@ -43,16 +42,15 @@ def test_highest_level_of_a_code_counts() -> None:
     assert trusted("trust_low", ["products.read", "products.full"]) == []
 
 
-@given(TEXTS, st.sampled_from(sorted(TRUSTED_RISKS)), st.booleans())
-def test_no_policy_approves_more_than_is_asked_for(texts: list[str], policy: str, four_eyes: bool) -> None:
-    found = trusted_scopes(policy, texts, KNOWN, four_eyes=four_eyes)
+@given(TEXTS, st.sampled_from(sorted(TRUSTED_RISKS)))
+def test_no_policy_approves_more_than_is_asked_for(texts: list[str], policy: str) -> None:
+    found = trusted_scopes(policy, texts, KNOWN)
     effective = scopes.normalise(known_scopes(texts, KNOWN))
 
     assert {scope.code: scope.level for scope in found}.items() <= effective.items()
     for scope in found:
         risk = KNOWN.entries[[entry.code for entry in KNOWN.entries].index(scope.code)].at(scope.level).risk
         assert risk in TRUSTED_RISKS[policy]
-        assert not (risk == "high" and four_eyes)
 
 
 def test_known_scopes_are_those_that_could_be_approved() -> None:

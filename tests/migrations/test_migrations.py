@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from flowlu_admin.roles import ROLES
 from installations.audit import Event, append, audit_keys
-from installations.models import AuditEvent, Evidence, Installation, Liveness
+from installations.models import AuditEvent, CatalogueEdition, Evidence, Installation, Liveness
 from installations.trail.verifying import DatabaseVerification
-from tests import factories
+from tests import catalogues, factories
 from tokens.models import ApiKey, Purpose
 from tokens.services import probing
 
@@ -88,6 +88,26 @@ def test_refusal_to_truncate_goes_and_comes_with_its_step(event, table):
     with pytest.raises(DatabaseError, match="append-only"), connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {table}")
     assert AuditEvent.objects.filter(verb="test.done").count() == 1
+
+
+@pytest.mark.postgresql
+@pytest.mark.usefixtures("_migrated_again")
+def test_editions_of_the_catalogue_are_append_only_from_their_step_on(transactional_db):
+    table = "installations_catalogueedition"
+    catalogues.save(catalogues.entry("warehouse"))
+    changes = (f"UPDATE {table} SET reason = 'x'", f"TRUNCATE {table}", f"DELETE FROM {table}")
+    migrate_to([("installations", "0017_catalogue_edition")])
+    for change in changes:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(change)
+            transaction.set_rollback(True)
+
+    migrate_to([("installations", "0018_catalogue_editions_append_only")])
+    for change in changes:
+        with pytest.raises(DatabaseError, match="append-only"), connection.cursor() as cursor:
+            cursor.execute(change)
+    catalogues.save(catalogues.entry("garage"))
+    assert [row.number for row in CatalogueEdition.objects.order_by("number")] == [1, 2]
 
 
 @pytest.mark.usefixtures("_migrated_again")
@@ -240,6 +260,7 @@ def test_every_data_step_can_be_taken_back():
         ("0008_audit_trail_refuses_truncate", True),
         ("0011_decide_by_the_last_approval", True),
         ("0015_evidence_of_before", True),
+        ("0018_catalogue_editions_append_only", True),
         ("0010_named_scopes_as_shipped", True),
     ]
 

@@ -20,11 +20,11 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from flowlu_admin.sandbox.server import SandboxServer
-from installations import approval_requests, services
+from installations import approval_requests, catalogue, editions, services
 from installations.models import Application, AuditEvent, Installation, Portal
 from installations.services import lock, suspend_installation
 from installations.trail import anchoring, exporting, pruning, refusals, verifying
-from tests import factories
+from tests import catalogues, factories
 from tests.embedded import Frontend
 from tests.factories import manifest
 from tests.installations.admin.console import pin
@@ -45,6 +45,7 @@ pytestmark = pytest.mark.django_db
 TABLES = "tests/security/audit_coverage.py"
 VERB_PACKAGES = (
     "installations.approval_requests",
+    "installations.catalogue_editing",
     "installations.services",
     "installations.trail",
     "tokens.services",
@@ -191,6 +192,7 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
     body = {
         "reason": "A test.",
         "seen_manifest": scene.installation.manifest.sha256,
+        "seen_catalogue": editions.in_force().version,
         "scope-fin": "fin.read",
         "codes": "crm.accounts.full",
         "also_lock": "on",
@@ -340,6 +342,14 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         "installations.approval_requests.review_break_glass": lambda: approval_requests.review_break_glass(
             request_id=scene.objects()["installations_breakglass"].pk, **WHY
         ),
+        "installations.catalogue_editing.import_catalogue": lambda: catalogues.bring_in(
+            catalogue.written([catalogues.entry("garage")])
+        ),
+        "installations.catalogue_editing.remove_catalogue_override": lambda: (
+            catalogues.edit("fin", "fin/invoice"),
+            catalogues.take_back("fin"),
+        ),
+        "installations.catalogue_editing.save_catalogue_entry": lambda: catalogues.edit("fin", "fin/invoice"),
         "installations.services.approve_scopes": lambda: services.approve_scopes(requested=["fin.read"], **here),
         "installations.services.import_manifest": lambda: services.import_manifest(
             document=manifest(version="2.0.0"), kind=None, actor=WHY["actor"]
@@ -398,7 +408,7 @@ def test_verb_records_its_events(scene: Scene, name: str, tmp_path: Path, settin
         run()
     expected = VERBS[name]
     assert tuple(found[-len(expected) :]) == expected
-    assert set(found) - set(expected) <= {"attempt.refused"}
+    assert set(found) - set(expected) <= {"attempt.refused", "catalogue.entry_saved"}
 
 
 def test_verb_that_only_a_page_reaches_is_shown_by_its_route() -> None:

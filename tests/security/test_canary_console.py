@@ -25,6 +25,7 @@ from django.urls import reverse
 from redis import Redis
 from redis.exceptions import RedisError
 
+from installations import editions
 from installations.models import AuditEvent, Installation, Manifest
 from tests import canary, factories
 from tests.canary import Canaries
@@ -172,7 +173,12 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
         own.refresh_from_db()
         purpose = str(scene.objects()["tokens_purpose"].pk)
         filled_in = {name: value.replace("{tokens_purpose}", purpose) for name, value in form.items()}
-        seen = {"reason": "A test.", "seen_manifest": own.manifest.sha256, **filled_in}
+        seen = {
+            "reason": "A test.",
+            "seen_manifest": own.manifest.sha256,
+            "seen_catalogue": editions.in_force().version,
+            **filled_in,
+        }
         if "key" in form:
             canaries.add(f"what {key} is given", form["key"])
         before = AuditEvent.objects.count()

@@ -18,7 +18,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
-from installations import audit
+from installations import audit, editions
 from installations.actors import Actor, ActorKind, Via
 from installations.admin.text import visible
 from installations.deception import one_line, visible_text
@@ -222,6 +222,7 @@ def bodies(scene: Scene) -> dict[str, dict[str, Any]]:
         "admin:installations_installation_approve": {
             **reason,
             "seen_manifest": scene.installation.manifest.sha256,
+            "seen_catalogue": editions.in_force().version,
             "scope-fin": "fin.read",
         },
         "admin:installations_installation_approve_alone": {

@@ -1,7 +1,8 @@
 """Without an operator's approval, whatever happens leaves every portal user with the same or less (design rule 7).
 
-A state machine walks the real verbs on the real database: manifests, catalogue edits, withdrawals, reinstalls, locks,
-revocations, hand-overs. After each step the answer to every possible call is compared with the one before.
+A state machine walks the real verbs on the real database: manifests, edits of the catalogue and releases with another
+one, withdrawals, reinstalls, locks, revocations, hand-overs. After each step the answer to every possible call is
+compared with the one before.
 """
 
 import json
@@ -27,7 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from installations import catalogue, scopes
+from installations import catalogue, editions, scopes
 from installations.actors import command_actor
 from installations.errors import DomainError
 from installations.models import Application, Installation, Portal, PortalUser
@@ -41,6 +42,7 @@ from installations.services import (
     unlock,
     withdraw_scopes,
 )
+from tests import catalogues as catalogue_edits
 from tests import factories
 from tokens import selectors
 from tokens.access import Caller, check_call
@@ -79,7 +81,7 @@ def allowed_to(caller: Caller) -> Allowed:
     found = set()
     for call in CALLS:
         try:
-            check_call(caller, call, catalogue.load(), http_method="POST")
+            check_call(caller, call, caller.catalogue, http_method="POST")
         except DomainError:
             continue
         found.add(call)
@@ -180,9 +182,38 @@ class Places(RuleBasedStateMachine):
 
     @rule(
         code=st.sampled_from(CODES),
+        change=st.sampled_from(
+            ["everything", "everything", "nothing", "off", "taken back", "all taken back", "damaged"]
+        ),
+    )
+    def other_edition(self, code: str, change: str) -> None:
+        """Edit the catalogue as an operator does; a damaged edition stays until all of it is imported."""
+        known = editions.in_force()
+        if change == "all taken back":
+            catalogue_edits.bring_in(catalogue_edits.NOTHING)
+        elif known.damage or (change == "damaged" and not known.edition):
+            return
+        elif change == "damaged":
+            catalogue_edits.tamper("document", "damaged")
+        elif change == "taken back":
+            catalogue_edits.take_back(code)
+        else:
+            described = known.described(code) or catalogue_edits.entry(code)
+            modules = ("crm", "fin", "task", "core", "st") if change == "everything" else ("empty",)
+            rules = catalogue_edits.covers(*(f"{module}/*" for module in modules))
+            catalogue_edits.save(
+                replace(described, enabled=False)
+                if change == "off"
+                else replace(described, enabled=True, covers=rules, models=())
+            )
+        self.catalogue_edited = True
+
+    @rule(
+        code=st.sampled_from(CODES),
         change=st.sampled_from(["everything", "everything", "nothing", "gone", "off", "as shipped"]),
     )
-    def other_catalogue(self, code: str, change: str) -> None:
+    def other_release(self, code: str, change: str) -> None:
+        """Ship another file, as a release does."""
         document = json.loads(catalogue.CATALOGUE_FILE.read_text(encoding="utf-8"))
         entry = next((entry for entry in document["scopes"] if entry["code"] == code), None)
         if change == "as shipped":
@@ -285,7 +316,7 @@ class Places(RuleBasedStateMachine):
                 wanted,
                 manifest.requested_scopes,
             )
-        reach = catalogue.load().coverage
+        reach = editions.in_force().coverage
         self.may_grow = _reached((scope, reach.get(scope.code, ())) for scope in named)
 
     @invariant()
@@ -386,7 +417,24 @@ WAYS: dict[str, tuple[list[str], list[str], Callable[[Places], None]]] = {
     "a catalogue entry that covers more": (
         ["crm.accounts.full"],
         ["crm.accounts.full"],
-        lambda places: places.other_catalogue("crm.accounts", "everything"),
+        lambda places: places.other_edition("crm.accounts", "everything"),
+    ),
+    "a catalogue entry that covers more and then is damaged and mended": (
+        ["crm.accounts.full"],
+        ["crm.accounts.full"],
+        lambda places: [
+            places.other_edition("crm.accounts", change) for change in ("everything", "damaged", "all taken back")
+        ],
+    ),
+    "an unknown scope that becomes known": (
+        ["crm.accounts.full", "unknown.read"],
+        ["crm.accounts.full"],
+        lambda places: places.other_edition("unknown", "everything"),
+    ),
+    "a release that ships an entry that covers more": (
+        ["crm.accounts.full"],
+        ["crm.accounts.full"],
+        lambda places: places.other_release("crm.accounts", "everything"),
     ),
 }
 

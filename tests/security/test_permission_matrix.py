@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command, get_commands
 from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from installations import editions
 from installations.models import Application, AuditEvent
 from tests import factories
 from tests.factories import manifest
@@ -140,6 +141,7 @@ def test_refused_role_changes_nothing_by_posting_the_whole_form(scene: Scene, ke
     body = {
         "reason": "An attempt.",
         "seen_manifest": scene.installation.manifest.sha256,
+        "seen_catalogue": editions.in_force().version,
         "scope-fin": "fin.read",
         "codes": "crm.accounts.full",
         "also_lock": "on",

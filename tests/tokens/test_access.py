@@ -44,6 +44,7 @@ WELL = Caller(
     portal_user_id=4,
     flowlu_user_id="7",
     user_locked=False,
+    catalogue=CATALOGUE,
     approvals=[ACCOUNTS_FULL],
 )
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from installations import catalogue
 from installations.scopes import parse
 from tokens.access import Caller
 from tokens.models import EmbedSession
@@ -31,7 +30,7 @@ def present_session(session: EmbedSession, caller: Caller) -> dict[str, Any]:
 
 def present_permissions(caller: Caller) -> dict[str, Any]:
     """Return the approved scopes, normalised, as texts and in words."""
-    known = catalogue.load()
+    known = caller.catalogue
     approved = caller.approved_scopes()
     described = []
     for text in approved:

@@ -15,7 +15,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from installations import catalogue
 from installations.errors import DomainError, InsufficientScope, InvalidRequest, TokenRevoked, TokenStale
 from installations.flowlu.calls import FlowluCall, build_call, build_call_at, encode_json_body
 from installations.flowlu.configured import flowlu_client
@@ -219,13 +218,13 @@ class ForwardView(SessionAPIView):
             raise InvalidRequest(fields={"Authorization": "is not taken: the session says who is calling"})
         query = [(name, value) for name, values in request.query_params.lists() for value in values]
         call = build_call_at(path, [*query, *body])
-        known, method = catalogue.load(), request.method or ""
-        scope = check_allowed(caller, call.scope_call, known, http_method=method)
+        method = request.method or ""
+        scope = check_allowed(caller, call.scope_call, caller.catalogue, http_method=method)
         ready = fresh_caller(caller)
         if ready is caller:
             check_fresh(ready)
         else:  # read anew while a refresh took its time, so asked anew
-            scope = check_call(ready, call.scope_call, known, http_method=method)
+            scope = check_call(ready, call.scope_call, ready.catalogue, http_method=method)
         try:
             return self._send(ready, call, scope)
         except TokenStale:
@@ -233,7 +232,7 @@ class ForwardView(SessionAPIView):
             if again is None:
                 raise
         # Refused for its token, so it was not carried out: once more with the fresh one, and no third time.
-        return self._send(again, call, check_call(again, call.scope_call, known, http_method=method))
+        return self._send(again, call, check_call(again, call.scope_call, again.catalogue, http_method=method))
 
     def _send(self, caller: Caller, call: FlowluCall, scope: Scope) -> Response:
         access_token = self._unseal(caller)
@@ -278,7 +277,7 @@ def _answer(caller: Caller, call: FlowluCall) -> dict[str, Any]:
     """
     try:
         check_usable(caller)
-        scope = check_scope(caller, call.scope_call, catalogue.load())
+        scope = check_scope(caller, call.scope_call, caller.catalogue)
     except InsufficientScope as refusal:
         return {
             "allowed": False,

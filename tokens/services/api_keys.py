@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from installations import audit, catalogue, scopes
+from installations import audit, editions, scopes
 from installations.actors import Actor, clean_reason, system_actor
 from installations.errors import InvalidRequest, StateConflict
 from installations.models import Installation
@@ -228,13 +228,14 @@ def parse_scopes(texts: Sequence[str]) -> tuple[list[Scope], dict[str, str]]:
     """Return the scopes that are in the catalogue, and what is wrong with the others, by field."""
     wanted: list[Scope] = []
     wrong: list[str] = []
+    known = editions.in_force()
     for text in texts:
         try:
             scope = scopes.parse(text)
         except ScopeSyntaxError:
             wrong.append(text)
             continue
-        if catalogue.load().get(scope.code):
+        if known.get(scope.code):
             wanted.append(scope)
         else:
             wrong.append(text)
@@ -244,8 +245,8 @@ def parse_scopes(texts: Sequence[str]) -> tuple[list[Scope], dict[str, str]]:
 
 
 def coverage_of(named: Iterable[Scope]) -> dict[str, object]:
-    """Return what the catalogue says now of each scope, to be kept with whoever names it."""
-    known = catalogue.load().coverage
+    """Return what the catalogue says now of each scope, to be kept with whoever names it in this transaction."""
+    known = editions.held_in_force().coverage
     return {scope.code: scopes.to_json(known.get(scope.code, ())) for scope in named}
 
 

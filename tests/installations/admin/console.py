@@ -34,7 +34,7 @@ def confirm(client: Client, address: str, body: dict[str, Any], **options: Any) 
 
 def pin(page: Any) -> dict[str, str]:
     """Return the hidden fields that say what a page showed."""
-    found = re.findall(r'name="(pinned|seen|seen_in_force)" value="([^"]+)"', page.content.decode())
+    found = re.findall(r'name="(pinned|seen|seen_in_force|seen_catalogue)" value="([^"]+)"', page.content.decode())
     return {name: html.unescape(value) for name, value in found}
 
 

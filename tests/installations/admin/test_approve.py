@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from installations import editions
 from installations.approving import in_force_digest
 from installations.models import Application, Installation
 from installations.services import approve_scopes
@@ -22,6 +23,7 @@ def answer(installation: Installation, reason: str = "Agreed with the customer."
     seen = {
         "seen_manifest": installation.manifest.sha256,
         "seen_in_force": in_force_digest(installation.approved_permissions.in_force()),
+        "seen_catalogue": editions.in_force().version,
     }
     return {**seen, "reason": reason, **scopes}
 

@@ -151,7 +151,7 @@ def test_page_costs_the_same_whatever_is_asked_for(
 def test_second_reviewer_is_told_of_the_first_decision_and_loses_nothing(reviewer: Any, pending: Installation) -> None:
     client = signed_in(reviewer)
     form = client.get(address(pending)).context["form"]
-    seen = {name: form[name].value() for name in ("seen_manifest", "seen_in_force")}
+    seen = {name: form[name].value() for name in ("seen_manifest", "seen_in_force", "seen_catalogue")}
     approve_scopes(
         installation_id=pending.pk, requested=["task.read"], actor=factories.superactor(), reason="I was first."
     )
@@ -167,7 +167,7 @@ def test_second_reviewer_is_told_of_the_first_decision_and_loses_nothing(reviewe
 def test_installation_that_was_uninstalled_under_review_is_refused(reviewer: Any, pending: Installation) -> None:
     client = signed_in(reviewer)
     form = client.get(address(pending)).context["form"]
-    seen = {name: form[name].value() for name in ("seen_manifest", "seen_in_force")}
+    seen = {name: form[name].value() for name in ("seen_manifest", "seen_in_force", "seen_catalogue")}
     uninstall_installation(installation_id=pending.pk, actor=factories.superactor(), reason="It is gone.")
 
     with nothing_changes():
@@ -180,7 +180,7 @@ def test_suspended_installation_can_be_decided_about_and_stays_suspended(reviewe
     suspend_installation(installation_id=pending.pk, actor=factories.superactor(), reason="For a test.")
     client = signed_in(reviewer)
     form = client.get(address(pending)).context["form"]
-    seen = {name: form[name].value() for name in ("seen_manifest", "seen_in_force")}
+    seen = {name: form[name].value() for name in ("seen_manifest", "seen_in_force", "seen_catalogue")}
 
     client.post(address(pending), {**seen, "scope-task": "task.read", "reason": "Mine."})
 

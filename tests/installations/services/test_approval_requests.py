@@ -20,10 +20,11 @@ from installations.approval_requests import (
     what_changed,
 )
 from installations.approving import in_force_digest
+from installations.catalogue import LevelMeaning
 from installations.errors import NotPermitted, OwnRequest, ReasonRequired, SecondOperatorNeeded, StateConflict
 from installations.models import ApprovalRequest, ApprovedPermission, AuditEvent, Installation
 from installations.services import approve_scopes, suspend_installation, withdraw_scopes
-from tests import factories
+from tests import catalogues, factories
 from tests.unchanged import last_event, nothing_changes, recorded
 from tokens.services.revocation import uninstall_installation
 
@@ -74,6 +75,31 @@ def test_high_risk_is_not_approved_by_one_operator(ana: Any, here: Installation)
         approve_scopes(installation_id=here.pk, requested=["user.me.read", "fin.read"], **by(ana))
 
     assert approve_scopes(installation_id=here.pk, requested=["user.me.read"], **by(ana)).approved == ["user.me.read"]
+
+
+def test_risk_that_the_catalogue_was_edited_to_does_not_spare_the_second_operator(ana: Any, here: Installation) -> None:
+    harmless = LevelMeaning("See it.", "low", "It is public.")
+    catalogues.edit("fin", read=harmless)
+
+    with nothing_changes(), pytest.raises(SecondOperatorNeeded):
+        approve_scopes(installation_id=here.pk, requested=["fin.read"], **by(ana))
+
+
+def test_risk_that_the_catalogue_was_edited_to_asks_for_a_second_operator(ana: Any, here: Installation) -> None:
+    catalogues.edit("task", read=LevelMeaning("See it.", "high", "It is secret."))
+
+    with nothing_changes(), pytest.raises(SecondOperatorNeeded):
+        approve_scopes(installation_id=here.pk, requested=["task.read"], **by(ana))
+
+
+def test_edited_catalogue_makes_a_request_void(ana: Any, bob: Any, here: Installation) -> None:
+    request = asked(ana, here, "fin.read")
+    catalogues.edit("fin", "fin/invoice")
+
+    with pytest.raises(StateConflict, match="catalogue says something else"):
+        confirm_request(request_id=request.pk, **by(bob))
+
+    assert in_force(here) == []
 
 
 def test_one_operator_approves_where_four_eyes_are_off(settings: Any, ana: Any, here: Installation) -> None:
@@ -456,7 +482,7 @@ def test_many_cost_no_statement_each_to_look_at(
         pin_of(many)
     request = approve_for_many(installation_ids=keys(many), requested=["user.me.read"], **by(ana)).asked
     assert request is not None
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         what_changed(ApprovalRequest.objects.get(pk=request.request.pk))
 
 

@@ -48,6 +48,7 @@ def test_approval_is_recorded(installation, reviewer, reviewing):
     assert event.details == {
         "approved": ["fin.read", "crm.accounts.full"],
         "manifest": installation.manifest.sha256,
+        "catalogue": catalogue.load().version,
         "in_force_before": ["crm.accounts.read"],
         "activated": False,
     }

@@ -1,49 +1,26 @@
 """A catalogue that is edited widens no purpose and no API key: what each covered when it was named counts as well."""
 
-import json
-from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from installations import catalogue
 from installations.models import Application, Installation, Portal
 from tests import factories
 from tests.backend import SYSTEM, Backend
+from tests.catalogues import NOTHING, bring_in, edit, entry, save, tamper
 from tests.embedded import Frontend
 from tests.unchanged import nothing_changes
-from tokens.backend_access import read_named
+from tokens.backend_access import ActAs, read_named
+from tokens.backend_reads import decision_of
 from tokens.models import ApiKey, Purpose
 from tokens.services.api_keys import KeyText, replace_api_key
 from tokens.services.purposes import change_purpose
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-Edit = Callable[[Callable[[dict[str, Any]], None]], None]
-
-
-@pytest.fixture
-def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
-    """Change the entry of `crm.accounts` in a copy of the shipped file, and use that."""
-    document = json.loads(catalogue.CATALOGUE_FILE.read_text(encoding="utf-8"))
-    path = tmp_path / "catalogue.json"
-
-    def change(what: Callable[[dict[str, Any]], None]) -> None:
-        what(next(entry for entry in document["scopes"] if entry["code"] == "crm.accounts"))
-        path.write_text(json.dumps(document), encoding="utf-8")
-        monkeypatch.setattr(catalogue, "CATALOGUE_FILE", path)
-        catalogue.load.cache_clear()
-
-    yield change
-    monkeypatch.undo()
-    catalogue.load.cache_clear()
-
-
-def with_leads(entry: dict[str, Any]) -> None:
-    entry["covers"].append({"module": "crm", "model": "lead", "actions": "*", "own_only": False})
-    entry["models"].append("lead")
+ACCOUNTS = ("crm/account", "crm/account_category", "crm/honorific_title", "crm/industry")
 
 
 @pytest.fixture
@@ -61,22 +38,20 @@ def backends(ana: Frontend) -> tuple[Backend, Backend]:
     return Backend(made.key), Backend(made.key, purpose="nightly", act_as=SYSTEM)
 
 
-def test_entry_that_grows_widens_neither_purpose_nor_key(backends: tuple[Backend, Backend], edit: Edit) -> None:
+def test_entry_that_grows_widens_neither_purpose_nor_key(backends: tuple[Backend, Backend]) -> None:
     for backend in backends:
         assert backend.get().status_code == 200
         assert backend.get("crm/lead/list").json()["error"] == "scope_not_in_purpose"
 
-    edit(with_leads)
+    edit("crm.accounts", *ACCOUNTS, "crm/lead")
 
     for backend in backends:
         assert backend.get().status_code == 200
         assert backend.get("crm/lead/list").json()["error"] == "scope_not_in_purpose"
 
 
-def test_key_stays_narrow_where_the_purpose_was_declared_anew(
-    ana: Frontend, backends: tuple[Backend, Backend], edit: Edit
-) -> None:
-    edit(with_leads)
+def test_key_stays_narrow_where_the_purpose_was_declared_anew(ana: Frontend, backends: tuple[Backend, Backend]) -> None:
+    edit("crm.accounts", *ACCOUNTS, "crm/lead")
     for purpose in Purpose.objects.all():
         assert save_again(purpose)
 
@@ -95,15 +70,45 @@ def test_key_stays_narrow_where_the_purpose_was_declared_anew(
     assert as_system.get().status_code == 200
 
 
-def test_entry_that_shrinks_narrows_both_at_once(backends: tuple[Backend, Backend], edit: Edit) -> None:
-    def without_accounts(entry: dict[str, Any]) -> None:
-        entry["covers"] = [rule for rule in entry["covers"] if rule["model"] != "account"]
-        entry["models"] = [model for model in entry["models"] if model != "account"]
-
-    edit(without_accounts)
+def test_entry_that_shrinks_narrows_both_at_once(backends: tuple[Backend, Backend]) -> None:
+    edit("crm.accounts", *ACCOUNTS[1:])
 
     for backend in backends:
         assert backend.get().json()["error"] == "scope_not_in_purpose"
+
+
+def test_entry_that_is_switched_off_is_refused_at_the_next_call_and_on_again_it_is_as_before(
+    backends: tuple[Backend, Backend],
+) -> None:
+    edit("crm.accounts", enabled=False)
+    for backend in backends:
+        assert backend.get().json()["error"] == "scope_not_in_purpose"
+
+    edit("crm.accounts", enabled=True)
+    for backend in backends:
+        assert backend.get().status_code == 200
+
+
+def test_damaged_edition_refuses_every_call_of_a_backend(backends: tuple[Backend, Backend]) -> None:
+    save(entry("warehouse"))
+    tamper("document", "damaged")
+
+    for backend in backends:
+        assert backend.get().json()["error"] == "scope_not_in_purpose"
+
+    bring_in(NOTHING)
+    for backend in backends:
+        assert backend.get().status_code == 200
+
+
+def test_decision_is_one_statement_and_one_more_after_an_edit(backends: tuple[Backend, Backend]) -> None:
+    act_as = ActAs("user", factories.APP_ID, "acme.flowlu.com", "7")
+    for edits in range(2):
+        edit("crm.accounts", *ACCOUNTS[edits + 1 :])
+        for expected in (2, 1, 1):
+            with CaptureQueriesContext(connection) as found:
+                assert decision_of(act_as, "account-sync", None).catalogue.edition == edits + 1
+            assert len(found) == expected
 
 
 def test_saving_a_purpose_again_without_any_change_changes_nothing(backends: tuple[Backend, Backend]) -> None:

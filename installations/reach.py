@@ -1,0 +1,122 @@
+"""What rules reach, as sets of calls: what two have in common, and what one reaches beyond the other.
+
+Pure and exact. There are endless calls, but rules tell apart only the modules, models and actions that they name, the
+rest of each, and whether there is an id.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from installations.scopes import ANY, READ_ACTIONS, Coverage, Level
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """Some actions by name, or all but some."""
+
+    named: frozenset[str] = frozenset()
+    all_but: bool = False
+
+    def __bool__(self) -> bool:
+        return self.all_but or bool(self.named)
+
+    def __invert__(self) -> "Actions":
+        return Actions(self.named, not self.all_but)
+
+    def __and__(self, other: "Actions") -> "Actions":
+        if self.all_but and other.all_but:
+            return Actions(self.named | other.named, True)
+        if self.all_but:
+            return Actions(other.named - self.named)
+        return Actions(self.named - other.named if other.all_but else self.named & other.named)
+
+    def __or__(self, other: "Actions") -> "Actions":
+        return ~(~self & ~other)
+
+    def __str__(self) -> str:
+        names = ", ".join(sorted(self.named))
+        if not self.all_but:
+            return names
+        if self.named == READ_ACTIONS:
+            return "every write"
+        return f"every action but {names}" if names else "every action"
+
+
+NONE = Actions()
+EVERY = Actions(all_but=True)
+READS = Actions(READ_ACTIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What may be done with the records of one model: by id, and without one, which means the caller's own."""
+
+    by_id: Actions = NONE
+    without_id: Actions = NONE
+
+    def __bool__(self) -> bool:
+        return bool(self.by_id) or bool(self.without_id)
+
+    def in_words(self) -> Iterator[str]:
+        both = self.by_id & self.without_id
+        if both:
+            yield str(both)
+        if own := self.without_id & ~both:
+            yield f"{own}, own record only"
+        if others := self.by_id & ~both:
+            yield f"{others}, records by id only"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Calls by module and model; the model `*` stands for all that have no cell of their own in the module."""
+
+    cells: Mapping[tuple[str, str], Cell]
+
+    @classmethod
+    def of(cls, covers: Iterable[Coverage], level: Level = Level.FULL) -> "Reach":
+        """Return what the rules cover, up to a level."""
+        rules = tuple(covers)
+        within = EVERY if level is Level.FULL else READS
+        cells = {}
+        for module, model in {(rule.module, model) for rule in rules for model in (rule.model, ANY)}:
+            by_id = without_id = NONE
+            for rule in rules:
+                if rule.module == module and rule.model in (model, ANY):
+                    actions = within & (EVERY if rule.actions == ANY else Actions(frozenset(rule.actions)))
+                    without_id |= actions
+                    by_id |= NONE if rule.own_only else actions
+            cells[(module, model)] = Cell(by_id, without_id)
+        return cls(cells)
+
+    def __bool__(self) -> bool:
+        return any(self.cells.values())
+
+    def __and__(self, other: "Reach") -> "Reach":
+        """Return the calls that both reach."""
+        return self._with(other, lambda mine, theirs: mine & theirs)
+
+    def __sub__(self, other: "Reach") -> "Reach":
+        """Return the calls that this one reaches and the other does not."""
+        return self._with(other, lambda mine, theirs: mine & ~theirs)
+
+    def _with(self, other: "Reach", taken: Callable[[Actions, Actions], Actions]) -> "Reach":
+        cells = {}
+        for key in self.cells.keys() | other.cells.keys():
+            mine, theirs = self._cell(key), other._cell(key)
+            cells[key] = Cell(taken(mine.by_id, theirs.by_id), taken(mine.without_id, theirs.without_id))
+        return Reach(cells)
+
+    def _cell(self, key: tuple[str, str]) -> Cell:
+        return self.cells.get(key, self.cells.get((key[0], ANY), Cell()))
+
+    def in_words(self) -> list[str]:
+        """Return a line for each model that is reached."""
+        lines = []
+        for module in sorted({key[0] for key in self.cells}):
+            rest = self._cell((module, ANY))
+            named = sorted(key[1] for key in self.cells if key[0] == module and self.cells[key] != rest)
+            cells = [("every other model" if named else "every model", rest)]
+            cells += [(model, self._cell((module, model))) for model in named]
+            lines += [f"{module}: {model}, {words}" for model, cell in cells for words in cell.in_words()]
+        return lines
