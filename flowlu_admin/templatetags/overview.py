@@ -15,9 +15,9 @@ from django.template import RequestContext
 from django.urls import reverse
 from django.utils import timezone
 
-from installations import selectors
+from installations import editions, selectors
 from installations.admin.display import age, list_url, plural
-from installations.models import Application, AuditEvent, Installation, Portal, PortalUser
+from installations.models import Application, AuditEvent, CatalogueEdition, Installation, Portal, PortalUser
 from installations.trail.state import last_findings
 from tokens.models import ApiKey, OAuthToken, RefreshAttempt, Revocation, UpstreamRevocation
 
@@ -39,7 +39,7 @@ class Item:
 
 @register.simple_tag(takes_context=True)
 def overview(context: RequestContext) -> dict[str, Any]:
-    """Return what the first page shows. At most twenty-two statements."""
+    """Return what the first page shows. At most twenty-three statements."""
     request: HttpRequest = context["request"]
     may = request.user.has_perm
     return {
@@ -73,6 +73,16 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
                 "A new manifest asks for more than was decided about. What is approved goes on meanwhile.",
                 list_url(Installation, "decision=anew"),
                 "wait",
+            )
+    if may("installations.view_catalogueedition"):
+        known = editions.as_stored()
+        if known.damage:
+            yield Item(
+                f"Edition {known.edition} of the scope catalogue is damaged",
+                "Nobody can say what a scope allows, so calls are refused. Import an export or an older edition, and "
+                "find out who can write to the database.",
+                list_url(CatalogueEdition),
+                "bad",
             )
     if may("installations.view_auditevent"):
         since = timezone.now() - _RECENT

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from installations.models import Application, Evidence, Installation, PortalUser
-from tests import factories
+from tests import catalogues, factories
 from tests.installations.admin.console import sign_in
 from tokens import selectors, vault
 from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, Revocation, ServiceCall, UpstreamRevocation
@@ -132,6 +132,7 @@ def set_up(application: Application) -> Scene:
         if role != "superuser_without_mfa":
             Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={"secret": ""})
     _backend(application, installation, portal_user, token)
+    catalogues.save(catalogues.entry("warehouse"))
     scene = Scene(application, installation, portal_user, token, operators)
     scene.session()
     return scene
