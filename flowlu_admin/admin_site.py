@@ -25,6 +25,7 @@ _ORDER: Final = (
     "ApprovalRequest",
     "BreakGlass",
     "ApprovedPermission",
+    "CatalogueEdition",
     "Portal",
     "PortalUser",
     "Evidence",
@@ -75,6 +76,10 @@ class OperatorAdminSite(admin.AdminSite):
         found: list[dict[str, Any]] = super().get_app_list(request, app_label)
         for app in found:
             app["models"].sort(key=lambda model: _place(model["object_name"]))
+            for model in app["models"]:
+                entrance = getattr(self._registry[model["model"]], "entrance", None)
+                if entrance:
+                    model["admin_url"], model["name"] = reverse(entrance[0]), entrance[1]
         return found
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:

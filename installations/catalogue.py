@@ -6,6 +6,7 @@ Operators lay entries of their own over the shipped ones: `installations.edition
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 
-from installations.scopes import Coverage, Level, Scope, ScopeSyntaxError, from_json, parse, to_json
+from installations.scopes import ANY, Coverage, Level, Scope, ScopeSyntaxError, from_json, parse, to_json
 from installations.strict_json import JSONValue, StrictJSONError, canonical, loads
 
 Risk: TypeAlias = Literal["low", "medium", "high"]
@@ -29,6 +30,10 @@ TEXT_MAX = 1000
 
 RISKS: tuple[Risk, ...] = get_args(Risk)
 _NAME = re.compile(r"[a-z0-9_]+")
+_RULE = re.compile(
+    r"(?P<module>[a-z0-9_]+) */ *(?P<model>[a-z0-9_]+|\*)"
+    r"(?: *: *(?P<actions>[a-z0-9_]+(?: *, *[a-z0-9_]+)*))?(?P<own> *\(own\))?"
+)
 _MEMBERS = frozenset(
     {"code", "title", "meaning", "read", "full", "covers", "models", "documented", "enabled", "source"}
 )
@@ -136,6 +141,11 @@ class Catalogue:
         """Return the entry for display, enabled or not."""
         return self._by_code.get(code)
 
+    @property
+    def own(self) -> list[CatalogueEntry]:
+        """Return the operators' part: the entries that stand in for shipped ones, and those of other codes."""
+        return [entry for entry in self.entries if self.origin(entry.code) is not Origin.SHIPPED]
+
     def origin(self, code: str) -> Origin:
         """Return who says what the entry of a code says."""
         return self._origins.get(code, Origin.SHIPPED)
@@ -219,6 +229,37 @@ def written(entries: Iterable[CatalogueEntry]) -> bytes:
     return canonical({"schema": 1, "scopes": [_plain(entry) for entry in ordered]})
 
 
+def exported(entries: Iterable[CatalogueEntry]) -> str:
+    """Write entries as a file that reads back the same, in ASCII: nothing in it hides or is taken for markup."""
+    text = json.dumps(json.loads(written(entries)), indent=2, ensure_ascii=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e") + "\n"
+
+
+def rules_text(covers: Iterable[Coverage]) -> str:
+    """Write rules as people edit them, one on each line: `crm/*`, `fin/invoice: list, get`, `core/user: get (own)`."""
+    lines = []
+    for rule in covers:
+        actions = "" if rule.actions == ANY else f": {', '.join(rule.actions)}"
+        lines.append(f"{rule.module}/{rule.model}{actions}{' (own)' if rule.own_only else ''}")
+    return "\n".join(lines)
+
+
+def rules_of(text: str) -> tuple[Coverage, ...]:
+    """Read what `rules_text` writes; raises CatalogueInvalid naming the line."""
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        parts = _RULE.fullmatch(line.strip())
+        if parts is None:
+            raise CatalogueInvalid(
+                f"line {number} must be like fin/invoice, fin/*, fin/invoice: list, get or fin/* (own)"
+            )
+        named = tuple(action.strip() for action in parts["actions"].split(",")) if parts["actions"] else None
+        found.append(Coverage(parts["module"], parts["model"], named or ANY, parts["own"] is not None))
+    return tuple(found)
+
+
 def overlaid(shipped: Catalogue, own: Sequence[CatalogueEntry], edition: int) -> Catalogue:
     """Return the shipped entries with the operators' ones in their place, and behind them those of other codes."""
     by_code = {entry.code: entry for entry in own}
@@ -276,8 +317,9 @@ def _entry(item: JSONValue, place: str) -> CatalogueEntry:
     if not isinstance(item, dict):
         raise CatalogueInvalid(f"{place}: must be an object")
     if item.keys() != _MEMBERS:
-        odd = sorted(item.keys() ^ _MEMBERS)
-        raise CatalogueInvalid(f"{place}: members missing or unknown: {', '.join(odd)}")
+        # Never repeats what is not known: it may be anything that somebody took for a catalogue.
+        missing, unknown = sorted(_MEMBERS - item.keys()), len(item.keys() - _MEMBERS)
+        raise CatalogueInvalid(f"{place}: members missing: {', '.join(missing) or 'none'}; unknown: {unknown}")
     code = _text(item["code"], f"{place}.code")
     try:
         scope = parse(f"{code}.read")

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from installations import audit, catalogue, editions
 from installations.actors import Actor, clean_reason
-from installations.catalogue import MAX_CATALOGUE_BYTES, Catalogue, CatalogueEntry, CatalogueInvalid, Origin
+from installations.catalogue import MAX_CATALOGUE_BYTES, Catalogue, CatalogueEntry, CatalogueInvalid
 from installations.catalogue_changes import EntryChange, Touched, changes, touched_by
 from installations.errors import CatalogueNotTaken, StateConflict
 from installations.models import CatalogueEdition
@@ -93,8 +93,7 @@ class _Plan:
             )
         else:
             codes = {self._drop, self._put.code if self._put else ""}
-            own = [entry for entry in known.entries if known.origin(entry.code) is not Origin.SHIPPED]
-            wanted = [entry for entry in own if entry.code not in codes] + ([self._put] if self._put else [])
+            wanted = [entry for entry in known.own if entry.code not in codes] + ([self._put] if self._put else [])
         shipped = catalogue.load()
         return [entry for entry in wanted if shipped.described(entry.code) != entry]
 
@@ -124,10 +123,7 @@ def _previewed(plan: _Plan) -> Edit:
 
 
 def _edit(known: Catalogue, own: Sequence[CatalogueEntry], document: bytes) -> Edit:
-    before = (
-        () if known.damage else [entry for entry in known.entries if known.origin(entry.code) is not Origin.SHIPPED]
-    )
-    if not known.damage and catalogue.written(before) == document:
+    if not known.damage and catalogue.written(known.own) == document:
         return Edit(known, (), Touched(), changed=False)
     after = catalogue.overlaid(catalogue.load(), own, known.edition + 1)
     found = changes(known, after)

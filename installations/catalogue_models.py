@@ -36,7 +36,7 @@ class CatalogueEdition(models.Model):
 
     class Meta:
         verbose_name = "edition of the scope catalogue"
-        verbose_name_plural = "scope catalogue"
+        verbose_name_plural = "editions of the scope catalogue"
         permissions: ClassVar = [("edit_catalogue", "Can edit the scope catalogue")]
         constraints: ClassVar = [
             models.CheckConstraint(

@@ -61,6 +61,18 @@ def in_force() -> Catalogue:
     return at(newest)
 
 
+def as_stored() -> Catalogue:
+    """Return the catalogue as the database has it at this moment, also where it was damaged after this process read it.
+
+    One statement.
+    """
+    row = CatalogueEdition.objects.order_by("-number").first()
+    try:
+        return catalogue_of(row)
+    except CatalogueInvalid as exc:
+        return catalogue.unusable(catalogue.load(), row.number if row else 0, str(exc))
+
+
 def with_edition(rows: QuerySet[_Row]) -> QuerySet[_Row]:
     """Return the rows, each with the edition that was in force when they were read, for `read_with`."""
     annotated: QuerySet[_Row] = rows.annotate(**{_EDITION: newest()})

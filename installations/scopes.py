@@ -259,9 +259,8 @@ def from_json(value: object) -> tuple[Coverage, ...]:
 def _rule_from_json(item: object, place: str) -> Coverage:
     if not isinstance(item, dict):
         raise ValueError(f"{place} must be an object")
-    unknown = sorted(str(key) for key in item.keys() - {"module", "model", "actions", "own_only"})
-    if unknown:
-        raise ValueError(f"{place} has unknown members: {', '.join(unknown)}")
+    if item.keys() - {"module", "model", "actions", "own_only"}:
+        raise ValueError(f"{place} has members other than module, model, actions and own_only")
     module, model, actions = item.get("module"), item.get("model"), item.get("actions")
     own_only = item.get("own_only", False)
     if not isinstance(module, str) or not isinstance(model, str) or not isinstance(own_only, bool):

@@ -15,13 +15,14 @@ from django.template import RequestContext
 from django.urls import reverse
 from django.utils import timezone
 
-from installations import selectors
+from installations import editions, selectors
 from installations.admin.display import age, list_url, plural
 from installations.models import (
     Application,
     ApprovalRequest,
     AuditEvent,
     BreakGlass,
+    CatalogueEdition,
     Installation,
     Liveness,
     Portal,
@@ -48,7 +49,7 @@ class Item:
 
 @register.simple_tag(takes_context=True)
 def overview(context: RequestContext) -> dict[str, Any]:
-    """Return what the first page shows. At most twenty-five statements."""
+    """Return what the first page shows. At most twenty-six statements."""
     request: HttpRequest = context["request"]
     may = request.user.has_perm
     return {
@@ -110,6 +111,16 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
                 f"{plural(alone.count, 'approval')} of high risk {was} made by one operator alone",
                 f"Nobody else looked at it yet. The oldest since {_since(alone.oldest)}.",
                 list_url(BreakGlass, "looked_at=no"),
+                "bad",
+            )
+    if may("installations.view_catalogueedition"):
+        known = editions.as_stored()
+        if known.damage:
+            yield Item(
+                f"Edition {known.edition} of the scope catalogue is damaged",
+                "Nobody can say what a scope allows, so calls are refused. Import an export or an older edition, and "
+                "find out who can write to the database.",
+                list_url(CatalogueEdition),
                 "bad",
             )
     if may("installations.view_auditevent"):

@@ -31,6 +31,7 @@ from installations.manifest_diff import Content, diff
 from installations.models import Manifest
 
 _OTHERS = 20
+RISK_TONES = {"low": "good", "medium": "wait", "high": "bad"}
 
 
 @admin.register(Manifest)
@@ -107,9 +108,8 @@ def scope_words(about: Any) -> Any:
 def risk_badge(about: Any) -> Any:
     if about.risk is None:
         return badge("unknown", "wait")
-    tones = {"low": "good", "medium": "wait", "high": "bad"}
     return format_html(
-        '{}<span class="quiet-note">{}</span>', badge(about.risk, tones[about.risk]), visible(about.risk_reason)
+        '{}<span class="quiet-note">{}</span>', badge(about.risk, RISK_TONES[about.risk]), visible(about.risk_reason)
     )
 
 

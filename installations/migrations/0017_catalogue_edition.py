@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name": "edition of the scope catalogue",
-                "verbose_name_plural": "scope catalogue",
+                "verbose_name_plural": "editions of the scope catalogue",
                 "permissions": [("edit_catalogue", "Can edit the scope catalogue")],
                 "constraints": [
                     models.CheckConstraint(

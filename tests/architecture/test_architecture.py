@@ -49,6 +49,8 @@ COMMAND_TESTS = {
     "create_purpose": "tests/tokens/commands/test_backend_use.py",
     "create_service_client": "tests/tokens/commands/test_backend_use.py",
     "erase_portal_user": "tests/tokens/commands/test_erase_portal_user.py",
+    "export_catalogue": "tests/installations/commands/test_catalogue_files.py",
+    "import_catalogue": "tests/installations/commands/test_catalogue_files.py",
     "export_audit": "tests/installations/commands/test_export_audit.py",
     "find_leaked": "tests/tokens/commands/test_find_leaked.py",
     "diff_manifests": "tests/installations/commands/test_diff_manifests.py",

@@ -375,7 +375,7 @@ ACTIONS = "actions must be '*' or names of lower-case letters, digits and '_'"
         ([{"module": "crm", "model": "*", "actions": ["get", "Get"]}], f"covers[0]: {ACTIONS}"),
         (
             [{"module": "crm", "model": "*", "actions": "*", "level": "full", "a": 1}],
-            "covers[0] has unknown members: a, level",
+            "covers[0] has members other than module, model, actions and own_only",
         ),
     ],
 )

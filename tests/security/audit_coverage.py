@@ -14,6 +14,13 @@ CUT_AND_LOCKED = ("portaluser.locked", "tokens.revoked")
 # Acts of the console: by the name of their address, done as a superuser with a form that is filled in.
 ACTS: dict[str, Covered] = {
     "installations_application_configure": ("application.configured",),
+    "installations_catalogueedition_catalogue": "Reads only.",
+    "installations_catalogueedition_edit_entry": ("catalogue.entry_saved",),
+    "installations_catalogueedition_entry": "Reads only.",
+    "installations_catalogueedition_export": "Reads only.",
+    "installations_catalogueedition_import_catalogue": ("catalogue.imported",),
+    "installations_catalogueedition_new_entry": ("catalogue.entry_saved",),
+    "installations_catalogueedition_take_back": ("catalogue.override_removed",),
     "installations_application_import": ("manifest.imported",),
     "installations_application_lock": ("application.locked",),
     "installations_application_revoke": CUT,
@@ -69,6 +76,8 @@ ACTIONS: dict[str, Covered] = {
 }
 
 COMMANDS: dict[str, Covered] = {
+    "export_catalogue": "Reads only.",
+    "import_catalogue": ("catalogue.imported",),
     "add_api_key": ("api_key.added",),
     "replace_api_key": ("api_key.replaced",),
     "revoke_api_key": ("api_key.revoked",),

@@ -3,6 +3,8 @@
 test_permission_matrix.py holds the service against them. What has no row fails there.
 """
 
+from pathlib import Path
+
 # Methods of each URL in the tables. A page takes no other: 405 for everybody (PageMethodsMiddleware).
 OTHER_METHODS = ("OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "BREW")
 
@@ -216,6 +218,19 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_approvedpermission_delete": NOBODY,
     "admin:installations_approvedpermission_change": OBJECT,
     "admin/installations/approvedpermission/<path:object_id>/": LEADS_ON,
+    "admin:installations_catalogueedition_catalogue": READ,
+    "admin:installations_catalogueedition_entry": READ,
+    "admin:installations_catalogueedition_export": READ,
+    "admin:installations_catalogueedition_edit_entry": REVIEWS,
+    "admin:installations_catalogueedition_new_entry": REVIEWS,
+    "admin:installations_catalogueedition_take_back": REVIEWS,
+    "admin:installations_catalogueedition_import_catalogue": REVIEWS,
+    "admin:installations_catalogueedition_changelist": LIST,
+    "admin:installations_catalogueedition_add": NOBODY,
+    "admin:installations_catalogueedition_history": HISTORY,
+    "admin:installations_catalogueedition_delete": NOBODY,
+    "admin:installations_catalogueedition_change": OBJECT,
+    "admin/installations/catalogueedition/<path:object_id>/": LEADS_ON,
     "admin:installations_evidence_changelist": LIST,
     "admin:installations_evidence_add": NOBODY,
     "admin:installations_evidence_history": NOT_THERE,
@@ -389,6 +404,8 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "import_manifest": (None, ()),
     "run_with_sandbox": (None, ()),
     "diff_manifests": (None, ()),
+    "export_catalogue": (None, ()),
+    "import_catalogue": (REVIEWERS, (str(Path(__file__).with_name("no_entries.json")),)),
     "generate_key": (None, ()),
     "key_status": (None, ()),
     "sweep": (None, ()),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from installations.approval_requests import approve_alone, request_approval
 from installations.models import Application, ApprovalRequest, Evidence, Installation, PortalUser
 from installations.services import withdraw_scopes
-from tests import factories
+from tests import catalogues, factories
 from tests.installations.admin.console import sign_in
 from tokens import selectors, vault
 from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, Revocation, ServiceCall, UpstreamRevocation
@@ -156,6 +156,7 @@ def set_up(application: Application) -> Scene:
         if role != "superuser_without_mfa":
             Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={"secret": ""})
     _backend(application, installation, portal_user, token)
+    catalogues.save(catalogues.entry("warehouse"))
     scene = Scene(application, installation, portal_user, token, operators)
     scene.session()
     return scene

@@ -27,7 +27,7 @@ from installations.trail import anchoring, exporting, pruning, refusals, verifyi
 from tests import catalogues, factories
 from tests.embedded import Frontend
 from tests.factories import manifest
-from tests.installations.admin.console import pin
+from tests.installations.admin.console import entry_body, pin, pinned
 from tests.security.audit_coverage import ACTIONS, ACTS, BY_ROUTE, COMMANDS, PAGES, PAGES_BY_ENDING, ROUTES, VERBS
 from tests.security.permissions import COMMANDS as COMMAND_ARGUMENTS
 from tests.security.permissions import URLS
@@ -197,7 +197,8 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
         "codes": "crm.accounts.full",
         "also_lock": "on",
         "stores_refresh_tokens": "on",
-        "document": manifest(version="2.0.0"),
+        **entry_body(),
+        "document": '{"schema":1,"scopes":[]}' if "import_catalogue" in name else manifest(version="2.0.0"),
         "format": "jsonl",
         "pasted": "an-access-token",
         "stored_before": "2099-01-01",
@@ -216,8 +217,7 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
     }
     where = address(scene, f"admin:{name}")
     client = scene.client("superuser")
-    named = {"stored_before": body["stored_before"]}
-    body |= pin(client.get(where)) or pin(client.post(where, named)) if "revoke_by" in name else pin(client.get(where))
+    body |= pinned(client, where, {**body, "confirmed": ""} if "revoke_by" in name else body, name)
     with events() as found:
         response = client.post(where, body)
         # A file, what was found, or a new key; all others lead back to their object.
@@ -249,9 +249,12 @@ def test_command_records_its_events(scene: Scene, name: str, tmp_path: Path, mon
         arguments = (*arguments, "--operator", "superuser", "--reason", "A test.")
     document = tmp_path / "manifest.json"
     document.write_text(manifest(version="2.0.0"))
+    own_part = tmp_path / "catalogue.json"
+    own_part.write_bytes(catalogues.NOTHING)
     others = {
         "anchor_audit": ("--file", str(tmp_path / "anchors")),
         "create_operator": ("somebody",),
+        "import_catalogue": (str(own_part), *arguments[1:]),
         "import_manifest": (str(document),),
         "prune_audit": ("--before", "2299-01-01", "--archive", str(tmp_path / "archive"), *arguments[4:]),
     }

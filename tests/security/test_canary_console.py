@@ -30,7 +30,7 @@ from installations.models import AuditEvent, Installation, Manifest
 from tests import canary, factories
 from tests.canary import Canaries
 from tests.factories import manifest
-from tests.installations.admin.console import confirm, pin
+from tests.installations.admin.console import confirm, entry_body, pin, pinned
 from tests.security.canary_page import Page
 from tests.security.permissions import ACTIONS, COMMANDS, OTHER_METHODS, URLS
 from tests.security.scene import Scene
@@ -104,6 +104,10 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_application_lock": {},
     "admin:installations_application_unlock": {},
     "admin:installations_application_configure": {"stores_refresh_tokens": "on", "allowed_portals": "acme.flowlu.com"},
+    "admin:installations_catalogueedition_new_entry": entry_body(),
+    "admin:installations_catalogueedition_edit_entry": entry_body(),
+    "admin:installations_catalogueedition_take_back": {},
+    "admin:installations_catalogueedition_import_catalogue": {"document": '{"schema":1,"scopes":[]}'},
     "admin:installations_installation_lock": {},
     "admin:installations_installation_unlock": {},
     "admin:installations_installation_withhold": {},
@@ -196,8 +200,7 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
             UpstreamRevocation.objects.update(state="irrevocable", next_try_at=None)
         if key.endswith("_still_there"):
             factories.suspect(own)
-        named = {name: value for name, value in form.items() if name != "confirmed"}
-        seen |= pin(client.post(where, named) if key.endswith("_revoke_by") else client.get(where))
+        seen |= pinned(client, where, seen, key)
         done = client.post(where, seen, follow=True, headers={"X-Session-Token": page.session_token})
         # What makes a service key shows it, and leads nowhere.
         assert done.redirect_chain or done.streaming or key in SHOWS_KEY, (key, done.content.decode()[-3000:])
@@ -303,6 +306,7 @@ COMMANDS_WITHOUT_OPERATOR = {
     "create_operator",
     "diff_manifests",
     "export_audit",
+    "export_catalogue",
     "generate_key",
     "import_manifest",
     "key_status",
@@ -349,6 +353,9 @@ def test_commands_print_no_secret(
             path.write_text(content)
             assert run(canaries, "import_manifest", str(path), monkeypatch=monkeypatch)
             assert run(canaries, "import_manifest", "-", typed=content, monkeypatch=monkeypatch)
+            for document in (content, f'{{"schema": 1, "scopes": [{content}]}}'):
+                line = ("import_catalogue", "-", "--operator", "superuser", "--reason", "A test.")
+                assert run(canaries, *line, typed=document, monkeypatch=monkeypatch)
             assert run(canaries, "diff_manifests", str(path), "-", typed=content, monkeypatch=monkeypatch)
         # In what a manifest may hold beside its documented fields, or behind a question mark.
         for number_of, value in (("1", secret), ("2", "x")):
@@ -365,6 +372,7 @@ def test_commands_print_no_secret(
     assert "DEBUG=1" in run(canaries, "run_with_sandbox", monkeypatch=monkeypatch)
     for line in (
         ("export_audit",),
+        ("export_catalogue",),
         ("export_audit", "--format", "csv"),
         ("anchor_audit", "--file", str(tmp_path / "anchors")),
         ("verify_audit", "--anchor", str(tmp_path / "anchors")),

@@ -7,6 +7,7 @@ looks like a scope can be approved in its place. Columns are walked from the mod
 import json
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import hypothesis.strategies as st
@@ -18,16 +19,17 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
-from installations import audit, editions
+from installations import audit, catalogue, editions
 from installations.actors import Actor, ActorKind, Via
 from installations.admin.text import visible
+from installations.catalogue import LevelMeaning
 from installations.deception import one_line, visible_text
 from installations.errors import DomainError
 from installations.models import ApprovedPermission, AuditEvent, Installation, Manifest
 from installations.selectors import review_scopes
 from installations.services import approve_scopes, import_manifest
-from tests import factories
-from tests.installations.admin.console import pin
+from tests import catalogues, factories
+from tests.installations.admin.console import entry_body, pinned
 from tests.security.labels import ALL_LABELS, LABELS, SCOPES
 from tests.security.reading import Page, deceits, faults_of
 from tests.security.scene import Scene, set_up
@@ -59,6 +61,7 @@ OURS = {
     "installations.BreakGlass": (
         "requested_by_id decided_by_id state scopes requested_by reason decided_by decided_why reviewed_by reviewed_why"
     ),
+    "installations.CatalogueEdition": "sha256 shipped",
     "installations.Evidence": "kind detail",  # of an answer, its status and its code as numbers
     "installations.Liveness": "state confidence probe_outcome",
     "tokens.OAuthToken": "access_fingerprint refresh_fingerprint fingerprint_key_id seal_key_id state",
@@ -87,6 +90,7 @@ THEIRS = {
     "installations.Installation": "reported_version",
     "installations.ApprovedPermission": "approved_by confirmed_by reason withdrawn_by withdrawn_why",
     "installations.ApprovalRequest": "requested_by reason decided_by decided_why reviewed_by reviewed_why",
+    "installations.CatalogueEdition": "document saved_by reason",
     "installations.Evidence": "integration_point",
     "tokens.Revocation": "actor_name reason target_label portal_step_by portal_step_note",
     "tokens.ApiKey": "label added_by deletion_confirmed_by",
@@ -167,10 +171,15 @@ def scene(application: Any, settings: Any) -> Scene:
 
 def _fill(rows: Any, label: str, name: str) -> None:
     text = probe(label, name)
-    if name == "document":
+    if label == "installations.Manifest" and name == "document":
         rows.update(document={"appId": "x", text: text, "integrationPoints": {"a": text}})
     elif name == "requested_scopes":
         rows.update(requested_scopes=["fin.read", "crm.deals.read", text])
+    elif label == "installations.CatalogueEdition":
+        document = _hostile_edition() if name == "document" else text
+        catalogues.tamper(name, document)
+        if name == "document":
+            catalogues.tamper("sha256", sha256(document.encode()).hexdigest())
     elif name.startswith("portal_step"):
         rows.update(portal_step="done", portal_step_at=timezone.now(), **{name: text})
     elif name.startswith("withdrawn"):
@@ -212,6 +221,22 @@ def _addresses(scene: Scene) -> list[str]:
     lists = [where for where in found if where.count("/") == 4]
     found |= {f"{where}?q=zq" for where in lists}
     return sorted(found)
+
+
+def _hostile_entry() -> dict[str, str]:
+    # What no line of a form may hold is refused, which other tests state.
+    text = probe("installations.CatalogueEdition", "document").replace("\x1b", "")
+    return entry_body(
+        **dict.fromkeys(("title", "meaning", "read_allows", "read_reason", "full_reason", "source"), text)
+    )
+
+
+def _hostile_edition() -> str:
+    text = probe("installations.CatalogueEdition", "document")
+    level = LevelMeaning(text, "high", text)
+    words: dict[str, Any] = dict.fromkeys(("title", "meaning", "source"), text)
+    own = [catalogues.entry(code, read=level, full=level, **words) for code in ("warehouse", "fin", "crm.deals")]
+    return catalogue.written(own).decode()
 
 
 def bodies(scene: Scene) -> dict[str, dict[str, Any]]:
@@ -262,6 +287,9 @@ def bodies(scene: Scene) -> dict[str, dict[str, Any]]:
         },
         "admin:tokens_serviceclient_new": {**reason, "name": LABELS["markup"][0], "purposes": system.pk},
         "admin:tokens_serviceclient_change_client": {**reason, "purposes": system.pk},
+        "admin:installations_catalogueedition_edit_entry": {**reason, **_hostile_entry()},
+        "admin:installations_catalogueedition_new_entry": {**reason, **_hostile_entry()},
+        "admin:installations_catalogueedition_import_catalogue": {**reason, "document": _hostile_edition()},
         "admin:installations_application_import": {
             "document": factories.manifest(
                 # What may not be in an appId or a name at all is refused, which other tests state.
@@ -281,8 +309,7 @@ def test_no_act_takes_a_label_for_more_than_text(scene: Scene, key: str, setting
 
     for body in ({"reason": ""}, bodies(scene)[key]):
         named = {name: value for name, value in body.items() if name != "confirmed"}
-        # That page shows what it would cut only when it knows what is meant; another one would act.
-        seen = pin(client.post(where, named) if key.endswith("_revoke_by") else client.get(where))
+        seen = pinned(client, where, named, key)
         answer = client.post(where, {**body, **seen}, follow=True)
         assert answer.status_code == 200
         if answer.streaming:
@@ -317,6 +344,11 @@ def _make_possible(scene: Scene, key: str, settings: Any) -> None:
     [
         ("admin:installations_installation_withdraw", {"codes": ALL_LABELS, "keep": ALL_LABELS}),
         ("admin:installations_installation_approve", {"scope-fin": ALL_LABELS[0], "seen_manifest": ALL_LABELS[1]}),
+        ("admin:installations_catalogueedition_new_entry", entry_body(code=ALL_LABELS[0])),
+        ("admin:installations_catalogueedition_new_entry", entry_body(covers="\n".join(ALL_LABELS))),
+        ("admin:installations_catalogueedition_edit_entry", entry_body(models=ALL_LABELS[0], full_risk=ALL_LABELS[0])),
+        ("admin:installations_catalogueedition_import_catalogue", {"document": "\n".join(ALL_LABELS)}),
+        ("admin:installations_catalogueedition_import_catalogue", {"document": json.dumps(dict.fromkeys(ALL_LABELS))}),
         ("admin:installations_application_configure", {"allowed_portals": "\n".join(ALL_LABELS)}),
         (
             "admin:installations_installation_add_key",

@@ -1,9 +1,5 @@
 """Export the audit trail."""
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -11,6 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from installations.actors import Actor, command_actor
 from installations.errors import DomainError
 from installations.management.audit_command import audit_keys, bar
+from installations.management.new_files import new_file
 from installations.management.operator_command import operator, plural
 from installations.management.output import VisibleCommand
 from installations.trail.exporting import Export, Format, export_audit
@@ -31,7 +28,7 @@ class Command(VisibleCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         audit_keys()
         actor = operator(options["operator"]) if options["operator"] is not None else command_actor()
-        with self._output(options["output"]) as write:
+        with new_file(options["output"], self.stdout) as write:
             export = self._start(Format(options["format"]), actor, options["reason"])
             with bar(export.events, "events") as progress:
                 for line in export.lines():
@@ -51,17 +48,3 @@ class Command(VisibleCommand):
             return export_audit(format=format, actor=actor, reason=reason)
         except DomainError as error:
             raise CommandError(error.public_message) from None
-
-    @contextmanager
-    def _output(self, name: str) -> Iterator[Callable[[str], object]]:
-        if name == "-":
-            yield lambda text: self.stdout.write(text, ending="")
-            return
-        try:
-            descriptor = os.open(Path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            raise CommandError(f"{name!r} exists already. Name a new file.") from None
-        except OSError as error:
-            raise CommandError(f"{name!r} cannot be written: {error.strerror}.") from None
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            yield stream.write

@@ -38,6 +38,38 @@ def pin(page: Any) -> dict[str, str]:
     return {name: html.unescape(value) for name, value in found}
 
 
+# Acts that show what exactly they would do before they do it: their first post asks, the second one acts.
+PREVIEWED = ("_revoke_by", "_edit_entry", "_new_entry", "_import_catalogue")
+
+
+def pinned(client: Client, where: str, body: dict[str, Any], key: str) -> dict[str, str]:
+    """Return what the page of an act has to be answered with, after looking at it and at its preview, if it has one."""
+    found = pin(client.get(where))
+    if key.endswith(PREVIEWED):
+        named = {name: value for name, value in body.items() if name != "confirmed"}
+        found |= pin(client.post(where, {**named, **found}))
+    return found
+
+
+def entry_body(**values: str) -> dict[str, str]:
+    """Return an entry of the scope catalogue as the form sends it."""
+    return {
+        "code": "garage",
+        "title": "Garage",
+        "meaning": "Cars.",
+        "enabled": "on",
+        "covers": "garage/*",
+        "read_allows": "See them.",
+        "read_risk": "low",
+        "read_reason": "They stand in the street.",
+        "full_allows": "Drive them.",
+        "full_risk": "high",
+        "full_reason": "They could be gone.",
+        "source": "assumption: a test",
+        **values,
+    }
+
+
 def seen(page: Any) -> dict[str, Any]:
     """Return what the edit form of a page shows, as a browser would send it back."""
     form = page.context["form"]

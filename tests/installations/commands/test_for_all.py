@@ -33,6 +33,7 @@ OF_NO_INSTALLATION = {
 ALL = COMMANDS | OF_NO_INSTALLATION
 # Not about one installation: tested in files of their own.
 ELSEWHERE = {
+    "import_catalogue",
     "erase_portal_user",
     "prune_audit",
     # tests/tokens/commands/test_backend_use.py
