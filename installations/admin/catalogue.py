@@ -523,7 +523,9 @@ def _state(entry: CatalogueEntry, origin: Origin) -> list[Any]:
 def _entries_table(entries: Sequence[CatalogueEntry], known: Catalogue, used: dict[str, int] | None) -> Table:
     def risk(entry: CatalogueEntry, level: Level) -> Any:
         meaning = entry.at(level)
-        return format_html("{} {}", level.value, badge(meaning.risk, RISK_TONES[meaning.risk]))
+        return format_html(
+            '<span class="nowrap">{} {}</span>', level.value, badge(meaning.risk, RISK_TONES[meaning.risk])
+        )
 
     def reached(entry: CatalogueEntry) -> Any:
         models = ", ".join(entry.models) or "all of its models"
@@ -542,7 +544,7 @@ def _entries_table(entries: Sequence[CatalogueEntry], known: Catalogue, used: di
         for entry in entries
     ]
     columns = ("Scope", "Title", "Risk", "Modules and models", "State", *approvals)
-    return Table("Scopes", columns, rows, "Nothing matches.", kind="scopes")
+    return Table("Scopes", columns, rows, "Nothing matches.", kind="catalogue")
 
 
 def _history_table(rows: Sequence[CatalogueEdition]) -> Table:
@@ -591,7 +593,7 @@ def _changes_table(before: CatalogueEdition | None, row: CatalogueEdition, numbe
     note = "Both are laid over the file that is shipped today."
     if len(found) > _MOST_CHANGES:
         note += f" {len(found) - _MOST_CHANGES} more are left out here; the exports hold all."
-    return Table(title, columns, rows, "Nothing: the two say the same.", note=note, kind="changes")
+    return Table(title, columns, rows, "Nothing: the two say the same.", note=note, kind="catalogue")
 
 
 def _others_table(row: CatalogueEdition, others: Sequence[CatalogueEdition], number: int) -> Table:

@@ -18,6 +18,7 @@ REWRAP = ("tests/tokens/services/test_rewrap_tokens.py",)
 LAUNCHES = ("tests/security/races/test_launches.py",)
 OPERATORS = ("tests/security/races/test_operators.py",)
 API_KEYS = ("tests/security/races/test_api_keys.py",)
+CATALOGUE = ("tests/security/races/test_catalogue.py",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,20 @@ APPROVAL = (
         "        if seen is not None and seen != known.edition:\n",
         "        if False:\n",
         ("tests/installations/services/test_edit_catalogue.py",),
+    ),
+    race(
+        "catalogue: who copies from it does not hold it",
+        "installations/editions.py",
+        '    _hold("pg_advisory_xact_lock_shared")\n',
+        "",
+        CATALOGUE,
+    ),
+    race(
+        "catalogue: two edits do not keep out each other",
+        "installations/editions.py",
+        '    _hold("pg_advisory_xact_lock")\n',
+        "",
+        CATALOGUE,
     ),
     Breakage(
         "nothing widens: withdrawing wakes what was swallowed",

@@ -27,8 +27,15 @@ from rest_framework.test import APIClient  # noqa: E402
 from installations import approval_requests, services  # noqa: E402
 from installations.actors import Via, operator_actor  # noqa: E402
 from installations.errors import DomainError  # noqa: E402
-from installations.models import Application, Installation, Portal, PortalUser  # noqa: E402
-from tests import factories  # noqa: E402
+from installations.models import (  # noqa: E402
+    Application,
+    ApprovedPermission,
+    AuditEvent,
+    Installation,
+    Portal,
+    PortalUser,
+)
+from tests import catalogues, factories  # noqa: E402
 from tokens import activity, observations, refusals, usage  # noqa: E402
 from tokens.models import Purpose, RefreshAttempt  # noqa: E402
 from tokens.services import api_keys, keys, probing, proving, refreshing, revocation  # noqa: E402
@@ -165,6 +172,32 @@ def approve(installation: int, scopes: list[str]) -> int:
     return len(services.approve_scopes(installation_id=installation, requested=scopes, **WHY).approved)
 
 
+def approve_as_seen(installation: int, scopes: list[str], seen: str) -> str:
+    """Approve what a page showed under an edition; return the edition that was copied."""
+    services.approve_scopes(installation_id=installation, requested=scopes, seen_catalogue=seen, **WHY)
+    row = ApprovedPermission.objects.in_force().get(installation=installation, code=scopes[0].rpartition(".")[0])
+    return str(row.catalogue_entry["catalogue"])
+
+
+def approve_and_note(installation: int, scopes: list[str]) -> list[Any]:
+    """Approve, and return which edition was copied, by the row and by the trail."""
+    services.approve_scopes(installation_id=installation, requested=scopes, **WHY)
+    row = ApprovedPermission.objects.in_force().get(installation=installation, code=scopes[0].rpartition(".")[0])
+    told = AuditEvent.objects.filter(verb="scopes.approved", installation_id=installation).latest("sequence")
+    return [row.catalogue_entry["catalogue"], told.details["catalogue"], told.sequence]
+
+
+def edit_catalogue(code: str, rules: list[str], seen: int | None = None) -> int:
+    return catalogues.save(catalogues.entry(code, *rules), seen=seen).catalogue.edition
+
+
+def declare(code: str) -> list[Any]:
+    """Declare a purpose, and return what was copied for it and when that was."""
+    row = factories.purpose(code, scopes=["warehouse.read"])
+    told = AuditEvent.objects.get(verb="purpose.declared", target_id=code)
+    return [row.covers["warehouse"], told.sequence]
+
+
 def withdraw(installation: int, codes: list[str]) -> int:
     return len(services.withdraw_scopes(installation_id=installation, codes=codes, **WHY).withdrawn)
 
@@ -267,8 +300,9 @@ _JOBS: dict[str, Callable[..., Any]] = {
     for job in (
         handshake, hand_over, call, delete, many, revoke, revoke_target, revoke_killed, uninstall, suspend, resume,
         lock, unlock, toggle,
-        approve, withdraw, ask, ask_many, approve_many, confirm, refuse,
-        import_manifest, store_refresh_tokens, use_keys, rewrap, refresh,
+        approve, approve_as_seen, approve_and_note, edit_catalogue, declare, withdraw,
+        ask, ask_many, approve_many, confirm, refuse, import_manifest,
+        store_refresh_tokens, use_keys, rewrap, refresh,
         add_key, replace_key, revoke_key, wipe_keys, act, probe, judge, state_present,
     )
 }  # fmt: skip
