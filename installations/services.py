@@ -4,13 +4,14 @@ Every public verb asks its actor first, checks the state again behind a row lock
 the same transaction. Repeating a verb whose effect already holds changes nothing and records nothing.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 
 from django.db import transaction
 from django.utils import timezone
 
-from installations import audit, catalogue, manifests, scopes
+from installations import audit, catalogue, manifests, reviews, scopes
 from installations.actors import Actor, clean_reason
 from installations.catalogue import Catalogue, CatalogueEntry
 from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
@@ -99,6 +100,7 @@ class ApprovalResult:
     approved: Sequence[str]  # newly in force, as `code.level`
     unchanged: Sequence[str]  # were already approved so
     activated: bool
+    review_by: Mapping[str, date] = field(default_factory=dict)  # of each that is newly in force
 
 
 def approve_scopes(
@@ -108,22 +110,25 @@ def approve_scopes(
     actor: Actor,
     reason: str,
     seen_manifest: str | None = None,
+    review_by: date | None = None,
 ) -> ApprovalResult:
     """Approve scopes of one installation; the first approval makes a pending installation active.
 
-    What else the manifest asks for counts as decided about too.
+    What else the manifest asks for counts as decided about too. Each is to be reviewed by the day that its risk gives,
+    or by `review_by` where that is earlier; one that is approved so already keeps its day.
 
     Each must be asked for by the manifest at this level or a higher one, and be in the catalogue. Approving a code
     at another level replaces the approval in force. All or nothing. With `seen_manifest` (a SHA-256) the
     decision counts only for the manifest that the operator saw.
 
-    Raises NotPermitted, ReasonRequired, UnknownScope, ScopeNotRequested, StateConflict.
+    Raises NotPermitted, ReasonRequired, UnknownScope, ScopeNotRequested, StateConflict, ReviewDateRefused.
     """
     actor.require("installations.approve_scopes")
     why = clean_reason(reason)
     wanted = _parse_all(requested)
+    review_days = reviews.review_days(wanted, review_by)
     with transaction.atomic(durable=True):
-        installation = _locked_installation(installation_id)
+        installation = locked_installation(installation_id)
         manifest = installation.manifest
         _check_seen(manifest, seen_manifest)
         known = catalogue.load()
@@ -138,7 +143,7 @@ def approve_scopes(
                 unchanged.append(str(scope))
                 continue
             if old is not None:
-                _withdraw_row(old, actor, f"Replaced by {scope}: {why}"[:1000])
+                withdraw_row(old, actor, f"Replaced by {scope}: {why}"[:1000])
             ApprovedPermission.objects.create(
                 installation=installation,
                 code=scope.code,
@@ -148,8 +153,10 @@ def approve_scopes(
                 approved_by=actor.name,
                 approved_at=now,
                 reason=why,
+                review_by=review_days[scope],
             )
             approved.append(str(scope))
+        reviewed_by_day = {str(scope): day for scope, day in review_days.items() if str(scope) in approved}
         activated = bool(approved) and installation.status == Installation.Status.PENDING_APPROVAL
         if activated:
             installation.status = Installation.Status.ACTIVE
@@ -169,10 +176,11 @@ def approve_scopes(
                         "manifest": manifest.sha256,
                         "in_force_before": sorted(str(row) for row in in_force.values()),
                         "activated": activated,
+                        "review_by": {scope: day.isoformat() for scope, day in reviewed_by_day.items()},
                     },
                 ),
             )
-    return ApprovalResult(approved, unchanged, activated)
+    return ApprovalResult(approved, unchanged, activated, reviewed_by_day)
 
 
 def withhold_scopes(*, installation_id: int, actor: Actor, reason: str, seen_manifest: str | None = None) -> list[str]:
@@ -186,7 +194,7 @@ def withhold_scopes(*, installation_id: int, actor: Actor, reason: str, seen_man
     actor.require("installations.approve_scopes")
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
-        installation = _locked_installation(installation_id)
+        installation = locked_installation(installation_id)
         decided, manifest = installation.decided_manifest, installation.manifest
         _check_seen(manifest, seen_manifest)
         if decided is None:
@@ -234,50 +242,9 @@ def withdraw_scopes(
     """
     actor.require("installations.withdraw_scopes")
     why = clean_reason(reason)
-    to_withdraw, to_keep = ({text: _parse(text).code for text in texts} for texts in (codes, keep))
-    wanted, kept_codes = set(to_withdraw.values()), set(to_keep.values())
     with transaction.atomic(durable=True):
-        installation = _locked_installation(installation_id)
-        in_force = {row.code: row for row in installation.approved_permissions.in_force()}
-        if missing := sorted(wanted - in_force.keys()):
-            raise StateConflict(f"Not approved at present: {', '.join(missing)}. Look at the installation again.")
-        if not wanted:
-            raise StateConflict("Choose at least one approved scope to withdraw.")
-        now = {code: (code, str(row)) for code, row in in_force.items()}
-        named = (to_withdraw | to_keep).items()
-        if moved := sorted({now[code][1] for text, code in named if code in now and text not in now[code]}):
-            raise StateConflict(f"Approved at another level: {', '.join(moved)}. Look at the installation again.")
-        swallowed = scopes.swallowed(row.as_approval().scope for row in in_force.values())
-        waking = {code for code, by in swallowed.items() if by in wanted} - wanted
-        kept = waking & kept_codes
-        for code in sorted(wanted):
-            _withdraw_row(in_force[code], actor, why)
-        for code in sorted(waking - kept):
-            _withdraw_row(
-                in_force[code],
-                actor,
-                f"Withdrawn with {swallowed[code]}, which had swallowed it: {why}"[:1000],
-            )
-        result = WithdrawalResult(
-            [str(in_force[code]) for code in sorted(wanted)],
-            [str(in_force[code]) for code in sorted(waking - kept)],
-            [str(in_force[code]) for code in sorted(kept)],
-        )
-        audit.append(
-            actor,
-            audit.Event(
-                "scopes.withdrawn",
-                "installation",
-                str(installation.pk),
-                installation.pk,
-                why,
-                {
-                    "withdrawn": list(result.withdrawn),
-                    "withdrawn_with_them": list(result.also_withdrawn),
-                    "kept": list(result.kept),
-                },
-            ),
-        )
+        result, event = withdraw_locked(locked_installation(installation_id), codes, keep=keep, actor=actor, why=why)
+        audit.append(actor, event)
     return result
 
 
@@ -301,7 +268,7 @@ def _set_suspended(installation_id: int, actor: Actor, reason: str, *, suspended
     actor.require("installations.suspend_installation")
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
-        installation = _locked_installation(installation_id)
+        installation = locked_installation(installation_id)
         before = installation.status
         if (before == Installation.Status.SUSPENDED) == suspended:
             return False
@@ -361,6 +328,80 @@ def _set_lock(target: Lockable, actor: Actor, reason: str, *, locked: bool) -> b
         )
     target.locked_at = row.locked_at
     return True
+
+
+# --- Steps of verbs of other modules, inside their transaction -------------------------------------------------
+
+
+def locked_installation(installation_id: int) -> Installation:
+    """Return an installation that is not uninstalled, locked until the transaction ends. Raises StateConflict."""
+    # No join: PostgreSQL would join a row that changed while it waited against what it saw before.
+    installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()
+    if installation is None:
+        raise StateConflict("There is no such installation.")
+    if installation.status == Installation.Status.UNINSTALLED:
+        raise StateConflict("This installation is uninstalled. A new launch makes a new one, with nothing approved.")
+    return installation
+
+
+def check_in_force(named: Mapping[str, str], in_force: Mapping[str, ApprovedPermission]) -> None:
+    """Return when each text, which names the code that it maps to, names what is in force.
+
+    Raises StateConflict: a code that is not approved, or not at the level that the text names.
+    """
+    if missing := sorted(set(named.values()) - in_force.keys()):
+        raise StateConflict(f"Not approved at present: {', '.join(missing)}. Look at the installation again.")
+    if moved := sorted(
+        {str(in_force[code]) for text, code in named.items() if text not in (code, str(in_force[code]))}
+    ):
+        raise StateConflict(f"Approved at another level: {', '.join(moved)}. Look at the installation again.")
+
+
+def codes_of(texts: Iterable[str]) -> dict[str, str]:
+    """Map each text to the code that it names, with a level or without. Raises UnknownScope."""
+    return {text: _parse(text).code for text in texts}
+
+
+def withdraw_locked(
+    installation: Installation, codes: Iterable[str], *, actor: Actor, why: str, keep: Iterable[str] = ()
+) -> tuple[WithdrawalResult, audit.Event]:
+    """Withdraw scopes of a locked installation as `withdraw_scopes` says. The event is the caller's to append."""
+    to_withdraw, to_keep = codes_of(codes), codes_of(keep)
+    wanted = set(to_withdraw.values())
+    in_force = {row.code: row for row in installation.approved_permissions.in_force()}
+    if not wanted:
+        raise StateConflict("Choose at least one approved scope to withdraw.")
+    seen_to_keep = {
+        text: code for text, code in to_keep.items() if code in in_force
+    }  # another one is not there to wake
+    check_in_force(to_withdraw | seen_to_keep, in_force)
+    swallowed = scopes.swallowed(row.as_approval().scope for row in in_force.values())
+    waking = {code for code, by in swallowed.items() if by in wanted} - wanted
+    kept = waking & set(to_keep.values())
+    for code in sorted(wanted):
+        withdraw_row(in_force[code], actor, why)
+    for code in sorted(waking - kept):
+        withdraw_row(in_force[code], actor, f"Withdrawn with {swallowed[code]}, which had swallowed it: {why}"[:1000])
+    result = WithdrawalResult(
+        [str(in_force[code]) for code in sorted(wanted)],
+        [str(in_force[code]) for code in sorted(waking - kept)],
+        [str(in_force[code]) for code in sorted(kept)],
+    )
+    details = {
+        "withdrawn": list(result.withdrawn),
+        "withdrawn_with_them": list(result.also_withdrawn),
+        "kept": list(result.kept),
+    }
+    event = audit.Event("scopes.withdrawn", "installation", str(installation.pk), installation.pk, why, details)
+    return result, event
+
+
+def withdraw_row(row: ApprovedPermission, actor: Actor, why: str) -> None:
+    """Withdraw one approval of a locked installation, and nothing with it."""
+    row.withdrawn_at = timezone.now()
+    row.withdrawn_by = actor.name
+    row.withdrawn_why = why
+    row.save(update_fields=["withdrawn_at", "withdrawn_by", "withdrawn_why"])
 
 
 # --- Steps of verbs of the upper app, inside its transaction ---------------------------------------------------
@@ -454,16 +495,6 @@ def mark_uninstalled_locked(installation: Installation) -> None:
 # --- Private steps ---------------------------------------------------------------------------------------------
 
 
-def _locked_installation(installation_id: int) -> Installation:
-    # No join: PostgreSQL would join a row that changed while it waited against what it saw before.
-    installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()
-    if installation is None:
-        raise StateConflict("There is no such installation.")
-    if installation.status == Installation.Status.UNINSTALLED:
-        raise StateConflict("This installation is uninstalled. A new launch makes a new one, with nothing approved.")
-    return installation
-
-
 def _check_seen(manifest: Manifest, seen: str | None) -> None:
     if seen is not None and seen != manifest.sha256:
         raise StateConflict(
@@ -508,13 +539,6 @@ def _check_requested(wanted: Iterable[Scope], manifest: Manifest, known: Catalog
             raise ScopeNotRequested(f"The manifest does not ask for {scope}.")
         entries[scope.code] = entry
     return entries
-
-
-def _withdraw_row(row: ApprovedPermission, actor: Actor, why: str) -> None:
-    row.withdrawn_at = timezone.now()
-    row.withdrawn_by = actor.name
-    row.withdrawn_why = why
-    row.save(update_fields=["withdrawn_at", "withdrawn_by", "withdrawn_why"])
 
 
 def public_id(target: Lockable) -> str:

@@ -91,6 +91,8 @@ COMMANDS: dict[str, Covered] = {
     "verify_audit": ("audit.verified",),
     "withdraw_scopes": ("scopes.withdrawn",),
     "withhold_scopes": ("scopes.withheld",),
+    "keep_scopes": ("scopes.kept",),
+    "lower_scopes": ("scopes.lowered",),
 }
 
 # Routes of the API by name and method, called by a page.
@@ -167,9 +169,15 @@ _BACKEND = "What it records is shown by its acts, and in test_purposes_and_clien
 _CALL = "Each call of backend code is a row of its own table (ServiceCall); no right changes."
 # Every public function of the modules that hold verbs.
 VERBS: dict[str, Covered] = {
+    "installations.reviewing.decide_reviews": ("scopes.withdrawn",),
+    "installations.reviewing.keep_scopes": ("scopes.kept",),
+    "installations.reviewing.lower_scopes": ("scopes.lowered",),
     "installations.services.approve_scopes": ("scopes.approved",),
+    "installations.services.check_in_force": _READS,
+    "installations.services.codes_of": _READS,
     "installations.services.import_manifest": ("manifest.imported",),
     "installations.services.lock": ("portal.locked",),
+    "installations.services.locked_installation": _STEP,
     "installations.services.mark_uninstalled_locked": _STEP,
     "installations.services.public_id": _READS,
     "installations.services.record_launch_locked": _STEP,
@@ -177,6 +185,8 @@ VERBS: dict[str, Covered] = {
     "installations.services.suspend_installation": ("installation.suspended",),
     "installations.services.unlock": ("portal.unlocked",),
     "installations.services.withdraw_scopes": ("scopes.withdrawn",),
+    "installations.services.withdraw_locked": _STEP,
+    "installations.services.withdraw_row": _STEP,
     "installations.services.withhold_scopes": ("scopes.withheld",),
     "installations.trail.anchoring.anchor": ("audit.anchored",),
     "installations.trail.anchoring.anchor_if_due": ("audit.anchored",),

@@ -3,6 +3,10 @@
 test_permission_matrix.py holds the service against them. What has no row fails there.
 """
 
+from datetime import UTC, datetime, timedelta
+
+IN_A_MONTH = (datetime.now(UTC).date() + timedelta(days=30)).isoformat()
+
 # Methods of each URL in the tables. A page takes no other: 405 for everybody (PageMethodsMiddleware).
 OTHER_METHODS = ("OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "BREW")
 
@@ -374,6 +378,8 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "sweep": (None, ()),
     "approve_scopes": (REVIEWERS, (*HERE, "fin.read")),
     "withhold_scopes": (REVIEWERS, HERE),
+    "keep_scopes": (REVIEWERS, (*HERE, "crm.accounts", "--review-by", IN_A_MONTH)),
+    "lower_scopes": (REVIEWERS, (*HERE, "crm.accounts")),
     "withdraw_scopes": (REVIEWERS, (*HERE, "crm.accounts")),
     "suspend_installation": (RESPONDERS, HERE),
     "resume_installation": (RESPONDERS, HERE),

@@ -20,7 +20,8 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from flowlu_admin.sandbox.server import SandboxServer
-from installations import services
+from installations import reviewing, services
+from installations.four_columns import utc_today
 from installations.models import Application, AuditEvent, Installation, Portal
 from installations.services import lock, suspend_installation
 from installations.trail import anchoring, exporting, pruning, refusals, verifying
@@ -43,7 +44,7 @@ from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db
 TABLES = "tests/security/audit_coverage.py"
-VERB_PACKAGES = ("installations.services", "installations.trail", "tokens.services")
+VERB_PACKAGES = ("installations.services", "installations.reviewing", "installations.trail", "tokens.services")
 METHODS = ("get", "post", "put", "patch", "delete")
 WHY: dict[str, Any] = {"actor": factories.superactor(), "reason": "A test."}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -308,7 +309,13 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
 
     caller = selectors.caller_of(scene.session())
     assert caller is not None
+    tomorrow = utc_today() + timedelta(days=1)
     return {
+        "installations.reviewing.decide_reviews": lambda: reviewing.decide_reviews(withdraw=["crm.accounts"], **here),
+        "installations.reviewing.keep_scopes": lambda: reviewing.keep_scopes(
+            codes=["crm.accounts"], review_by=tomorrow, **here
+        ),
+        "installations.reviewing.lower_scopes": lambda: reviewing.lower_scopes(codes=["crm.accounts"], **here),
         "installations.services.approve_scopes": lambda: services.approve_scopes(requested=["fin.read"], **here),
         "installations.services.import_manifest": lambda: services.import_manifest(
             document=manifest(version="2.0.0"), kind=None, actor=WHY["actor"]

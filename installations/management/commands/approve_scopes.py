@@ -5,7 +5,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from installations.actors import Actor
-from installations.management.operator_command import OperatorCommand, add_installation_arguments, find_installation
+from installations.management.operator_command import (
+    OperatorCommand,
+    add_installation_arguments,
+    add_review_argument,
+    find_installation,
+)
 from installations.services import approve_scopes
 
 
@@ -15,12 +20,17 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add_installation_arguments(parser)
         parser.add_argument("scopes", nargs="+", metavar="SCOPE", help="code.level, like crm.accounts.read")
+        add_review_argument(parser)
         super().add_arguments(parser)
 
     def act(self, actor: Actor, options: dict[str, Any]) -> str:
         installation = find_installation(options["portal"], options["app"])
         result = approve_scopes(
-            installation_id=installation.pk, requested=options["scopes"], actor=actor, reason=options["reason"]
+            installation_id=installation.pk,
+            requested=options["scopes"],
+            actor=actor,
+            reason=options["reason"],
+            review_by=options["review_by"],
         )
         approved = ", ".join(result.approved) or "nothing new"
         unchanged = f"; already approved: {', '.join(result.unchanged)}" if result.unchanged else ""
