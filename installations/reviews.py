@@ -57,6 +57,11 @@ def review_days(scopes: Iterable[Scope], chosen: date | None = None) -> dict[Sco
     return found
 
 
+def next_review(scope: Scope) -> date:
+    """Return the latest day by which a scope is to be reviewed that is decided about today."""
+    return review_days([scope])[scope]
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """The calls that one approved scope let through in the last `USE_DAYS` days, today included."""
@@ -79,6 +84,8 @@ class ReviewLine:
     is_due: bool
     is_overdue: bool
     proposal: Proposal | None
+    next_review: date  # if it is kept today
+    lower_review: date | None  # if it is lowered today; None where nothing is lower
     evidence: Evidence
 
     @property
@@ -169,6 +176,7 @@ def lines(approvals: Sequence[ApprovedPermission]) -> list[ReviewLine]:
     now, since = utc_today(), counted_since()
     known = catalogue.load()
     last, evidence = _last_days(approvals), _evidence(approvals, now)
+    next_review = review_days(Scope(row.code, level) for row in approvals for level in Level)
     found = []
     for row in approvals:
         scope = Scope(row.code, Level(row.level))
@@ -190,6 +198,8 @@ def lines(approvals: Sequence[ApprovedPermission]) -> list[ReviewLine]:
                 proposal=review_rules.proposal(
                     life, idle_since=idle_since, counted_since=since, stopped=_is_stopped(row.installation)
                 ),
+                next_review=next_review[scope],
+                lower_review=next_review[Scope(row.code, Level.READ)] if scope.level is Level.FULL else None,
                 evidence=evidence.get(key, Evidence()),
             )
         )

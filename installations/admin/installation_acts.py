@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from django.http import HttpRequest
+from django.forms import BoundField
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from installations import selectors
+from installations import reviews, selectors
 from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
-from installations.admin.display import change_url, installation_name, plural
-from installations.forms import ApproveForm, ReasonForm, WithdrawForm, WithholdForm
-from installations.models import Installation, PortalUser
+from installations.admin.display import change_url, installation_name, list_url, plural
+from installations.admin.shown_reviews import ShownReview
+from installations.forms import ApproveForm, ReasonForm, ReviewForm, WithdrawForm, WithholdForm
+from installations.models import ApprovedPermission, Installation, PortalUser
+from installations.models import Review as ReviewModel
+from installations.reviewing import decide_reviews
+from installations.reviews import ReviewLine
 from installations.services import (
     approve_scopes,
     public_id,
@@ -71,6 +76,7 @@ class Approve(InstallationAct):
             actor=actor,
             reason=form.cleaned_data["reason"],
             seen_manifest=form.cleaned_data["seen_manifest"],
+            review_by=form.cleaned_data["review_by"],
         )
         if not result.approved:
             return Outcome(f"Nothing changed: {', '.join(result.unchanged)} was approved already.", changed=False)
@@ -120,6 +126,91 @@ class Withhold(InstallationAct):
             f"Withheld: {plural(len(withheld), 'scope')}. What is approved goes on.",
             already="the manifest asks for nothing that was not decided about",
         )
+
+
+class Review(InstallationAct):
+    slug = "review"
+    label = "Review scopes"
+    summary = "Keep approved scopes until their next review, lower them or take them back."
+    permission = "installations.withdraw_scopes"
+    template_name = "admin/installations/installation/review.html"
+
+    def applies(self, target: Any) -> bool:
+        return super().applies(target) and bool(target.in_force)
+
+    def permitted(self, request: HttpRequest) -> bool:
+        """Return whether one of the decisions is theirs: to keep is to approve anew, anything else is to withdraw."""
+        may_keep = request.user.has_perm("installations.approve_scopes")
+        return super().permitted(request) or (may_keep and self.model_admin.has_view_permission(request))
+
+    def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
+        return ReviewForm(
+            posted(request),
+            lines=reviews.lines(self._approvals(target)),
+            may_keep=request.user.has_perm("installations.approve_scopes"),
+            may_take=request.user.has_perm(self.permission),
+            chosen=(request.GET.get("code", ""), request.GET.get("choose", "")),
+        )
+
+    def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
+        assert isinstance(form, ReviewForm)  # noqa: S101 - made above
+        may_view_purposes = request.user.has_perm("tokens.view_purpose")
+        codes = {line.approval.code for line in form.lines.values()}
+
+        def shown(found: Sequence[tuple[ReviewLine, BoundField]]) -> list[tuple[ShownReview, BoundField]]:
+            return [(ShownReview(line, codes, may_view_purposes=may_view_purposes), field) for line, field in found]
+
+        return {"installation": target, "waiting": shown(form.waiting()), "others": shown(form.others())}
+
+    def stops(self, target: Installation) -> Sequence[str]:
+        return (
+            "What is lowered or withdrawn holds from the next call on: calls that nothing else covers are refused with "
+            "insufficient_scope.",
+            "A scope that a withdrawn one swallowed is withdrawn with it.",
+        )
+
+    def stays(self, target: Installation) -> Sequence[str]:
+        return (
+            "What is kept allows what it did, and nothing more. It is no decision about a new manifest.",
+            "Tokens and sessions stay, and the installation stays active, also when nothing is left approved.",
+            SDK_GOES_ON,
+        )
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        assert isinstance(form, ReviewForm)  # noqa: S101 - made above
+        result = decide_reviews(
+            installation_id=target.pk,
+            keep=form.chosen("keep"),
+            lower=form.chosen("lower"),
+            withdraw=form.chosen("withdraw"),
+            seen=form.seen(),
+            review_by=form.cleaned_data["review_by"],
+            actor=actor,
+            reason=form.cleaned_data["reason"],
+        )
+        words = [
+            f"{label}: {', '.join(named)}."
+            for label, named in (
+                ("Kept", [f"{scope} until {day}" for scope, day in result.kept.items()]),
+                ("Lowered to read", [f"{scope} until {day}" for scope, day in result.lowered.items()]),
+                ("Withdrawn", result.withdrawn),
+                ("With them, as they were swallowed", result.also_withdrawn),
+            )
+            if named
+        ]
+        already = f"{', '.join(result.unchanged)} was decided about so today already"
+        return Outcome.of(bool(words), " ".join(words), already=already)
+
+    def done(self, request: HttpRequest, target: Any, outcome: Outcome) -> HttpResponse:
+        """Lead back to the queue where the operator came from there."""
+        response = super().done(request, target, outcome)
+        return HttpResponseRedirect(list_url(ReviewModel)) if request.GET.get("from") == "queue" else response
+
+    def _approvals(self, target: Installation) -> list[ApprovedPermission]:
+        found = selectors.approvals_in_force(target)
+        for row in found:
+            row.installation = target  # read with its portal and application already
+        return found
 
 
 class Withdraw(InstallationAct):

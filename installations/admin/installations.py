@@ -31,6 +31,7 @@ from installations.admin.display import (
 from installations.admin.installation_acts import (
     Approve,
     Resume,
+    Review,
     RevokeAll,
     RevokeUser,
     Suspend,
@@ -42,7 +43,9 @@ from installations.admin.lists import InstallationLockedFilter, NamedFilter
 from installations.admin.locks import Lock, Unlock
 from installations.admin.permissions_page import permissions_view
 from installations.admin.text import visible
+from installations.four_columns import utc_today
 from installations.models import AuditEvent, Installation
+from installations.review_rules import is_due, is_overdue
 from installations.scopes import ScopeSyntaxError, parse
 from tokens.admin.api_keys import AddKey, keys_table
 from tokens.admin.tables import tokens_table
@@ -81,7 +84,20 @@ class InstallationAdmin(ReadOnlyAdmin):
     search_fields = ("portal__domain", "application__app_id")
     search_help_text = "Search by portal domain or appId"
     ordering = (_PENDING_FIRST, "-first_seen_at", "-pk")
-    act_classes = (Approve, Withhold, Withdraw, AddKey, RevokeAll, RevokeUser, Suspend, Resume, Lock, Unlock, Uninstall)
+    act_classes = (
+        Approve,
+        Withhold,
+        Review,
+        Withdraw,
+        AddKey,
+        RevokeAll,
+        RevokeUser,
+        Suspend,
+        Resume,
+        Lock,
+        Unlock,
+        Uninstall,
+    )
     intro = "An application on a portal. Those that wait for approval come first."
     empty_text = (
         "No installation was seen yet. One appears when somebody opens a registered application in their portal."
@@ -136,9 +152,19 @@ class InstallationAdmin(ReadOnlyAdmin):
 
 
 def state_badges(row: Installation) -> list[Any]:
-    """Return the status, and whether a new manifest asks for more than was decided about: the status stays then."""
+    """Return the status, whether a new manifest asks for more than was decided about, and whether a review is due: the
+    status stays then."""
     anew = [badge("needs re-approval", "wait")] if selectors.asked_anew(row) else []
-    return [status_badge(row), *anew]
+    return [status_badge(row), *anew, *_review_badge(row)]
+
+
+def _review_badge(row: Any) -> list[Any]:
+    """Return whether a review of what is approved is due, from what was read with the row."""
+    days = [permission.review_by for permission in row.in_force if permission.review_by]
+    first = min(days, default=None)
+    if first is None or row.status == Installation.Status.UNINSTALLED or not is_due(first, utc_today()):
+        return []
+    return [badge("review overdue", "bad") if is_overdue(first, utc_today()) else badge("review due", "wait")]
 
 
 def next_step(row: Installation, approved: int) -> str:

@@ -22,6 +22,7 @@ ACTS: dict[str, Covered] = {
     "installations_installation_permissions": "Reads only.",
     "installations_installation_approve": ("scopes.approved",),
     "installations_installation_lock": ("installation.locked",),
+    "installations_installation_review": ("scopes.withdrawn",),
     "installations_installation_resume": ("installation.resumed",),
     "installations_installation_revoke": CUT,
     "installations_installation_revoke_user": CUT_AND_LOCKED,

@@ -28,7 +28,7 @@ from installations.trail import anchoring, exporting, pruning, refusals, verifyi
 from tests import factories
 from tests.embedded import Frontend
 from tests.factories import manifest
-from tests.installations.admin.console import pin
+from tests.installations.admin.console import pin, seen_of
 from tests.security.audit_coverage import ACTIONS, ACTS, BY_ROUTE, COMMANDS, PAGES, PAGES_BY_ENDING, ROUTES, VERBS
 from tests.security.permissions import COMMANDS as COMMAND_ARGUMENTS
 from tests.security.permissions import URLS
@@ -179,6 +179,7 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
         "reason": "A test.",
         "seen_manifest": scene.installation.manifest.sha256,
         "scope-fin": "fin.read",
+        "review-crm.accounts": f"withdraw {seen_of(scene.installation)['crm.accounts']}",
         "codes": "crm.accounts.full",
         "also_lock": "on",
         "stores_refresh_tokens": "on",

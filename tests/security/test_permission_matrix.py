@@ -20,7 +20,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from installations.models import Application
 from tests import factories
 from tests.factories import manifest
-from tests.installations.admin.console import pin
+from tests.installations.admin.console import pin, seen_of
 from tests.security.permissions import (
     ACTIONS,
     AUDITS,
@@ -140,6 +140,7 @@ def test_refused_role_changes_nothing_by_posting_the_whole_form(scene: Scene, ke
         "reason": "An attempt.",
         "seen_manifest": scene.installation.manifest.sha256,
         "scope-fin": "fin.read",
+        "review-crm.accounts": f"withdraw {seen_of(scene.installation)['crm.accounts']}",
         "codes": "crm.accounts.full",
         "also_lock": "on",
         "stores_refresh_tokens": "on",

@@ -223,11 +223,11 @@ def test_first_page_costs_the_same_for_many_rows(
 ) -> None:
     client = signed_in(auditor)
     client.get(url("index"))
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(24):
         client.get(url("index"))
     for number in range(3):
         factories.installation(application, portal=f"customer-{number}.flowlu.com")
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(24):
         client.get(url("index"))
 
 
