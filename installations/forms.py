@@ -184,7 +184,7 @@ def _withdrawal_words(row: ApprovedPermission, swallowed: dict[str, str]) -> str
     return f"{row}{also}"
 
 
-_DECIDED = re.compile(r"(?P<decision>keep|lower|withdraw) (?P<seen>[0-9]{1,19}/[0-9]{4}-[0-9]{2}-[0-9]{2})")
+_DECIDED = re.compile(r"(?P<decision>keep|lower|withdraw) (?P<seen>[0-9]{1,19}/[0-9]{1,20})")
 
 
 class ReviewForm(ReasonForm):

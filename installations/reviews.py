@@ -96,7 +96,8 @@ class ReviewLine:
 
 def seen_as(row: ApprovedPermission) -> str:
     """Return what an approval was when it was looked at: the next decision about it, of whichever kind, changes it."""
-    return f"{row.pk}/{row.review_by}"
+    reviewed = row.reviewed_at.strftime("%Y%m%d%H%M%S%f") if row.reviewed_at else "0"
+    return f"{row.pk}/{reviewed}"
 
 
 def in_order(rows: QuerySet[ApprovedPermission]) -> QuerySet[ApprovedPermission]:

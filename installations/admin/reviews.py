@@ -13,11 +13,11 @@ from django.utils.safestring import SafeString
 
 from installations import reviews
 from installations.admin.base import ConsoleChangeList, ReadOnlyAdmin
-from installations.admin.display import badge, column, join, link, mono
+from installations.admin.display import badge, column, installation_name, join, link, mono
 from installations.admin.lists import NamedFilter
 from installations.admin.records import ApprovedPermissionAdmin, approval_badge
 from installations.admin.shown_reviews import ShownReview
-from installations.admin.text import prose, visible
+from installations.admin.text import prose, visible, visible_text
 from installations.models import ApprovedPermission, Review
 
 _RISK_TONE = {"high": "bad", "medium": "wait", "low": "good"}
@@ -90,7 +90,14 @@ def _scope(row: Any) -> SafeString:
 def _decide(row: Any) -> SafeString:
     line = row.shown.line
     links = [
-        format_html('<a href="{}" aria-label="{} {}">{}</a>', review_url(row, decision), label, row, label)
+        format_html(
+            '<a href="{}" aria-label="{} {} of {}">{}</a>',
+            review_url(row, decision),
+            label,
+            row,
+            visible_text(installation_name(row.installation)),
+            label,
+        )
         for decision, label in _DECISIONS
         if decision != "lower" or line.lower_review
     ]
@@ -109,6 +116,7 @@ class ReviewAdmin(ReadOnlyAdmin):
     list_display_links = None
     list_filter = (WaitingFilter, RiskFilter, ("installation__application", NamedFilter))
     allowed_lookups = frozenset({"installation__application__id__exact", "installation__id__exact"})
+    list_select_related = ("installation__portal", "installation__application")
     search_fields = ("code", "installation__portal__domain", "installation__application__app_id")
     search_help_text = "Search by portal domain, appId or scope"
     ordering = ("review_by", "pk")
@@ -124,6 +132,9 @@ class ReviewAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return reviews.in_order(Review._default_manager.get_queryset())
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        return ("rank", *self.ordering)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         may = (request.user.has_perm(f"installations.{name}") for name in ("approve_scopes", "withdraw_scopes"))
