@@ -20,6 +20,7 @@ SHOWN_APPS: Final = frozenset({"installations", "tokens"})
 # As an operator thinks of them, not by the alphabet.
 _ORDER: Final = (
     "Installation",
+    "Review",
     "Application",
     "Manifest",
     "ApprovalRequest",

@@ -122,6 +122,21 @@ LIVENESS_PROBES_PER_SWEEP = env_int("LIVENESS_PROBES_PER_SWEEP", 20)  # 0 = none
 SCOPE_USAGE_DAYS = env_int("SCOPE_USAGE_DAYS", 400)  # how long the counts of a day are kept; 0 = for ever
 AUDIT_RETENTION_DAYS = env_int("AUDIT_RETENTION_DAYS", 365, minimum=1)  # no younger event is ever removed
 
+# --- Reviews of approvals ----------------------------------------------------------------------------------
+
+# By the risk of what is approved, in days: when an approval is to be looked at again at the latest, and after how long
+# without a call that it let through it is proposed to be lowered or withdrawn (docs/adr/0024).
+REVIEW_DAYS = {
+    "low": env_int("REVIEW_DAYS_LOW", 365, minimum=1),
+    "medium": env_int("REVIEW_DAYS_MEDIUM", 180, minimum=1),
+    "high": env_int("REVIEW_DAYS_HIGH", 90, minimum=1),
+}
+UNUSED_DAYS = {
+    "low": env_int("UNUSED_DAYS_LOW", 180, minimum=1),
+    "medium": env_int("UNUSED_DAYS_MEDIUM", 90, minimum=1),
+    "high": env_int("UNUSED_DAYS_HIGH", 60, minimum=1),
+}
+
 # --- Backend use -------------------------------------------------------------------------------------------
 
 SERVICE_RATE = env_str("SERVICE_RATE", "1200/m")  # per service client; 0 = off

@@ -32,6 +32,7 @@ class ApprovalRequest(models.Model):
     scopes = models.JSONField(help_text="As `code.level`.")
     in_bulk = models.BooleanField("for many installations", default=False)
     reason = models.CharField(max_length=1000)
+    review_by = models.DateField(null=True, blank=True, help_text="An earlier day of review than the risk gives.")
     requested_by_id = models.CharField(max_length=250)
     requested_by = models.CharField(max_length=150)
     requested_at = models.DateTimeField(default=timezone.now)

@@ -8,7 +8,7 @@ permission. Locks are taken in the order Installation (by number) â†’ request â†
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from django.conf import settings
@@ -16,7 +16,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils import timezone
 
-from installations import audit
+from installations import audit, reviews
 from installations.actors import Actor, Via, clean_reason, operator_actor
 from installations.approving import (
     ApprovalResult,
@@ -30,6 +30,7 @@ from installations.approving import (
     put_in_force_locked,
 )
 from installations.errors import DomainError, OwnRequest, StateConflict
+from installations.four_columns import utc_today
 from installations.four_eyes import Bound, changes_since
 from installations.models import (
     ApprovalRequest,
@@ -62,6 +63,7 @@ def request_approval(
     seen_manifest: str | None = None,
     seen_in_force: str | None = None,
     seen_catalogue: str | None = None,
+    review_by: date | None = None,
 ) -> Asked:
     """Ask for an approval that another operator confirms. Nothing is approved yet.
 
@@ -77,7 +79,8 @@ def request_approval(
         check_seen(installation.manifest, seen_manifest)
         plan = plan_locked(installation, wanted)
         check_still_so(plan, in_force=seen_in_force, catalogue=seen_catalogue)
-        return _ask_locked([plan], actor, why, in_bulk=False)
+        reviews.review_days(wanted, review_by, plan.catalogue)
+        return _ask_locked([plan], actor, why, in_bulk=False, review_by=review_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,8 @@ def confirm_request(*, request_id: int, actor: Actor, reason: str) -> Confirmed:
                 approved_by=request.requested_by,
                 confirmed_by=actor.name,
                 told={"request": request.pk, "requested_by": request.requested_by_id},
+                # A day that passed while the request waited is due at once, by the day after.
+                review_by=request.review_by and max(request.review_by, utc_today() + timedelta(days=1)),
             )
             _decide(request, State.CONFIRMED, actor, why)
             audit.append(actor, *events, _event("approval_request.confirmed", request, why))
@@ -203,6 +208,7 @@ def approve_alone(
     seen_manifest: str | None = None,
     seen_in_force: str | None = None,
     seen_catalogue: str | None = None,
+    review_by: date | None = None,
 ) -> ApprovalResult:
     """Approve scopes of high risk without a second operator (break-glass), on one installation.
 
@@ -221,13 +227,14 @@ def approve_alone(
         check_still_so(plan, in_force=seen_in_force, catalogue=seen_catalogue)
         if settings.FOUR_EYES != "on" or not plan.high_risk:
             raise StateConflict("This needs no second operator: approve it in the usual way.")
-        request = _new_request([plan], actor, why, in_bulk=False, state=State.ALONE)
+        request = _new_request([plan], actor, why, in_bulk=False, state=State.ALONE, review_by=review_by)
         result, events = put_in_force_locked(
             plan,
             why=why,
             approved_by=actor.name,
             source=ApprovedPermission.Source.ALONE,
             told={"request": request.pk},
+            review_by=review_by,
         )
         audit.append(actor, *events, _event("approval.made_alone", request, why))
     logger.critical(
@@ -330,12 +337,14 @@ def _may_still_ask(request: ApprovalRequest) -> bool:
     return account is not None and operator_actor(account, Via.SYSTEM).may("installations.approve_scopes")
 
 
-def _ask_locked(plans: Sequence[Plan], actor: Actor, why: str, *, in_bulk: bool) -> Asked:
+def _ask_locked(
+    plans: Sequence[Plan], actor: Actor, why: str, *, in_bulk: bool, review_by: date | None = None
+) -> Asked:
     if not any(plan.new for plan in plans):
         raise StateConflict("Nothing to ask for: all of it is approved already.")
     for other in _same_waiting(plans):
         return Asked(other, is_new=False)
-    request = _new_request(plans, actor, why, in_bulk=in_bulk)
+    request = _new_request(plans, actor, why, in_bulk=in_bulk, review_by=review_by)
     audit.append(actor, _event("approval_request.made", request, why))
     return Asked(request, is_new=True)
 
@@ -350,7 +359,7 @@ def _same_waiting(plans: Sequence[Plan]) -> Iterable[ApprovalRequest]:
 
 
 def _new_request(
-    plans: Sequence[Plan], actor: Actor, why: str, *, in_bulk: bool, state: str = State.OPEN
+    plans: Sequence[Plan], actor: Actor, why: str, *, in_bulk: bool, review_by: date | None, state: str = State.OPEN
 ) -> ApprovalRequest:
     now = timezone.now()
     alone = state == State.ALONE
@@ -359,6 +368,7 @@ def _new_request(
         scopes=_texts(plans[0]),
         in_bulk=in_bulk,
         reason=why,
+        review_by=review_by,
         requested_by_id=actor.id,
         requested_by=actor.name,
         requested_at=now,
@@ -379,10 +389,18 @@ def _texts(plan: Plan) -> list[str]:
 
 
 def _put_all_in_force(
-    plans: Sequence[Plan], *, why: str, approved_by: str, confirmed_by: str = "", told: Mapping[str, object]
+    plans: Sequence[Plan],
+    *,
+    why: str,
+    approved_by: str,
+    confirmed_by: str = "",
+    told: Mapping[str, object],
+    review_by: date | None = None,
 ) -> tuple[list[ApprovalResult], list[audit.Event]]:
     done = [
-        put_in_force_locked(plan, why=why, approved_by=approved_by, confirmed_by=confirmed_by, told=told)
+        put_in_force_locked(
+            plan, why=why, approved_by=approved_by, confirmed_by=confirmed_by, told=told, review_by=review_by
+        )
         for plan in plans
     ]
     return [result for result, _events in done], [event for _result, events in done for event in events]

@@ -1,11 +1,12 @@
 """Steps of deciding about scopes, inside the transaction of a verb and behind the lock of the installation."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 
 from django.utils import timezone
 
-from installations import audit, catalogue, editions, four_eyes, scopes
+from installations import audit, catalogue, editions, four_eyes, reviews, scopes
 from installations.catalogue import Catalogue, CatalogueEntry
 from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
 from installations.four_eyes import Bound
@@ -18,6 +19,7 @@ class ApprovalResult:
     approved: Sequence[str]  # newly in force, as `code.level`
     unchanged: Sequence[str]  # were already approved so
     activated: bool
+    review_by: Mapping[str, date] = field(default_factory=dict)  # of each that is newly in force
 
 
 def locked_installation(installation_id: int) -> Installation:
@@ -174,13 +176,18 @@ def put_in_force_locked(
     source: str = ApprovedPermission.Source.OPERATOR,
     verb: str = "scopes.approved",
     told: Mapping[str, object] | None = None,
+    review_by: date | None = None,
 ) -> tuple[ApprovalResult, list[audit.Event]]:
     """Approve what the plan says; the first approval makes a pending installation active. All of the manifest counts
     as decided about.
 
-    Returns what it did and the event to append last, with `told` among its details; none where nothing changed.
+    Each is to be reviewed by the day that its risk gives, or by `review_by` where that is earlier.
+
+    Returns what it did and the event to append last, with `told` among its details; none where nothing changed. Raises
+    ReviewDateRefused.
     """
     installation, new = plan.installation, plan.new
+    days = reviews.review_days(plan.wanted, review_by, plan.catalogue)
     now = timezone.now()
     for scope in new:
         old = plan.in_force.get(scope.code)
@@ -201,6 +208,7 @@ def put_in_force_locked(
             confirmed_by=confirmed_by,
             approved_at=now,
             reason=why,
+            review_by=days[scope],
         )
         for scope in new
     )
@@ -212,7 +220,7 @@ def put_in_force_locked(
     installation.save(update_fields=["status", "decided_manifest", "left_to_operator"])
     approved = [str(scope) for scope in new]
     unchanged = [str(scope) for scope in plan.wanted if scope not in new]
-    result = ApprovalResult(approved, unchanged, activated)
+    result = ApprovalResult(approved, unchanged, activated, {str(scope): days[scope] for scope in new})
     if not new:
         return result, []
     details = {
@@ -221,6 +229,7 @@ def put_in_force_locked(
         "catalogue": plan.catalogue.version,
         "in_force_before": sorted(str(row) for row in plan.in_force.values()),
         "activated": activated,
+        "review_by": {scope: day.isoformat() for scope, day in result.review_by.items()},
         **(told or {}),
     }
     target = str(installation.pk)

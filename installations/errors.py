@@ -309,6 +309,15 @@ class ReasonRequired(DomainError):
     public_message = "Give a reason of 1 to 1000 characters. It is kept in the audit trail."
 
 
+class ReviewDateRefused(DomainError):
+    """The day by which an approval is to be reviewed is not after today, or later than its risk allows."""
+
+    code = "review_date_refused"
+    status = 400
+    fault = "operator"
+    public_message = "Choose a day after today, and none later than the risk of the scope allows."
+
+
 @dataclass(frozen=True, slots=True)
 class ManifestError:
     """One thing that is wrong in a manifest, and where; not an exception, since all are reported at once."""

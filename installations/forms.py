@@ -15,6 +15,7 @@ from installations.catalogue import (
     RISKS,
     TEXT_MAX,
     TITLE_MAX,
+    Catalogue,
     CatalogueEntry,
     CatalogueInvalid,
     LevelMeaning,
@@ -23,6 +24,8 @@ from installations.catalogue import (
 )
 from installations.manifests import MAX_BYTES
 from installations.models import Application, ApprovedPermission, Installation
+from installations.review_rules import Proposal
+from installations.reviews import ReviewLine, next_review, seen_as
 from installations.scopes import ANY, Coverage
 from installations.selectors import ScopeReview, ScopeRow
 from installations.trail.exporting import Format
@@ -67,12 +70,24 @@ class SeenForm(ReasonForm):
             return ""
 
 
+def _review_by(words: str) -> forms.DateField:
+    return forms.DateField(
+        label="Next review on an earlier day",
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date", "autocomplete": "off"}, format="%Y-%m-%d"),
+        input_formats=["%Y-%m-%d"],
+        help_text=f"{words} Left empty, the risk of each scope gives the day; it cannot be later.",
+        error_messages={"invalid": "Write the day as 2026-04-01, or leave it empty."},
+    )
+
+
 class ApproveForm(ReasonForm):
     """One choice for each code that may be approved. Nothing chosen for a code leaves it as it is."""
 
     seen_manifest = forms.CharField(widget=forms.HiddenInput, max_length=64)
     seen_in_force = forms.CharField(widget=forms.HiddenInput, max_length=64)
     seen_catalogue = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    review_by = _review_by("Of what is approved now.")
 
     def __init__(
         self,
@@ -80,19 +95,20 @@ class ApproveForm(ReasonForm):
         installation: Installation,
         review: ScopeReview,
         in_force: Sequence[ApprovedPermission],
-        catalogue: str,
+        catalogue: Catalogue,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.fields["seen_manifest"].initial = installation.manifest.sha256
         self.fields["seen_in_force"].initial = in_force_digest(in_force)
-        self.fields["seen_catalogue"].initial = catalogue
+        self.fields["seen_catalogue"].initial = catalogue.version
         self.installation, self.review = installation, review
         self.rows = {f"scope-{row.code}": row for row in review.to_decide}
         for name, row in self.rows.items():
-            self.fields[name] = _Decision(row)
+            self.fields[name] = _Decision(row, catalogue)
 
     def own_fields(self) -> Iterator[forms.BoundField]:
+        yield self["review_by"]
         yield self["reason"]
 
     def decisions(self) -> list[tuple[ScopeRow, forms.BoundField]]:
@@ -125,8 +141,8 @@ class ApproveForm(ReasonForm):
 
 
 class _Decision(forms.ChoiceField):
-    def __init__(self, row: ScopeRow) -> None:
-        super().__init__(label=row.code, choices=list(_choices(row)), required=False, widget=forms.RadioSelect)
+    def __init__(self, row: ScopeRow, known: Catalogue) -> None:
+        super().__init__(label=row.code, choices=list(_choices(row, known)), required=False, widget=forms.RadioSelect)
         self.in_force = str(row.approval or "")
 
     def valid_value(self, value: str) -> bool:
@@ -134,7 +150,7 @@ class _Decision(forms.ChoiceField):
         return super().valid_value(value) or (bool(value) and value == self.in_force)
 
 
-def _choices(row: ScopeRow) -> Iterator[tuple[str, str]]:
+def _choices(row: ScopeRow, known: Catalogue) -> Iterator[tuple[str, str]]:
     assert row.requested is not None  # noqa: S101 - rows to decide are known scopes
     held = scopes.Level(row.approval.level) if row.approval else None
     yield "", f"leave as it is: {held} is approved" if held else "not now"
@@ -144,6 +160,7 @@ def _choices(row: ScopeRow) -> Iterator[tuple[str, str]]:
         words = f"approve {level}"
         if held is not None:
             words = f"{level} again, with what it covers today" if level == held else f"{level} instead of {held}"
+        words += f", review by {next_review(scopes.Scope(row.code, level), known)}"
         yield f"{row.code}.{level}", words
 
 
@@ -180,6 +197,9 @@ class ApproveManyForm(ReasonForm):
         except signing.BadSignature:
             self.add_error(None, "This page cannot be read any more. Choose the installations again.")
             return ""
+
+
+_REVIEW = "review-"
 
 
 class WithholdForm(ReasonForm):
@@ -237,6 +257,92 @@ def _small_enough(uploaded: Any, most: int) -> Any:
     if uploaded is not None and (uploaded.size or 0) > most:
         raise forms.ValidationError("The file is larger than 1 MiB.", code="too_large")
     return uploaded
+
+
+_DECIDED = re.compile(r"(?P<decision>keep|lower|withdraw) (?P<seen>[0-9]{1,19}/[0-9]{1,20})")
+
+
+class ReviewForm(ReasonForm):
+    """One choice for each approved scope, which says what the page showed of it. Nothing chosen leaves it as it is."""
+
+    review_by = _review_by("Of what is kept or lowered.")
+
+    def __init__(
+        self,
+        *args: Any,
+        lines: Sequence[ReviewLine],
+        may_keep: bool,
+        may_take: bool,
+        chosen: tuple[str, str] = ("", ""),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.lines = {f"{_REVIEW}{line.approval.code}": line for line in lines}
+        code, decision = chosen
+        for name, line in self.lines.items():
+            self.fields[name] = field = _ReviewDecision(line, may_keep=may_keep, may_take=may_take)
+            if line.approval.code == code:
+                field.initial = f"{decision} {seen_as(line.approval)}"
+
+    def own_fields(self) -> Iterator[forms.BoundField]:
+        yield self["review_by"]
+        yield self["reason"]
+
+    def waiting(self) -> list[tuple[ReviewLine, forms.BoundField]]:
+        """Return what is to be decided about, the highest risk first and then by its day."""
+        return [(line, self[name]) for name, line in self._sorted() if line.waits]
+
+    def others(self) -> list[tuple[ReviewLine, forms.BoundField]]:
+        """Return what may be decided about as well."""
+        return [(line, self[name]) for name, line in self._sorted() if not line.waits]
+
+    def _sorted(self) -> list[tuple[str, ReviewLine]]:
+        return sorted(
+            self.lines.items(), key=lambda item: (RISKS.index(item[1].risk), item[1].approval.review_by, item[0])
+        )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        for name in sorted(self.data.keys() - self.fields.keys()):
+            code = name.removeprefix(_REVIEW)
+            if name.startswith(_REVIEW) and self.data[name] and scopes.is_code(code):
+                self.add_error(None, f"{code} is not approved any more. Nothing was changed: look at the rest again.")
+        if not self.seen() and not self.errors:
+            self.add_error(None, "Choose what to do with at least one scope, or go back.")
+        return cleaned
+
+    def chosen(self, decision: str) -> list[str]:
+        """Return the codes for which this was chosen."""
+        return [code for code, found in self._choices() if found["decision"] == decision]
+
+    def seen(self) -> dict[str, str]:
+        """Return for each code that is decided about what the page showed of it."""
+        return {code: found["seen"] for code, found in self._choices()}
+
+    def _choices(self) -> Iterator[tuple[str, re.Match[str]]]:
+        for name, line in self.lines.items():
+            found = _DECIDED.fullmatch(self.cleaned_data.get(name) or "")
+            if found:
+                yield line.approval.code, found
+
+
+class _ReviewDecision(forms.ChoiceField):
+    def __init__(self, line: ReviewLine, *, may_keep: bool, may_take: bool) -> None:
+        seen = seen_as(line.approval)
+        choices = [("", "decide later" if line.waits else "leave as it is")]
+        if may_keep:
+            choices.append((f"keep {seen}", f"keep, next review by {line.next_review}"))
+        if may_take and line.lower_review:
+            suggested = ", as proposed" if line.proposal is Proposal.LOWER else ""
+            choices.append((f"lower {seen}", f"lower to read, next review by {line.lower_review}{suggested}"))
+        if may_take:
+            suggested = ", as proposed" if line.proposal is Proposal.WITHDRAW else ""
+            choices.append((f"withdraw {seen}", f"withdraw{suggested}"))
+        super().__init__(label=str(line.approval), choices=choices, required=False, widget=forms.RadioSelect)
+
+    def valid_value(self, value: str) -> bool:
+        # What was decided meanwhile is not among the choices any more: who decided it is for the verb to say.
+        return super().valid_value(value) or _DECIDED.fullmatch(value) is not None
 
 
 class ImportForm(forms.Form):

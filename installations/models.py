@@ -34,6 +34,7 @@ __all__ = [
     "Portal",
     "PortalUser",
     "RefusedAttempts",
+    "Review",
     "ScopeUsage",
 ]
 
@@ -307,7 +308,12 @@ class ApprovedPermission(models.Model):
     confirmed_by = models.CharField(max_length=150, blank=True, help_text="The second operator, where one was asked.")
     approved_at = models.DateTimeField(default=timezone.now)
     reason = models.CharField(max_length=1000)
-    review_by = models.DateField(null=True, blank=True)
+    review_by = models.DateField(
+        null=True, blank=True, help_text="By when an operator is to look at it again; of what is over, by when it was."
+    )
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+    reviewed_by = models.CharField(max_length=150, blank=True)
+    reviewed_why = models.CharField(max_length=1000, blank=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     withdrawn_by = models.CharField(max_length=150, blank=True)
     withdrawn_why = models.CharField(max_length=1000, blank=True)
@@ -337,6 +343,21 @@ class ApprovedPermission(models.Model):
                 condition=Q(source__in=["operator", "alone", "portal_admin"]),
                 name="installations_approvedpermission_source_known",
             ),
+            models.CheckConstraint(
+                condition=Q(withdrawn_at__isnull=False) | Q(review_by__isnull=False),
+                name="installations_approvedpermission_has_review_by",
+            ),
+            models.CheckConstraint(
+                condition=Q(reviewed_at__isnull=True, reviewed_why="")
+                | (Q(reviewed_at__isnull=False) & ~Q(reviewed_why="")),
+                name="installations_approvedpermission_reviewed_has_reason",
+            ),
+        ]
+        indexes: ClassVar = [
+            # The reviews that are due, the oldest first.
+            models.Index(
+                fields=["review_by"], condition=Q(withdrawn_at__isnull=True), name="installations_approved_due_idx"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -359,6 +380,14 @@ class ApprovedPermission(models.Model):
         except ValueError:
             covers = ()
         return Approval(self.code, Level(self.level), covers)
+
+
+class Review(ApprovedPermission):
+    """An approval as something to look at again: the same rows under a name of their own, for the console's queue."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()  # whoever may see approvals may see which of them wait for a review
 
 
 class Evidence(models.Model):
@@ -489,8 +518,12 @@ class ScopeUsage(models.Model):
                 name="installations_scopeusage_system_day",
             ),
         ]
-        # For what is older than anybody wants to know.
-        indexes: ClassVar = [models.Index(fields=["day"], name="installations_scopeusage_day")]
+        indexes: ClassVar = [
+            # For what is older than anybody wants to know.
+            models.Index(fields=["day"], name="installations_scopeusage_day"),
+            # Whether and when last a scope was used, by whomever: asked for every approval.
+            models.Index(fields=["installation", "code", "level", "day"], name="installations_scopeusage_last"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.code}.{self.level} on {self.day}"

@@ -84,6 +84,14 @@ def parse(text: str) -> Scope:
     return Scope(text, Level.READ)
 
 
+def is_code(text: str) -> bool:
+    """Say whether a text is written as the code of a scope, without a level."""
+    try:
+        return parse(text).code == text
+    except ScopeSyntaxError:
+        return False
+
+
 def swallowed_by(code: str, codes: Iterable[str]) -> str | None:
     """Name the most general of `codes` that `code` is a part of, or None if it stands for itself."""
     parts = code.split(".")

@@ -4,8 +4,9 @@ Every public verb asks its actor first, checks the state again behind a row lock
 the same transaction. Repeating a verb whose effect already holds changes nothing and records nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from django.conf import settings
 from django.db import transaction
@@ -115,10 +116,12 @@ def approve_scopes(
     seen_manifest: str | None = None,
     seen_in_force: str | None = None,
     seen_catalogue: str | None = None,
+    review_by: date | None = None,
 ) -> ApprovalResult:
     """Approve scopes of one installation; the first approval makes a pending installation active.
 
-    What else the manifest asks for counts as decided about too.
+    What else the manifest asks for counts as decided about too. Each is to be reviewed by the day that its risk gives,
+    or by `review_by` where that is earlier; one that is approved so already keeps its day.
 
     Each must be asked for by the manifest at this level or a higher one, and be in the catalogue. Approving a code
     at another level replaces the approval in force. All or nothing. With `seen_manifest` (a SHA-256) the
@@ -126,8 +129,9 @@ def approve_scopes(
     `approving.in_force_digest`) only beside the approvals that they saw, and with `seen_catalogue` only for what the
     scopes meant then. What is kept of the catalogue is what is in force when this commits.
 
-    Raises NotPermitted, ReasonRequired, UnknownScope, ScopeNotRequested, StateConflict, and SecondOperatorNeeded where
-    FOUR_EYES is on and a scope of high risk would come into force: `approval_requests.request_approval` asks for it.
+    Raises NotPermitted, ReasonRequired, UnknownScope, ScopeNotRequested, StateConflict, ReviewDateRefused, and
+    SecondOperatorNeeded where FOUR_EYES is on and a scope of high risk would come into force:
+    `approval_requests.request_approval` asks for it.
     """
     actor.require("installations.approve_scopes")
     why = clean_reason(reason)
@@ -139,7 +143,7 @@ def approve_scopes(
         check_still_so(plan, in_force=seen_in_force, catalogue=seen_catalogue)
         if settings.FOUR_EYES == "on" and plan.high_risk:
             raise SecondOperatorNeeded(installation=installation.pk, scopes=len(plan.high_risk))
-        result, events = put_in_force_locked(plan, why=why, approved_by=actor.name)
+        result, events = put_in_force_locked(plan, why=why, approved_by=actor.name, review_by=review_by)
         audit.append(actor, *events)
     return result
 
@@ -207,50 +211,9 @@ def withdraw_scopes(
     """
     actor.require("installations.withdraw_scopes")
     why = clean_reason(reason)
-    to_withdraw, to_keep = ({text: parse(text).code for text in texts} for texts in (codes, keep))
-    wanted, kept_codes = set(to_withdraw.values()), set(to_keep.values())
     with transaction.atomic(durable=True):
-        installation = locked_installation(installation_id)
-        in_force = {row.code: row for row in installation.approved_permissions.in_force()}
-        if missing := sorted(wanted - in_force.keys()):
-            raise StateConflict(f"Not approved at present: {', '.join(missing)}. Look at the installation again.")
-        if not wanted:
-            raise StateConflict("Choose at least one approved scope to withdraw.")
-        now = {code: (code, str(row)) for code, row in in_force.items()}
-        named = (to_withdraw | to_keep).items()
-        if moved := sorted({now[code][1] for text, code in named if code in now and text not in now[code]}):
-            raise StateConflict(f"Approved at another level: {', '.join(moved)}. Look at the installation again.")
-        swallowed = scopes.swallowed(row.as_approval().scope for row in in_force.values())
-        waking = {code for code, by in swallowed.items() if by in wanted} - wanted
-        kept = waking & kept_codes
-        for code in sorted(wanted):
-            withdraw_row(in_force[code], actor.name, why)
-        for code in sorted(waking - kept):
-            withdraw_row(
-                in_force[code],
-                actor.name,
-                f"Withdrawn with {swallowed[code]}, which had swallowed it: {why}"[:1000],
-            )
-        result = WithdrawalResult(
-            [str(in_force[code]) for code in sorted(wanted)],
-            [str(in_force[code]) for code in sorted(waking - kept)],
-            [str(in_force[code]) for code in sorted(kept)],
-        )
-        audit.append(
-            actor,
-            audit.Event(
-                "scopes.withdrawn",
-                "installation",
-                str(installation.pk),
-                installation.pk,
-                why,
-                {
-                    "withdrawn": list(result.withdrawn),
-                    "withdrawn_with_them": list(result.also_withdrawn),
-                    "kept": list(result.kept),
-                },
-            ),
-        )
+        result, event = withdraw_locked(locked_installation(installation_id), codes, keep=keep, actor=actor, why=why)
+        audit.append(actor, event)
     return result
 
 
@@ -365,6 +328,63 @@ def _set_lock(target: Lockable, actor: Actor, reason: str, *, locked: bool) -> b
         )
     target.locked_at = row.locked_at
     return True
+
+
+# --- Steps of verbs of other modules, inside their transaction -------------------------------------------------
+
+
+def check_in_force(named: Mapping[str, str], in_force: Mapping[str, ApprovedPermission]) -> None:
+    """Return when each text, which names the code that it maps to, names what is in force.
+
+    Raises StateConflict: a code that is not approved, or not at the level that the text names.
+    """
+    if missing := sorted(set(named.values()) - in_force.keys()):
+        raise StateConflict(f"Not approved at present: {', '.join(missing)}. Look at the installation again.")
+    if moved := sorted(
+        {str(in_force[code]) for text, code in named.items() if text not in (code, str(in_force[code]))}
+    ):
+        raise StateConflict(f"Approved at another level: {', '.join(moved)}. Look at the installation again.")
+
+
+def codes_of(texts: Iterable[str]) -> dict[str, str]:
+    """Map each text to the code that it names, with a level or without. Raises UnknownScope."""
+    return {text: parse(text).code for text in texts}
+
+
+def withdraw_locked(
+    installation: Installation, codes: Iterable[str], *, actor: Actor, why: str, keep: Iterable[str] = ()
+) -> tuple[WithdrawalResult, audit.Event]:
+    """Withdraw scopes of a locked installation as `withdraw_scopes` says. The event is the caller's to append."""
+    to_withdraw, to_keep = codes_of(codes), codes_of(keep)
+    wanted = set(to_withdraw.values())
+    in_force = {row.code: row for row in installation.approved_permissions.in_force()}
+    if not wanted:
+        raise StateConflict("Choose at least one approved scope to withdraw.")
+    seen_to_keep = {
+        text: code for text, code in to_keep.items() if code in in_force
+    }  # another one is not there to wake
+    check_in_force(to_withdraw | seen_to_keep, in_force)
+    swallowed = scopes.swallowed(row.as_approval().scope for row in in_force.values())
+    waking = {code for code, by in swallowed.items() if by in wanted} - wanted
+    kept = waking & set(to_keep.values())
+    for code in sorted(wanted):
+        withdraw_row(in_force[code], actor.name, why)
+    for code in sorted(waking - kept):
+        withdraw_row(
+            in_force[code], actor.name, f"Withdrawn with {swallowed[code]}, which had swallowed it: {why}"[:1000]
+        )
+    result = WithdrawalResult(
+        [str(in_force[code]) for code in sorted(wanted)],
+        [str(in_force[code]) for code in sorted(waking - kept)],
+        [str(in_force[code]) for code in sorted(kept)],
+    )
+    details = {
+        "withdrawn": list(result.withdrawn),
+        "withdrawn_with_them": list(result.also_withdrawn),
+        "kept": list(result.kept),
+    }
+    event = audit.Event("scopes.withdrawn", "installation", str(installation.pk), installation.pk, why, details)
+    return result, event
 
 
 # --- Steps of verbs of the upper app, inside its transaction ---------------------------------------------------

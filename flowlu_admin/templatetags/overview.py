@@ -5,7 +5,7 @@ A template tag, since the admin site itself is made before the pages that this l
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django import template
@@ -15,8 +15,9 @@ from django.template import RequestContext
 from django.urls import reverse
 from django.utils import timezone
 
-from installations import editions, selectors
+from installations import editions, reviews, selectors
 from installations.admin.display import age, list_url, plural
+from installations.four_columns import utc_today
 from installations.models import (
     Application,
     ApprovalRequest,
@@ -27,6 +28,7 @@ from installations.models import (
     Liveness,
     Portal,
     PortalUser,
+    Review,
 )
 from installations.trail.state import last_findings
 from tokens.models import ApiKey, OAuthToken, RefreshAttempt, Revocation, UpstreamRevocation
@@ -49,7 +51,7 @@ class Item:
 
 @register.simple_tag(takes_context=True)
 def overview(context: RequestContext) -> dict[str, Any]:
-    """Return what the first page shows. At most twenty-six statements."""
+    """Return what the first page shows. At most twenty-nine statements."""
     request: HttpRequest = context["request"]
     may = request.user.has_perm
     return {
@@ -123,6 +125,8 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
                 list_url(CatalogueEdition),
                 "bad",
             )
+    if may("installations.view_installation") and may("installations.view_approvedpermission"):
+        yield from _reviews()
     if may("installations.view_auditevent"):
         since = timezone.now() - _RECENT
         found = last_findings()
@@ -166,6 +170,33 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
                 list_url(ApiKey, "state__exact=revoked&deletion_confirmed_at__isnull=True"),
                 "wait",
             )
+
+
+def _reviews() -> Iterator[Item]:
+    """Give what is to be looked at again. Two statements."""
+    found = reviews.reviews_waiting()
+    if found.due:
+        are = "is" if found.due == 1 else "are"
+        unused = f"{found.unused:,} more can be lowered or withdrawn: unused. " if found.unused else ""
+        yield Item(
+            f"{plural(found.due, 'approval')} {are} due for review",
+            f"The oldest {_days(found.oldest)}. {unused}Keep, lower or withdraw each.",
+            list_url(Review),
+            "wait",
+        )
+    elif found.unused:
+        yield Item(
+            f"{plural(found.unused, 'approval')} can be lowered or withdrawn",
+            "Nobody uses what is approved, or it is only read. A proposal is gone with the next call that uses it.",
+            list_url(Review, "what=unused"),
+            "wait",
+        )
+
+
+def _days(day: date | None) -> str:
+    """Return how long ago a day of review was."""
+    late = (utc_today() - day).days if day else 0
+    return f"for {plural(late, 'day')}" if late else "since today"
 
 
 def _open_revocations() -> Iterator[Item]:

@@ -9,6 +9,7 @@ from installations.admin import (
     manifests,
     portals,
     records,
+    reviews,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "manifests",
     "portals",
     "records",
+    "reviews",
 ]

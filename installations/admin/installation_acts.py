@@ -5,20 +5,25 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.forms import BoundField
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from installations import editions, selectors
+from installations import editions, reviews, selectors
 from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
-from installations.admin.display import change_url, installation_name, plural
+from installations.admin.display import change_url, installation_name, list_url, plural
 from installations.admin.observed import is_suspected, observed_context
 from installations.admin.review_page import PRESELECTED, review_context
+from installations.admin.shown_reviews import ShownReview
 from installations.admin.text import visible_text
 from installations.approval_requests import approve_alone, request_approval
 from installations.approving import ApprovalResult
 from installations.errors import SecondOperatorNeeded
-from installations.forms import ApproveForm, ReasonForm, WithdrawForm, WithholdForm
-from installations.models import Installation, PortalUser
+from installations.forms import ApproveForm, ReasonForm, ReviewForm, WithdrawForm, WithholdForm
+from installations.models import ApprovedPermission, Installation, PortalUser
+from installations.models import Review as ReviewModel
+from installations.reviewing import decide_reviews
+from installations.reviews import ReviewLine
 from installations.services import (
     approve_scopes,
     public_id,
@@ -50,9 +55,7 @@ class Approve(InstallationAct):
         in_force = selectors.approvals_in_force(target)
         known = editions.read_with(target)
         review = selectors.review_scopes(target.manifest.requested_scopes, in_force, known)
-        form = ApproveForm(
-            posted(request), installation=target, review=review, in_force=in_force, catalogue=known.version
-        )
+        form = ApproveForm(posted(request), installation=target, review=review, in_force=in_force, catalogue=known)
         form.preselect(PRESELECTED.get(request.GET.get("choose", ""), ()))
         return form
 
@@ -123,6 +126,7 @@ def _chosen(target: Installation, form: ReasonForm) -> dict[str, Any]:
         "seen_manifest": form.cleaned_data["seen_manifest"],
         "seen_in_force": form.cleaned_data["seen_in_force"],
         "seen_catalogue": form.cleaned_data["seen_catalogue"],
+        "review_by": form.cleaned_data["review_by"],
     }
 
 
@@ -172,6 +176,91 @@ class Withhold(InstallationAct):
             f"Withheld: {plural(len(withheld), 'scope')}. What is approved goes on.",
             already="the manifest asks for nothing that was not decided about",
         )
+
+
+class Review(InstallationAct):
+    slug = "review"
+    label = "Review scopes"
+    summary = "Keep approved scopes until their next review, lower them or take them back."
+    permission = "installations.withdraw_scopes"
+    template_name = "admin/installations/installation/review.html"
+
+    def applies(self, target: Any) -> bool:
+        return super().applies(target) and bool(target.in_force)
+
+    def permitted(self, request: HttpRequest) -> bool:
+        """Return whether one of the decisions is theirs: to keep is to approve anew, anything else is to withdraw."""
+        may_keep = request.user.has_perm("installations.approve_scopes")
+        return super().permitted(request) or (may_keep and self.model_admin.has_view_permission(request))
+
+    def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
+        return ReviewForm(
+            posted(request),
+            lines=reviews.lines(self._approvals(target)),
+            may_keep=request.user.has_perm("installations.approve_scopes"),
+            may_take=request.user.has_perm(self.permission),
+            chosen=(request.GET.get("code", ""), request.GET.get("choose", "")),
+        )
+
+    def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
+        assert isinstance(form, ReviewForm)  # noqa: S101 - made above
+        may_view_purposes = request.user.has_perm("tokens.view_purpose")
+        codes = {line.approval.code for line in form.lines.values()}
+
+        def shown(found: Sequence[tuple[ReviewLine, BoundField]]) -> list[tuple[ShownReview, BoundField]]:
+            return [(ShownReview(line, codes, may_view_purposes=may_view_purposes), field) for line, field in found]
+
+        return {"installation": target, "waiting": shown(form.waiting()), "others": shown(form.others())}
+
+    def stops(self, target: Installation) -> Sequence[str]:
+        return (
+            "What is lowered or withdrawn holds from the next call on: calls that nothing else covers are refused with "
+            "insufficient_scope.",
+            "A scope that a withdrawn one swallowed is withdrawn with it.",
+        )
+
+    def stays(self, target: Installation) -> Sequence[str]:
+        return (
+            "What is kept allows what it did, and nothing more. It is no decision about a new manifest.",
+            "Tokens and sessions stay, and the installation stays active, also when nothing is left approved.",
+            SDK_GOES_ON,
+        )
+
+    def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        assert isinstance(form, ReviewForm)  # noqa: S101 - made above
+        result = decide_reviews(
+            installation_id=target.pk,
+            keep=form.chosen("keep"),
+            lower=form.chosen("lower"),
+            withdraw=form.chosen("withdraw"),
+            seen=form.seen(),
+            review_by=form.cleaned_data["review_by"],
+            actor=actor,
+            reason=form.cleaned_data["reason"],
+        )
+        words = [
+            f"{label}: {', '.join(named)}."
+            for label, named in (
+                ("Kept", [f"{scope} until {day}" for scope, day in result.kept.items()]),
+                ("Lowered to read", [f"{scope} until {day}" for scope, day in result.lowered.items()]),
+                ("Withdrawn", result.withdrawn),
+                ("With them, as they were swallowed", result.also_withdrawn),
+            )
+            if named
+        ]
+        already = f"{', '.join(result.unchanged)} was decided about so today already"
+        return Outcome.of(bool(words), " ".join(words), already=already)
+
+    def done(self, request: HttpRequest, target: Any, outcome: Outcome) -> HttpResponse:
+        """Lead back to the queue where the operator came from there."""
+        response = super().done(request, target, outcome)
+        return HttpResponseRedirect(list_url(ReviewModel)) if request.GET.get("from") == "queue" else response
+
+    def _approvals(self, target: Installation) -> list[ApprovedPermission]:
+        found = selectors.approvals_in_force(target)
+        for row in found:
+            row.installation = target  # read with its portal and application already
+        return found
 
 
 class Withdraw(InstallationAct):

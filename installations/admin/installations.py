@@ -34,6 +34,7 @@ from installations.admin.installation_acts import (
     Approve,
     ApproveAlone,
     Resume,
+    Review,
     RevokeAll,
     RevokeUser,
     StatePresent,
@@ -53,7 +54,9 @@ from installations.admin.observed import (
 )
 from installations.admin.permissions_page import permissions_view
 from installations.admin.text import visible
+from installations.four_columns import utc_today
 from installations.models import PENDING_FIRST, AuditEvent, Installation
+from installations.review_rules import is_due, is_overdue
 from installations.scopes import ScopeSyntaxError, parse
 from tokens.admin.api_keys import AddKey, keys_table
 from tokens.admin.tables import tokens_table
@@ -100,6 +103,7 @@ class InstallationAdmin(ReadOnlyAdmin):
         Approve,
         ApproveAlone,
         Withhold,
+        Review,
         Withdraw,
         AddKey,
         RevokeAll,
@@ -191,10 +195,20 @@ def _uninstall_url(acts: Sequence[ActLink]) -> str:
 
 
 def state_badges(row: Installation) -> list[Any]:
-    """Return the status, and whether a new manifest asks for more than was decided about: the status stays then."""
+    """Return the status, whether a new manifest asks for more than was decided about, and whether a review is due: the
+    status stays then."""
     words = "needs a decision" if row.left_to_operator else "needs re-approval"
     anew = [badge(words, "wait")] if selectors.needs_decision(row) else []
-    return [status_badge(row), *anew]
+    return [status_badge(row), *anew, *_review_badge(row)]
+
+
+def _review_badge(row: Any) -> list[Any]:
+    """Return whether a review of what is approved is due, from what was read with the row."""
+    days = [permission.review_by for permission in row.in_force if permission.review_by]
+    first = min(days, default=None)
+    if first is None or row.status == Installation.Status.UNINSTALLED or not is_due(first, utc_today()):
+        return []
+    return [badge("review overdue", "bad") if is_overdue(first, utc_today()) else badge("review due", "wait")]
 
 
 def next_step(row: Installation, approved: int) -> str:

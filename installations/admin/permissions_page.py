@@ -26,6 +26,7 @@ from installations.flowlu.calls import build_call
 from installations.forms import WhatIfForm
 from installations.four_columns import USE_DAYS, Line, four_columns, use_of, utc_today
 from installations.models import ApprovedPermission, Installation, PortalUser
+from installations.review_rules import is_overdue
 from installations.scopes import Call
 from installations.spreadsheet import csv_lines
 from tokens.access import Caller, check_allowed
@@ -36,7 +37,7 @@ _USABLE = "active"
 
 COLUMNS: Final = (
     "scope", "requested", "manifest", "approved", "source", "approved_by", "confirmed_by", "approved_at", "reason",
-    "effective", "why",
+    "review_by", "overdue", "reviewed_by", "reviewed_at", "effective", "why",
     "effective_now", "accepted", "denied", "writes", "users", "purposes", "last_used_at", "user_accepted",
     "user_denied", "differences",
 )  # fmt: skip
@@ -100,7 +101,7 @@ class _Page:
         self, installation: Installation, in_force: Sequence[ApprovedPermission], user: PortalUser | None
     ) -> None:
         self.installation, self.in_force, self.user = installation, in_force, user
-        self.now = timezone.now()
+        self.now, self.today = timezone.now(), utc_today()
         self.known = editions.read_with(installation)
         self.stopped = _stopped(installation, user)
 
@@ -109,7 +110,7 @@ class _Page:
         return four_columns(
             self.installation.manifest.requested_scopes,
             self.in_force,
-            use_of(here, today=utc_today(), portal_user_id=self.user.pk if self.user else None),
+            use_of(here, today=self.today, portal_user_id=self.user.pk if self.user else None),
             now=self.now,
             known=self.known,
         )
@@ -128,6 +129,10 @@ class _Page:
                 "confirmed_by": approval.confirmed_by if approval else None,
                 "approved_at": approval.approved_at.isoformat() if approval else None,
                 "reason": approval.reason if approval else None,
+                "review_by": str(approval.review_by) if approval else None,
+                "overdue": is_overdue(approval.review_by, self.today) if approval and approval.review_by else None,
+                "reviewed_by": approval.reviewed_by or None if approval else None,
+                "reviewed_at": approval.reviewed_at.isoformat() if approval and approval.reviewed_at else None,
                 "effective": line.effective,
                 "why": line.why,
                 "effective_now": line.effective is not None and not self.stopped,

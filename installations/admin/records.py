@@ -5,9 +5,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.html import format_html
 
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import at, badge, column, mono, text_of, to
+from installations.admin.display import at, badge, column, mono, text_of, to, utc
 from installations.admin.text import visible
 from installations.models import ApprovedPermission, Evidence
 
@@ -25,7 +26,7 @@ class InForceFilter(admin.SimpleListFilter):
         return queryset.filter(withdrawn_at__isnull=False) if self.value() == "withdrawn" else queryset
 
 
-def _state(row: ApprovedPermission) -> Any:
+def approval_badge(row: ApprovedPermission) -> Any:
     return badge("withdrawn", "gone") if row.withdrawn_at else badge("in force", "good")
 
 
@@ -34,7 +35,7 @@ class ApprovedPermissionAdmin(ReadOnlyAdmin):
     list_display = (
         column("scope", "scope", lambda row: mono(row), order="code"),
         to("installation", "installation"),
-        column("state", "state", _state, order="withdrawn_at"),
+        column("state", "state", approval_badge, order="withdrawn_at"),
         column("decided", "decided", lambda row: visible(row.decided_in_words), order="approved_by"),
         at("approved_at", "approved"),
         at("withdrawn_at", "withdrawn"),
@@ -53,6 +54,8 @@ class ApprovedPermissionAdmin(ReadOnlyAdmin):
         "source",
         at("approved_at", "approved at"),
         column("reason", "reason", lambda row: visible(row.reason)),
+        column("review_by", "review by", lambda row: row.review_by or "–"),
+        column("reviewed", "last review", lambda row: _reviewed(row)),
         at("withdrawn_at", "withdrawn", empty="in force"),
         text_of("withdrawn_by", "withdrawn by"),
         column("withdrawn_why", "why withdrawn", lambda row: visible(row.withdrawn_why or "–")),
@@ -61,7 +64,13 @@ class ApprovedPermissionAdmin(ReadOnlyAdmin):
     empty_text = "Nothing was approved yet. Open a pending installation and decide about its scopes."
 
     def badges(self, row: ApprovedPermission) -> Sequence[Any]:
-        return [_state(row)]
+        return [approval_badge(row)]
+
+
+def _reviewed(row: ApprovedPermission) -> Any:
+    if row.reviewed_at is None:
+        return "–"
+    return format_html("{} by {}: {}", utc(row.reviewed_at), visible(row.reviewed_by), visible(row.reviewed_why))
 
 
 def _covers(row: ApprovedPermission) -> Any:

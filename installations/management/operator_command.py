@@ -1,6 +1,9 @@
 """Base of the commands that act for an operator: same verbs, same permissions and same audit as the admin."""
 
 from abc import ABC, abstractmethod
+from argparse import ArgumentTypeError
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -70,6 +73,22 @@ def add_installation_arguments(parser: CommandParser) -> None:
     parser.add_argument("--app", required=True, metavar="A", help="the application's appId")
 
 
+def add_review_argument(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--review-by",
+        type=_day,
+        metavar="DATE",
+        help="an earlier next review than the risk of the scopes gives, as YYYY-MM-DD",
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no date like 2026-04-01") from None
+
+
 def find_portal(domain: str) -> Portal:
     portal = Portal.objects.filter(domain=domain.lower()).first()
     if portal is None:
@@ -123,3 +142,8 @@ def _named(options: dict[str, Any]) -> tuple[str, str, int | None]:
 
 def plural(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
+
+
+def until(scopes: Mapping[str, date]) -> str:
+    """Return scopes with the day by which each is to be reviewed next."""
+    return ", ".join(f"{scope} until {day}" for scope, day in scopes.items())

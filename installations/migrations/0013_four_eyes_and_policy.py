@@ -18,6 +18,10 @@ class Migration(migrations.Migration):
                 ("scopes", models.JSONField(help_text="As `code.level`.")),
                 ("in_bulk", models.BooleanField(default=False, verbose_name="for many installations")),
                 ("reason", models.CharField(max_length=1000)),
+                (
+                    "review_by",
+                    models.DateField(blank=True, help_text="An earlier day of review than the risk gives.", null=True),
+                ),
                 ("requested_by_id", models.CharField(max_length=250)),
                 ("requested_by", models.CharField(max_length=150)),
                 ("requested_at", models.DateTimeField(default=django.utils.timezone.now)),

@@ -1,11 +1,13 @@
 """Filters of the console's templates."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from django import template
 from django.utils.safestring import SafeString
 
+from installations import review_rules
 from installations.admin import display, text
+from installations.four_columns import utc_today
 
 register = template.Library()
 
@@ -32,3 +34,15 @@ def prose(value: object) -> SafeString:
 def utc(value: datetime | None) -> SafeString:
     """Show a time in UTC with the zone named."""
     return display.utc(value)
+
+
+@register.filter
+def day(value: date | None) -> str:
+    """Show a day as it is written everywhere here."""
+    return "–" if value is None else value.isoformat()
+
+
+@register.filter
+def overdue(value: date | None) -> bool:
+    """Say whether a review should have been made before today."""
+    return value is not None and review_rules.is_overdue(value, utc_today())

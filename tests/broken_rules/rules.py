@@ -163,8 +163,8 @@ APPROVAL = (
     Breakage(
         "nothing widens: withdrawing wakes what was swallowed",
         "installations/services.py",
-        "        waking = {code for code, by in swallowed.items() if by in wanted} - wanted\n",
-        "        waking: set[str] = set()\n",
+        "    waking = {code for code, by in swallowed.items() if by in wanted} - wanted\n",
+        "    waking: set[str] = set()\n",
         WIDENS,
     ),
     Breakage(
@@ -501,8 +501,8 @@ CONSOLE = (
     Breakage(
         "audit: an approval leaves no row",
         "installations/services.py",
-        "approved_by=actor.name)\n        audit.append(actor, *events)\n",
-        "approved_by=actor.name)\n",
+        "review_by=review_by)\n        audit.append(actor, *events)\n",
+        "review_by=review_by)\n",
         ("tests/installations/services",),
     ),
     Breakage(

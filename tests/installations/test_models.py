@@ -65,6 +65,7 @@ def approved(installation, **columns):
             "manifest": installation.manifest,
             "approved_by": "reviewer",
             "reason": "For a test.",
+            "review_by": DAY,
         }
         | columns
     )
@@ -206,6 +207,18 @@ def test_approved_level_is_known(installation, level):
 def test_approval_is_withdrawn_with_a_reason_or_not_at_all(installation, withdrawn, why):
     with refused("installations_approvedpermission_withdrawn_has_reason"):
         approved(installation, withdrawn_at=timezone.now() if withdrawn else None, withdrawn_why=why)
+
+
+def test_approval_in_force_has_a_day_of_review(installation):
+    with refused("installations_approvedpermission_has_review_by"):
+        approved(installation, review_by=None)
+    approved(installation, review_by=None, withdrawn_at=timezone.now(), withdrawn_why="Before there were reviews.")
+
+
+@pytest.mark.parametrize(("reviewed", "why"), [(False, "Needed."), (True, "")])
+def test_approval_is_reviewed_with_a_reason_or_not_at_all(installation, reviewed, why):
+    with refused("installations_approvedpermission_reviewed_has_reason"):
+        approved(installation, reviewed_at=timezone.now() if reviewed else None, reviewed_why=why)
 
 
 def test_use_of_a_scope_by_a_user_is_one_row_a_day(record):

@@ -14,8 +14,17 @@ from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from flowlu_admin.roles import ROLES
+from installations import catalogue
 from installations.audit import Event, append, audit_keys
-from installations.models import AuditEvent, CatalogueEdition, Evidence, Installation, Liveness
+from installations.models import (
+    ApprovedPermission,
+    AuditEvent,
+    CatalogueEdition,
+    Evidence,
+    Installation,
+    Liveness,
+)
+from installations.services import withdraw_scopes
 from installations.trail.verifying import DatabaseVerification
 from tests import catalogues, factories
 from tokens.models import ApiKey, Purpose
@@ -208,6 +217,42 @@ def test_evidence_that_retention_took_is_made_up_for(transactional_db):
     }
 
 
+def test_old_approvals_get_their_day_of_review_by_the_shipped_risk(transactional_db):
+    """What is long past is due today, what was withdrawn keeps none, and a second run changes nothing."""
+    known = catalogue.load()
+    scopes = [f"{entry.code}.{level}" for entry in known.entries if entry.enabled for level in ("read", "full")]
+    here = [
+        factories.installation(factories.application(f"com.example.{level}", permissions=scopes))
+        for level in ("read", "full")
+    ]
+    for installation, level in zip(here, ("read", "full"), strict=True):
+        factories.approve(installation, *(scope for scope in scopes if scope.endswith(level)))
+    dates = {str(row): row.review_by for row in ApprovedPermission.objects.all()}
+    assert len(dates) == len(scopes)
+    old = factories.installation(factories.application(permissions=scopes), approved=["task.read", "fin.read"])
+    withdraw_scopes(installation_id=old.pk, codes=["fin"], actor=factories.superactor(), reason="Over.")
+    longer_ago = timezone.now() - timedelta(days=1000)
+    ApprovedPermission.objects.filter(installation=old).update(approved_at=longer_ago)
+    unknown = ApprovedPermission.objects.get(installation=old, code="task")
+    unknown.pk, unknown.code, unknown.approved_at = None, "no.longer.known", timezone.now()
+    unknown.save()
+    migrate_to([("installations", "0019_reviews_of_approvals")])
+    ApprovedPermission.objects.update(review_by=None)
+
+    for _time in range(2):
+        migrate_to([("installations", "0020_review_by_of_old_approvals")])
+        migrate_to([("installations", "0019_reviews_of_approvals")])
+
+    rows = ApprovedPermission.objects.all()
+    assert {str(row): row.review_by for row in rows.filter(installation__in=here)} == dates
+    today = timezone.now().date()
+    assert {(row.code, row.review_by) for row in rows.filter(installation=old)} == {
+        ("task", today),
+        ("fin", None),
+        ("no.longer.known", today + timedelta(days=90)),
+    }
+
+
 def test_everything_can_be_taken_back_and_made_anew(transactional_db):
     tables = {model._meta.db_table for app in OURS for model in apps.get_app_config(app).get_models()}
 
@@ -261,6 +306,7 @@ def test_every_data_step_can_be_taken_back():
         ("0011_decide_by_the_last_approval", True),
         ("0015_evidence_of_before", True),
         ("0018_catalogue_editions_append_only", True),
+        ("0020_review_by_of_old_approvals", True),
         ("0010_named_scopes_as_shipped", True),
     ]
 

@@ -3,7 +3,10 @@
 test_permission_matrix.py holds the service against them. What has no row fails there.
 """
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+IN_A_MONTH = (datetime.now(UTC).date() + timedelta(days=30)).isoformat()
 
 # Methods of each URL in the tables. A page takes no other: 405 for everybody (PageMethodsMiddleware).
 OTHER_METHODS = ("OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "BREW")
@@ -231,6 +234,12 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_catalogueedition_delete": NOBODY,
     "admin:installations_catalogueedition_change": OBJECT,
     "admin/installations/catalogueedition/<path:object_id>/": LEADS_ON,
+    "admin:installations_review_changelist": LIST,
+    "admin:installations_review_add": NOBODY,
+    "admin:installations_review_history": NOT_THERE,
+    "admin:installations_review_delete": NOBODY,
+    "admin:installations_review_change": OBJECT,
+    "admin/installations/review/<path:object_id>/": LEADS_ON,
     "admin:installations_evidence_changelist": LIST,
     "admin:installations_evidence_add": NOBODY,
     "admin:installations_evidence_history": NOT_THERE,
@@ -263,6 +272,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_installation_approve": REVIEWS,
     "admin:installations_installation_approve_alone": CLOSES,
     "admin:installations_installation_withhold": REVIEWS,
+    "admin:installations_installation_review": REVIEWS,
     "admin:installations_installation_withdraw": REVIEWS,
     "admin:installations_installation_add_key": REVIEWS,
     "admin:installations_installation_revoke": RESPONDS,
@@ -411,6 +421,8 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "sweep": (None, ()),
     "approve_scopes": (REVIEWERS, (*HERE, "fin.read")),
     "withhold_scopes": (REVIEWERS, HERE),
+    "keep_scopes": (REVIEWERS, (*HERE, "crm.accounts", "--review-by", IN_A_MONTH)),
+    "lower_scopes": (REVIEWERS, (*HERE, "crm.accounts")),
     "withdraw_scopes": (REVIEWERS, (*HERE, "crm.accounts")),
     "state_present": (RESPONDERS, HERE),
     "suspend_installation": (RESPONDERS, HERE),

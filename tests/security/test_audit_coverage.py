@@ -20,14 +20,15 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from flowlu_admin.sandbox.server import SandboxServer
-from installations import approval_requests, catalogue, editions, services
+from installations import approval_requests, catalogue, editions, reviewing, services
+from installations.four_columns import utc_today
 from installations.models import Application, AuditEvent, Installation, Portal
 from installations.services import lock, suspend_installation
 from installations.trail import anchoring, exporting, pruning, refusals, verifying
 from tests import catalogues, factories
 from tests.embedded import Frontend
 from tests.factories import manifest
-from tests.installations.admin.console import entry_body, pin, pinned
+from tests.installations.admin.console import entry_body, pin, pinned, seen_of
 from tests.security.audit_coverage import ACTIONS, ACTS, BY_ROUTE, COMMANDS, PAGES, PAGES_BY_ENDING, ROUTES, VERBS
 from tests.security.permissions import COMMANDS as COMMAND_ARGUMENTS
 from tests.security.permissions import URLS
@@ -46,6 +47,7 @@ TABLES = "tests/security/audit_coverage.py"
 VERB_PACKAGES = (
     "installations.approval_requests",
     "installations.catalogue_editing",
+    "installations.reviewing",
     "installations.services",
     "installations.trail",
     "tokens.services",
@@ -194,6 +196,7 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
         "seen_manifest": scene.installation.manifest.sha256,
         "seen_catalogue": editions.in_force().version,
         "scope-fin": "fin.read",
+        "review-crm.accounts": f"withdraw {seen_of(scene.installation)['crm.accounts']}",
         "codes": "crm.accounts.full",
         "also_lock": "on",
         "stores_refresh_tokens": "on",
@@ -330,6 +333,7 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
 
     caller = selectors.caller_of(scene.session())
     assert caller is not None
+    tomorrow = utc_today() + timedelta(days=1)
     return {
         "installations.approval_requests.approve_alone": lambda: approval_requests.approve_alone(
             requested=["fin.read"], **here
@@ -353,6 +357,11 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
             catalogues.take_back("fin"),
         ),
         "installations.catalogue_editing.save_catalogue_entry": lambda: catalogues.edit("fin", "fin/invoice"),
+        "installations.reviewing.decide_reviews": lambda: reviewing.decide_reviews(withdraw=["crm.accounts"], **here),
+        "installations.reviewing.keep_scopes": lambda: reviewing.keep_scopes(
+            codes=["crm.accounts"], review_by=tomorrow, **here
+        ),
+        "installations.reviewing.lower_scopes": lambda: reviewing.lower_scopes(codes=["crm.accounts"], **here),
         "installations.services.approve_scopes": lambda: services.approve_scopes(requested=["fin.read"], **here),
         "installations.services.import_manifest": lambda: services.import_manifest(
             document=manifest(version="2.0.0"), kind=None, actor=WHY["actor"]

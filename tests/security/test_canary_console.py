@@ -30,9 +30,9 @@ from installations.models import AuditEvent, Installation, Manifest
 from tests import canary, factories
 from tests.canary import Canaries
 from tests.factories import manifest
-from tests.installations.admin.console import confirm, entry_body, pin, pinned
+from tests.installations.admin.console import confirm, entry_body, pin, pinned, seen_of
 from tests.security.canary_page import Page
-from tests.security.permissions import ACTIONS, COMMANDS, OTHER_METHODS, URLS
+from tests.security.permissions import ACTIONS, COMMANDS, IN_A_MONTH, OTHER_METHODS, URLS
 from tests.security.scene import Scene
 from tests.security.test_hostile_labels import SHOWS_KEY
 from tests.security.test_permission_matrix import ACTS, PATTERNS, address, filled
@@ -115,6 +115,7 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_approvalrequest_refuse": {},
     "admin:installations_breakglass_look_at": {},
     "admin:installations_installation_approve": {"scope-fin": "fin.read"},
+    "admin:installations_installation_review": {"review-fin": "keep {seen}", "review_by": IN_A_MONTH},
     "admin:installations_installation_withdraw": {"codes": "fin.read"},
     "admin:installations_installation_approve_alone": {"scope-fin": "fin.read"},
     "admin:installations_installation_add_key": {
@@ -176,7 +177,10 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
         settings.FOUR_EYES = "on" if key.endswith("_approve_alone") else "off"
         own.refresh_from_db()
         purpose = str(scene.objects()["tokens_purpose"].pk)
-        filled_in = {name: value.replace("{tokens_purpose}", purpose) for name, value in form.items()}
+        fin = seen_of(own).get("fin", "")
+        filled_in = {
+            name: value.replace("{tokens_purpose}", purpose).replace("{seen}", fin) for name, value in form.items()
+        }
         seen = {
             "reason": "A test.",
             "seen_manifest": own.manifest.sha256,
@@ -190,6 +194,7 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
             # A refused form stands as it was typed, for the one who typed it. Not as the reason or the document: those
             # are kept as they were typed, and the page asks for no token in them.
             wrong = {"reason": "", "seen_manifest": secret, "scope-fin": secret, "keep": secret, "also_lock": secret}
+            wrong |= {"review-fin": secret, "review_by": secret}
             wrong |= {"pinned": secret, "fingerprints": secret, "stored_before": secret, "confirmed": secret}
             wrong |= {"seen_in_force": secret}
             refused = client.post(f"{where}?x={secret}", wrong, headers={"X-Session-Token": secret})

@@ -29,7 +29,7 @@ from installations.models import ApprovedPermission, AuditEvent, Installation, M
 from installations.selectors import review_scopes
 from installations.services import approve_scopes, import_manifest
 from tests import catalogues, factories
-from tests.installations.admin.console import entry_body, pinned
+from tests.installations.admin.console import entry_body, pinned, seen_of
 from tests.security.labels import ALL_LABELS, LABELS, SCOPES
 from tests.security.reading import Page, deceits, faults_of
 from tests.security.scene import Scene, set_up
@@ -64,6 +64,9 @@ OURS = {
     "installations.CatalogueEdition": "sha256 shipped",
     "installations.Evidence": "kind detail",  # of an answer, its status and its code as numbers
     "installations.Liveness": "state confidence probe_outcome",
+    # The same rows as ApprovedPermission.
+    "installations.Review": "code level catalogue_entry source approved_by confirmed_by reason withdrawn_by "
+    "withdrawn_why reviewed_by reviewed_why",
     "tokens.OAuthToken": "access_fingerprint refresh_fingerprint fingerprint_key_id seal_key_id state",
     "tokens.EmbedSession": "token_hash",
     "tokens.Revocation": "scope target state probe upstream portal_step",
@@ -88,7 +91,8 @@ THEIRS = {
     "installations.Manifest": "version document requested_scopes",
     "installations.PortalUser": "name",
     "installations.Installation": "reported_version",
-    "installations.ApprovedPermission": "approved_by confirmed_by reason withdrawn_by withdrawn_why",
+    "installations.ApprovedPermission": "approved_by confirmed_by reason withdrawn_by withdrawn_why reviewed_by "
+    "reviewed_why",
     "installations.ApprovalRequest": "requested_by reason decided_by decided_why reviewed_by reviewed_why",
     "installations.CatalogueEdition": "document saved_by reason",
     "installations.Evidence": "integration_point",
@@ -140,7 +144,7 @@ def scene(application: Any, settings: Any) -> Scene:
     scene = set_up(application)
     approved = ApprovedPermission.objects.create(
         installation=scene.installation, code="crm.deals", level="read", catalogue_entry={"covers": []},
-        manifest=scene.installation.manifest, approved_by="x", reason="x",
+        manifest=scene.installation.manifest, approved_by="x", reason="x", review_by=timezone.now().date(),
     )  # fmt: skip
     approved.withdrawn_at, approved.withdrawn_why = approved.approved_at, "x"
     approved.save()
@@ -184,6 +188,10 @@ def _fill(rows: Any, label: str, name: str) -> None:
         rows.update(portal_step="done", portal_step_at=timezone.now(), **{name: text})
     elif name.startswith("withdrawn"):
         rows.filter(withdrawn_at__isnull=False).update(**{name: text})
+    elif name.startswith("reviewed"):
+        # With a reason or not at all, so both at once.
+        both = ("reviewed_by", "reviewed_why")
+        rows.update(reviewed_at=timezone.now(), **{column: probe(label, column) for column in both})
     else:
         rows.update(**{name: text})
 
@@ -258,6 +266,10 @@ def bodies(scene: Scene) -> dict[str, dict[str, Any]]:
         "admin:installations_installation_withhold": {
             **reason,
             "seen_manifest": scene.installation.manifest.sha256,
+        },
+        "admin:installations_installation_review": {
+            **reason,
+            "review-crm.accounts": f"lower {seen_of(scene.installation)['crm.accounts']}",
         },
         "admin:installations_installation_withdraw": {**reason, "codes": "crm.accounts.full"},
         "admin:installations_auditevent_export": {**reason, "format": "jsonl"},
@@ -349,6 +361,11 @@ def _make_possible(scene: Scene, key: str, settings: Any) -> None:
         ("admin:installations_catalogueedition_edit_entry", entry_body(models=ALL_LABELS[0], full_risk=ALL_LABELS[0])),
         ("admin:installations_catalogueedition_import_catalogue", {"document": "\n".join(ALL_LABELS)}),
         ("admin:installations_catalogueedition_import_catalogue", {"document": json.dumps(dict.fromkeys(ALL_LABELS))}),
+        (
+            "admin:installations_installation_review",
+            {f"review-{label}": f"keep {label}" for label in ("crm.accounts", "fin", *ALL_LABELS)}
+            | {"review_by": ALL_LABELS[0]},
+        ),
         ("admin:installations_application_configure", {"allowed_portals": "\n".join(ALL_LABELS)}),
         (
             "admin:installations_installation_add_key",

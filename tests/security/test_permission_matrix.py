@@ -21,7 +21,7 @@ from installations import editions
 from installations.models import Application, AuditEvent
 from tests import factories
 from tests.factories import manifest
-from tests.installations.admin.console import entry_body, pin
+from tests.installations.admin.console import entry_body, pin, seen_of
 from tests.security import audit_coverage
 from tests.security.permissions import (
     ACTIONS,
@@ -144,6 +144,7 @@ def test_refused_role_changes_nothing_by_posting_the_whole_form(scene: Scene, ke
         "seen_manifest": scene.installation.manifest.sha256,
         "seen_catalogue": editions.in_force().version,
         "scope-fin": "fin.read",
+        "review-crm.accounts": f"withdraw {seen_of(scene.installation)['crm.accounts']}",
         "codes": "crm.accounts.full",
         "also_lock": "on",
         "stores_refresh_tokens": "on",

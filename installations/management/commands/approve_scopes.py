@@ -7,7 +7,12 @@ from django.core.management.base import CommandParser
 from installations.actors import Actor
 from installations.approval_requests import approve_alone, request_approval
 from installations.errors import SecondOperatorNeeded
-from installations.management.operator_command import OperatorCommand, add_installation_arguments, find_installation
+from installations.management.operator_command import (
+    OperatorCommand,
+    add_installation_arguments,
+    add_review_argument,
+    find_installation,
+)
 from installations.services import approve_scopes
 
 
@@ -22,6 +27,7 @@ class Command(OperatorCommand):
             help="approve scopes of high risk without a second operator; reported, and looked at later",
         )
         parser.add_argument("scopes", nargs="+", metavar="SCOPE", help="code.level, like crm.accounts.read")
+        add_review_argument(parser)
         super().add_arguments(parser)
 
     def act(self, actor: Actor, options: dict[str, Any]) -> str:
@@ -31,6 +37,7 @@ class Command(OperatorCommand):
             "requested": options["scopes"],
             "actor": actor,
             "reason": options["reason"],
+            "review_by": options["review_by"],
         }
         try:
             result = approve_alone(**wanted) if options["break_glass"] else approve_scopes(**wanted)

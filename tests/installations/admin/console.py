@@ -8,6 +8,9 @@ from typing import Any
 from django.test import Client
 from django.urls import reverse
 
+from installations.models import Installation
+from installations.reviews import seen_as
+
 
 def signed_in(user: Any) -> Client:
     client = Client()
@@ -74,6 +77,11 @@ def seen(page: Any) -> dict[str, Any]:
     """Return what the edit form of a page shows, as a browser would send it back."""
     form = page.context["form"]
     return {name: form[name].value() for name in form.fields if form[name].value() not in (None, False)}
+
+
+def seen_of(installation: Installation) -> dict[str, str]:
+    """Return what the page of a review says of each approval that it showed."""
+    return {row.code: seen_as(row) for row in installation.approved_permissions.in_force()}
 
 
 def url(name: str, *args: object, **kwargs: object) -> str:

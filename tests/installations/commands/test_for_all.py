@@ -1,9 +1,11 @@
 """What holds for every command that acts for an operator: who may call it, a reason, one line, and its audit row."""
 
+from datetime import timedelta
 from importlib import import_module
 
 import pytest
 from django.core.management import CommandError, call_command, get_commands, load_command_class
+from django.utils import timezone
 
 from installations.management.operator_command import OperatorCommand
 from installations.models import AuditEvent
@@ -11,6 +13,7 @@ from installations.services import approve_scopes, suspend_installation
 from tests import factories
 from tests.unchanged import last_event, nothing_changes
 
+IN_A_MONTH = (timezone.now() + timedelta(days=30)).date().isoformat()
 HERE = ("--portal", "acme.flowlu.com", "--app", "com.example.desk")
 # command: arguments, role that may, role that may not
 COMMANDS = {
@@ -18,6 +21,8 @@ COMMANDS = {
     "withdraw_scopes": ((*HERE, "fin"), "reviewer", "responder"),
     "withhold_scopes": (HERE, "reviewer", "responder"),
     "state_present": (HERE, "responder", "reviewer"),
+    "keep_scopes": ((*HERE, "fin", "--review-by", IN_A_MONTH), "reviewer", "responder"),
+    "lower_scopes": ((*HERE, "crm.accounts"), "reviewer", "responder"),
     "suspend_installation": (HERE, "responder", "reviewer"),
     "resume_installation": (HERE, "responder", "reviewer"),
     "lock": (HERE, "responder", "reviewer"),
@@ -50,6 +55,8 @@ VERBS = {
     "withdraw_scopes": "scopes.withdrawn",
     "withhold_scopes": "scopes.withheld",
     "state_present": "installation.stated_present",
+    "keep_scopes": "scopes.kept",
+    "lower_scopes": "scopes.lowered",
     "suspend_installation": "installation.suspended",
     "resume_installation": "installation.resumed",
     "lock": "installation.locked",
@@ -66,7 +73,7 @@ def scene(request, record, reviewer, responder, auditor, outsider):
     factories.token(record.installation, record.portal_user)
     approve_scopes(
         installation_id=record.installation.pk,
-        requested=["fin.read"],
+        requested=["fin.read", "crm.accounts.full"] if command == "lower_scopes" else ["fin.read"],
         actor=factories.superactor(),
         reason="For a test.",
     )

@@ -1,9 +1,20 @@
 """Approving scopes: what was asked for, no more, for the manifest that was seen, with a reason."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from installations import catalogue, scopes
-from installations.errors import NotPermitted, ReasonRequired, ScopeNotRequested, StateConflict, UnknownScope
+from installations.errors import (
+    NotPermitted,
+    ReasonRequired,
+    ReviewDateRefused,
+    ScopeNotRequested,
+    StateConflict,
+    UnknownScope,
+)
+from installations.four_columns import utc_today
 from installations.models import ApprovedPermission
 from installations.services import approve_scopes, import_manifest, suspend_installation, withdraw_scopes
 from tests import factories
@@ -15,6 +26,10 @@ ACTOR = factories.superactor()
 
 def approve(installation, *requested, actor=ACTOR, reason="For a test.", **options):
     return approve_scopes(installation_id=installation.pk, requested=requested, actor=actor, reason=reason, **options)
+
+
+def in_days(days):
+    return (utc_today() + timedelta(days=days)).isoformat()
 
 
 def in_force(installation):
@@ -51,6 +66,7 @@ def test_approval_is_recorded(installation, reviewer, reviewing):
         "catalogue": catalogue.load().version,
         "in_force_before": ["crm.accounts.read"],
         "activated": False,
+        "review_by": {"fin.read": in_days(90), "crm.accounts.full": in_days(90)},
     }
 
 
@@ -269,3 +285,66 @@ def test_actor_without_the_permission_is_refused(installation, unpermitted):
 def test_responder_may_not_approve(installation, responding):
     with nothing_changes(), pytest.raises(NotPermitted):
         approve(installation, "crm.accounts.read", actor=responding)
+
+
+def test_each_is_to_be_reviewed_by_its_risk(installation):
+    result = approve(installation, "user.me.read", "crm.deals.read", "crm.accounts.full", "fin.read")
+
+    days = {row.code: row.review_by.isoformat() for row in ApprovedPermission.objects.all()}
+    assert days == {
+        "user.me": in_days(365),
+        "crm.deals": in_days(180),
+        "crm.accounts": in_days(90),
+        "fin": in_days(90),
+    }
+    assert {scope: day.isoformat() for scope, day in result.review_by.items()} == {
+        "user.me.read": in_days(365),
+        "crm.deals.read": in_days(180),
+        "crm.accounts.full": in_days(90),
+        "fin.read": in_days(90),
+    }
+
+
+def test_days_are_those_of_the_settings(installation, settings):
+    settings.REVIEW_DAYS = {"low": 30, "medium": 20, "high": 10}
+
+    approve(installation, "crm.accounts.full")
+
+    assert ApprovedPermission.objects.get().review_by.isoformat() == in_days(10)
+
+
+def test_earlier_review_may_be_chosen_and_a_later_one_may_not(installation):
+    chosen = utc_today() + timedelta(days=90)
+    with nothing_changes():
+        for day, words in (
+            (
+                chosen + timedelta(days=1),
+                f"crm.accounts.full is of high risk, so it is reviewed by {chosen} at the latest",
+            ),
+            (utc_today(), "is not after today"),
+        ):
+            with pytest.raises(ReviewDateRefused, match=words):
+                approve(installation, "task.read", "crm.accounts.full", review_by=day)
+
+    approve(installation, "task.read", "crm.accounts.full", review_by=chosen)
+    approve(installation, "fin.read", review_by=utc_today() + timedelta(days=1))
+
+    days = set(ApprovedPermission.objects.values_list("code", "review_by"))
+    assert days == {("task", chosen), ("crm.accounts", chosen), ("fin", utc_today() + timedelta(days=1))}
+
+
+def test_what_is_approved_so_already_keeps_its_day(installation, time_machine):
+    approve(installation, "task.read")
+    time_machine.move_to(timezone.now() + timedelta(days=10))
+
+    with nothing_changes():
+        approve(installation, "task.read", review_by=utc_today() + timedelta(days=1))
+
+
+def test_other_level_is_a_decision_anew_and_gets_a_day_of_its_own(installation, time_machine):
+    approve(installation, "crm.accounts.full")
+    time_machine.move_to(timezone.now() + timedelta(days=80))
+
+    approve(installation, "crm.accounts.read")
+
+    assert ApprovedPermission.objects.in_force().get().review_by.isoformat() == in_days(180)

@@ -1,0 +1,149 @@
+"""The queue of reviews: approvals whose day has come and those that nobody uses, each with the evidence of its use."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from installations import reviews
+from installations.admin.base import ConsoleChangeList, ReadOnlyAdmin
+from installations.admin.display import badge, column, installation_name, join, link, mono
+from installations.admin.lists import NamedFilter
+from installations.admin.records import ApprovedPermissionAdmin, approval_badge
+from installations.admin.shown_reviews import ShownReview
+from installations.admin.text import prose, visible, visible_text
+from installations.models import ApprovedPermission, Review
+
+_RISK_TONE = {"high": "bad", "medium": "wait", "low": "good"}
+_DECISIONS = (("keep", "Keep"), ("lower", "Lower"), ("withdraw", "Withdraw"))
+
+
+def review_url(row: ApprovedPermission, decision: str = "") -> str:
+    """Return the address of the page where an approval is decided about, with the decision chosen."""
+    chosen = {"code": row.code, "choose": decision} if decision else {}
+    address = reverse("admin:installations_installation_review", kwargs={"object_id": row.installation_id})
+    return f"{address}?{urlencode({**chosen, 'from': 'queue'})}"
+
+
+class WaitingFilter(admin.SimpleListFilter):
+    """Those that are to be decided about, unless others are asked for."""
+
+    title = "what"
+    parameter_name = "what"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("due", "due"), ("overdue", "overdue"), ("unused", "unused"), ("all", "every approval in force")]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        first, *others = super().choices(changelist)
+        yield {**first, "display": "to decide"}
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        wanted = self.value()
+        if wanted == "all":
+            return queryset
+        found = {"due": reviews.due, "overdue": reviews.overdue, "unused": reviews.proposed}
+        return queryset.filter(found.get(wanted or "", reviews.waiting)())
+
+
+class RiskFilter(admin.SimpleListFilter):
+    title = "risk"
+    parameter_name = "risk"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(risk, risk) for risk in reviews.RISKS]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        wanted = next((risk for risk in reviews.RISKS if risk == self.value()), None)
+        return queryset.filter(reviews.of_risk(wanted)) if wanted else queryset
+
+
+class ReviewChangeList(ConsoleChangeList):
+    """A page of the queue, with the use of what is on it."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows: Any = list(self.result_list)
+        may_view_purposes = request.user.has_perm("tokens.view_purpose")
+        for row, line in zip(rows, reviews.lines(rows), strict=True):
+            row.shown = ShownReview(line, may_view_purposes=may_view_purposes)
+        self.result_list = rows
+
+
+def _scope(row: Any) -> SafeString:
+    line = row.shown.line
+    risk = badge(f"{line.risk} risk", _RISK_TONE[line.risk])
+    title = "" if line.about.title == line.about.text else line.about.title
+    return format_html(
+        '{} {}<br><strong>{}</strong> <span class="quiet-note">{}</span>',
+        mono(row), risk, visible(title), prose(line.about.allows),
+    )  # fmt: skip
+
+
+def _decide(row: Any) -> SafeString:
+    line = row.shown.line
+    links = [
+        format_html(
+            '<a href="{}" aria-label="{} {} of {}">{}</a>',
+            review_url(row, decision),
+            label,
+            row,
+            visible_text(installation_name(row.installation)),
+            label,
+        )
+        for decision, label in _DECISIONS
+        if decision != "lower" or line.lower_review
+    ]
+    return format_html('<span class="decide">{}</span>', join(links))
+
+
+@admin.register(Review)
+class ReviewAdmin(ReadOnlyAdmin):
+    list_display = (
+        column("installation", "installation", lambda row: link(row.installation)),
+        column("scope", "scope", _scope, order="code"),
+        column("why", "why it is here", lambda row: row.shown.why, order="review_by"),
+        column("used", "use", lambda row: row.shown.used),
+        column("decide", "decide", _decide),
+    )
+    list_display_links = None
+    list_filter = (WaitingFilter, RiskFilter, ("installation__application", NamedFilter))
+    allowed_lookups = frozenset({"installation__application__id__exact", "installation__id__exact"})
+    list_select_related = ("installation__portal", "installation__application")
+    search_fields = ("code", "installation__portal__domain", "installation__application__app_id")
+    search_help_text = "Search by portal domain, appId or scope"
+    ordering = ("review_by", "pk")
+    facts = ApprovedPermissionAdmin.facts
+    intro = (
+        "Approvals whose day of review has come, and those that nobody uses: the highest risk first, then by day. "
+        "A proposal is gone with the next call that uses the scope. All of one installation is decided on one page."
+    )
+    empty_text = "Nothing is to be reviewed. An approval appears here when its day has come, or when nobody uses it."
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ReviewChangeList]:
+        return ReviewChangeList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return reviews.in_order(Review._default_manager.get_queryset())
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        return ("rank", *self.ordering)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        may = (request.user.has_perm(f"installations.{name}") for name in ("approve_scopes", "withdraw_scopes"))
+        return self.list_display if any(may) else self.list_display[:-1]
+
+    def badges(self, row: Review) -> Sequence[Any]:
+        return [approval_badge(row)]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether the operator may see approvals, since these are the same rows, and what they are of."""
+        wanted = ("installations.view_approvedpermission", "installations.view_installation")
+        return request.user.has_perms(wanted)
