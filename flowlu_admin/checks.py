@@ -18,6 +18,7 @@ from tokens.rates import parse_rate
 
 _RINGS = ("TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
 MAX_TOTAL_SECONDS = 35  # graceful_timeout in gunicorn_conf.py
+_MOST_DAYS = 3660  # ten years: beyond it nobody reviews anything
 _HOW = "Make one with: manage.py generate_key"
 _DEBUG = "For a first look set DEBUG=1: it is then made and kept in var/."
 _MEND = (
@@ -28,7 +29,16 @@ _MEND = (
 
 def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage]:
     """Return every finding at once, so that one start tells all there is to mend."""
-    return [*_secrets(), *_addresses(), *_cookies(), *_limits(), *_liveness(), *_processes(), *_oauth_client()]
+    return [
+        *_secrets(),
+        *_addresses(),
+        *_cookies(),
+        *_limits(),
+        *_liveness(),
+        *_reviews(),
+        *_processes(),
+        *_oauth_client(),
+    ]
 
 
 def _secret_key() -> str:
@@ -162,6 +172,25 @@ def _liveness() -> Iterator[CheckMessage]:
             "LIVENESS_EVIDENCE_HOURS must divide a day: 1, 2, 3, 4, 6, 8, 12 or 24.",
             hint="One row of evidence would else stand for hours of two days.",
             id="flowlu_admin.E020",
+        )
+
+
+def _reviews() -> Iterator[CheckMessage]:
+    """Look at the days of reviews: fewer where the risk is higher, and use is kept for as long as it is asked for."""
+    for name in ("REVIEW_DAYS", "UNUSED_DAYS"):
+        low, medium, high = (getattr(settings, name)[risk] for risk in ("low", "medium", "high"))
+        if not high <= medium <= low <= _MOST_DAYS:
+            yield Error(
+                f"{name}_HIGH must be at most {name}_MEDIUM, that at most {name}_LOW, and that at most {_MOST_DAYS}.",
+                hint="What is of higher risk is looked at sooner.",
+                id="flowlu_admin.E018",
+            )
+    kept, asked = settings.SCOPE_USAGE_DAYS, max(settings.UNUSED_DAYS.values())
+    if kept and kept <= asked:
+        yield Error(
+            f"SCOPE_USAGE_DAYS is {kept}, and UNUSED_DAYS asks for the use of {asked} days.",
+            hint="Nothing could be proposed: nobody could say that a scope was not used for so long.",
+            id="flowlu_admin.E019",
         )
 
 

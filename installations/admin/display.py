@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -36,6 +36,11 @@ def utc(moment: datetime | None, empty: str = "–") -> SafeString:
         f"{zoned:%Y-%m-%d}",
         f"{zoned:%H:%M}",
     )
+
+
+def day_text(value: date | None) -> SafeString:
+    """Return a day as it is written everywhere here, in one piece."""
+    return format_html('<span class="nowrap">{}</span>', "–" if value is None else value.isoformat())
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

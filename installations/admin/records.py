@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import at, badge, column, mono, text_of, to, utc
+from installations.admin.display import at, badge, column, day_text, mono, text_of, to, utc
 from installations.admin.text import visible
 from installations.models import ApprovedPermission, Evidence
 
@@ -54,7 +54,7 @@ class ApprovedPermissionAdmin(ReadOnlyAdmin):
         "source",
         at("approved_at", "approved at"),
         column("reason", "reason", lambda row: visible(row.reason)),
-        column("review_by", "review by", lambda row: row.review_by or "–"),
+        column("review_by", "review by", lambda row: day_text(row.review_by)),
         column("reviewed", "last review", lambda row: _reviewed(row)),
         at("withdrawn_at", "withdrawn", empty="in force"),
         text_of("withdrawn_by", "withdrawn by"),

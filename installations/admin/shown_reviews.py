@@ -6,7 +6,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from installations import scopes
-from installations.admin.display import badge, join, plural
+from installations.admin.display import badge, day_text, join, plural
 from installations.admin.text import visible
 from installations.four_columns import USE_DAYS, utc_today
 from installations.review_rules import Proposal, quiet_since
@@ -30,7 +30,7 @@ class ShownReview:
         if line.is_overdue:
             late = plural((today - review_by).days, "day")
             yield format_html(
-                '{} <span class="quiet-note">by {}, {} ago</span>', badge("overdue", "bad"), review_by, late
+                '{} <span class="quiet-note">by {}, {} ago</span>', badge("overdue", "bad"), day_text(review_by), late
             )
         elif line.is_due:
             yield badge("due today", "wait")
@@ -38,20 +38,20 @@ class ShownReview:
             quiet = plural((today - quiet_since(line.life, line.proposal)).days, "day")
             if line.proposal is Proposal.LOWER:
                 words, then = f"only read for {quiet}", "Proposed: lower to read."
-            elif line.life.used_on is None:
-                words, then = f"not used in {quiet}", "Proposed: withdraw. No call is known at all."
             else:
                 words, then = f"not used in {quiet}", "Proposed: withdraw."
             yield format_html('{} <span class="quiet-note">{}</span>', badge(words, "wait"), then)
         if not line.waits:
-            yield format_html('<span class="quiet-note">next review by {}</span>', review_by)
+            yield format_html('<span class="quiet-note">next review by {}</span>', day_text(review_by))
 
     @property
     def used(self) -> SafeString:
         """Return the evidence of use, in one sentence or two."""
         evidence, last = self.line.evidence, self.line.life.used_on
         calls = evidence.accepted + evidence.denied
-        ever = f"Last used on {last}." if last else "No call is known."
+        ever = format_html("Last used on {}.", day_text(last)) if last else "Nothing at this level."
+        if not calls and last is None:
+            return format_html("{}", "No call is known.")
         if not calls:
             return format_html('No call in {} days. <span class="quiet-note">{}</span>', USE_DAYS, ever)
         parts = [plural(evidence.users, "user")]

@@ -37,9 +37,9 @@ def utc(value: datetime | None) -> SafeString:
 
 
 @register.filter
-def day(value: date | None) -> str:
+def day(value: date | None) -> SafeString:
     """Show a day as it is written everywhere here."""
-    return "–" if value is None else value.isoformat()
+    return display.day_text(value)
 
 
 @register.filter

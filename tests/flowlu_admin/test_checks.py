@@ -34,6 +34,8 @@ def production(settings):
     settings.FLOWLU_TOKEN_URL = settings.FLOWLU_REVOCATION_URL = ""
     settings.FLOWLU_CLIENT_ID = settings.FLOWLU_CLIENT_SECRET = ""
     settings.WEB_CONCURRENCY, settings.SHARES_COUNTS = 1, False
+    settings.REVIEW_DAYS = {"low": 365, "medium": 180, "high": 90}
+    settings.UNUSED_DAYS, settings.SCOPE_USAGE_DAYS = {"low": 180, "medium": 90, "high": 60}, 181
     return settings
 
 
@@ -78,6 +80,10 @@ CLIENT = {
     "FLOWLU_CLIENT_SECRET": "a-client-secret",
 }
 CASES = {
+    "high-risk-reviewed-later": ({"REVIEW_DAYS": {"low": 300, "medium": 100, "high": 101}}, ["E018"]),
+    "medium-risk-unused-longer": ({"UNUSED_DAYS": {"low": 90, "medium": 91, "high": 60}}, ["E018"]),
+    "reviewed-in-another-life": ({"REVIEW_DAYS": {"low": 3661, "medium": 100, "high": 90}}, ["E018"]),
+    "use-is-not-kept-as-long": ({"SCOPE_USAGE_DAYS": 180}, ["E019"]),
     "no-secret-key": ({"SECRET_KEY": ""}, ["E001"]),
     "no-token-keys": ({"TOKEN_KEYS": ""}, ["E001"]),
     "no-fingerprint-key": ({"FINGERPRINT_KEY": ""}, ["E001"]),
@@ -159,9 +165,9 @@ def test_client_that_is_whole_has_no_finding(production):
 
 
 def test_every_id_is_in_the_table():
-    covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005"}
+    covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005", "E017"}
 
-    assert covered == {f"E{number:03}" for number in (*range(1, 17), 20)}
+    assert covered == {f"E{number:03}" for number in range(1, 21)}
 
 
 @pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES.keys())

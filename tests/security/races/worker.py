@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import django
@@ -24,7 +24,7 @@ from django.contrib.auth import get_user_model  # noqa: E402
 from django.db import connection  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
-from installations import approval_requests, services  # noqa: E402
+from installations import approval_requests, reviewing, services  # noqa: E402
 from installations.actors import Via, operator_actor  # noqa: E402
 from installations.errors import DomainError  # noqa: E402
 from installations.models import (  # noqa: E402
@@ -198,6 +198,21 @@ def declare(code: str) -> list[Any]:
     return [row.covers["warehouse"], told.sequence]
 
 
+def keep(installation: int, codes: list[str], review_by: str) -> int:
+    until = date.fromisoformat(review_by)
+    result = reviewing.keep_scopes(installation_id=installation, codes=codes, review_by=until, **WHY)
+    return len(result.kept)
+
+
+def lower(installation: int, codes: list[str]) -> int:
+    return len(reviewing.lower_scopes(installation_id=installation, codes=codes, **WHY).lowered)
+
+
+def decide(installation: int, seen: dict[str, str], **decisions: list[str]) -> int:
+    result = reviewing.decide_reviews(installation_id=installation, seen=seen, **decisions, **WHY)
+    return len(result.kept) + len(result.lowered) + len(result.withdrawn)
+
+
 def withdraw(installation: int, codes: list[str]) -> int:
     return len(services.withdraw_scopes(installation_id=installation, codes=codes, **WHY).withdrawn)
 
@@ -300,7 +315,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
     for job in (
         handshake, hand_over, call, delete, many, revoke, revoke_target, revoke_killed, uninstall, suspend, resume,
         lock, unlock, toggle,
-        approve, approve_as_seen, approve_and_note, edit_catalogue, declare, withdraw,
+        approve, approve_as_seen, approve_and_note, edit_catalogue, declare, withdraw, keep, lower, decide,
         ask, ask_many, approve_many, confirm, refuse, import_manifest,
         store_refresh_tokens, use_keys, rewrap, refresh,
         add_key, replace_key, revoke_key, wipe_keys, act, probe, judge, state_present,
