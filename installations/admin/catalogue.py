@@ -1,5 +1,6 @@
 """The scope catalogue: what each scope means, how operators edit it, and every edition that there was."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, ClassVar
@@ -78,7 +79,7 @@ class CatalogueAct(Act):
     form_class = CatalogueForm
     tone = "go"
     stops_heading = "What happens"
-    previewed: ClassVar[bool] = True  # in a step of its own, since what is written is known only then
+    previewed: ClassVar[bool] = False
 
     def applies(self, target: Any) -> bool:
         return False  # on no page of an edition
@@ -108,49 +109,28 @@ class CatalogueAct(Act):
             "Scopes in manifests stay as they are written.",
         )
 
-    def view(self, request: HttpRequest, **values: Any) -> HttpResponse:
-        if self.previewed and request.method == "POST" and self.permitted(request):
-            target = self.find(request, **values)
-            form = self.form(request, target) if target is not None else None
-            if isinstance(form, CatalogueForm) and form.is_valid():
-                digest = self.digest(target, form)
-                if not form.was_shown(digest):
-                    form.pin(digest, **self.kept(form))
-                    return self.page(request, target, form)
-        return super().view(request, **values)
-
     def form(self, request: HttpRequest, target: Any) -> ReasonForm:
         files = request.FILES if request.method == "POST" else None
-        form = self.form_class(posted(request), files, initial=self.initial(target))
+        known = editions.in_force()  # what the form shows and the edition that it carries are of one moment
+        form = self.form_class(posted(request), files, initial=self.initial(target, known))
         assert isinstance(form, CatalogueForm)  # noqa: S101 - every act here has such a form
-        form.show(str(editions.in_force().edition))
+        form.show(str(known.edition))
         return form
 
-    def initial(self, target: Any) -> dict[str, Any]:
+    def initial(self, target: Any, known: Catalogue) -> dict[str, Any]:
         return {}
 
-    def kept(self, form: CatalogueForm) -> dict[str, str]:
-        """Return what the form is to hold when it is shown again, besides what was typed into it."""
-        return {}
-
-    def digest(self, target: Any, form: Any) -> str:
-        """Return what tells one content from another."""
-        return ""
-
-    def edit(self, target: Any, form: Any) -> Edit | None:
+    @abstractmethod
+    def edit(self, target: Any, form: Any) -> Edit:
         """Return what the act would do; raises DomainError."""
-        return None
+
+    def effect(self, target: Any, form: ReasonForm, edition: int) -> Edit | None:
+        """Return what the page shows of the edit; None while it is not known."""
+        return self.edit(target, form)
 
     def context(self, request: HttpRequest, target: Any, form: ReasonForm) -> dict[str, Any]:
-        edit, known = None, editions.in_force()
-        if form.is_bound and form.is_valid() and seen_edition(form) != known.edition:
-            form.add_error(None, "The scope catalogue was edited while you were reading it. Look at it again.")
-        elif not self.previewed or (form.is_bound and form.is_valid()):
-            try:
-                edit = self.edit(target, form)
-            except DomainError as error:
-                if form.is_bound:
-                    form.add_error(None, visible_text(error.public_message))
+        known = editions.in_force()
+        edit = self.effect(target, form, known.edition)
         return {
             "edit": edit,
             "edition": known.edition,
@@ -165,11 +145,48 @@ class CatalogueAct(Act):
         return None
 
 
+class PreviewedAct(CatalogueAct):
+    """An edit of which only the form says what it does: the first press shows that, the second one saves it."""
+
+    previewed = True
+
+    def view(self, request: HttpRequest, **values: Any) -> HttpResponse:
+        if request.method == "POST" and self.permitted(request):
+            target = self.find(request, **values)
+            form = self.form(request, target) if target is not None else None
+            if isinstance(form, CatalogueForm) and form.is_valid():
+                digest = self.digest(target, form)
+                if not form.was_shown(digest):
+                    form.pin(digest, **self.kept(form))
+                    return self.page(request, target, form)
+        return super().view(request, **values)
+
+    def effect(self, target: Any, form: ReasonForm, edition: int) -> Edit | None:
+        if not (form.is_bound and form.is_valid()):
+            return None
+        if seen_edition(form) != edition:
+            form.add_error(None, "The scope catalogue was edited while you were reading it. Look at it again.")
+            return None
+        try:
+            return self.edit(target, form)
+        except DomainError as error:
+            form.add_error(None, visible_text(error.public_message))
+            return None
+
+    def kept(self, form: CatalogueForm) -> dict[str, str]:
+        """Return what the form is to hold when it is shown again, besides what was typed into it."""
+        return {}
+
+    @abstractmethod
+    def digest(self, target: Any, form: Any) -> str:
+        """Return what tells one content from another."""
+
+
 def seen_edition(form: ReasonForm) -> int:
     return int(form.cleaned_data["seen"] or -1)
 
 
-class EntryAct(CatalogueAct):
+class EntryAct(PreviewedAct):
     form_class = EntryForm
     label = "Edit the entry"
 
@@ -215,8 +232,8 @@ class EditEntry(EntryAct):
     def back_to(self, target: CatalogueEntry) -> str:
         return entry_url(target.code)
 
-    def initial(self, target: CatalogueEntry) -> dict[str, Any]:
-        return entry_values(target)
+    def initial(self, target: CatalogueEntry, known: Catalogue) -> dict[str, Any]:
+        return entry_values(known.described(target.code) or target)
 
 
 class NewEntry(EntryAct, CreateAct):
@@ -232,7 +249,7 @@ class NewEntry(EntryAct, CreateAct):
     def back_to(self, target: Any) -> str:
         return catalogue_url()
 
-    def initial(self, target: Any) -> dict[str, Any]:
+    def initial(self, target: Any, known: Catalogue) -> dict[str, Any]:
         return {"enabled": True, "read_risk": "medium", "full_risk": "high"}
 
     def code(self, target: Any, form: EntryForm) -> str:
@@ -251,7 +268,6 @@ class TakeBack(CatalogueAct):
     label = "Take the override back"
     summary = "Let the shipped entry count again."
     tone = "stop"
-    previewed = False
 
     def find(self, request: HttpRequest, object_id: int = 0, **values: Any) -> Any:
         known, code = editions.in_force(), values["code"]
@@ -282,7 +298,7 @@ class TakeBack(CatalogueAct):
         return _outcome(edit, "it was taken back already")
 
 
-class ImportCatalogue(CatalogueAct, CreateAct):
+class ImportCatalogue(PreviewedAct, CreateAct):
     slug = "import-catalogue"
     route = "import/"
     label = "Import"
