@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -390,6 +391,7 @@ class CatalogueEditionAdmin(ReadOnlyAdmin):
         column("why", "reason", lambda row: visible(row.reason)),
         column("sha", "SHA-256 of the operators' entries", lambda row: mono(row.sha256)),
         column("ships", "shipped file of that day", lambda row: mono(row.shipped)),
+        column("file", "what operators had written", lambda row: _export_link(row)),
     )
     act_classes = (EditEntry, NewEntry, TakeBack, ImportCatalogue)
     intro = "What operators laid over the shipped catalogue, edit by edit. The newest counts; none is ever changed."
@@ -495,16 +497,25 @@ class CatalogueEditionAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/installations/catalogueedition/entry.html", context)
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
-        """Hand out the catalogue as a file: the whole, or with `part=own` what operators wrote. One statement."""
+        """Hand out the catalogue as a file: the whole, with `part=own` what operators wrote, or with `edition=` what
+        they had written by then. One statement."""
         self._may_look(request)
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
-        known = editions.in_force()
-        own = request.GET.get("part") == "own"
+        number, own = request.GET.get("edition", ""), request.GET.get("part") == "own"
+        if number:
+            row = CatalogueEdition.objects.filter(number=int(number)).first() if _is_number(number) else None
+            if row is None:
+                raise Http404
+            known, own = editions.read_anew(row), True
+        else:
+            known = editions.in_force()
+        if known.damage:
+            words = f"Edition {known.edition} of the scope catalogue is damaged: {visible_text(known.damage)}."
+            return HttpResponse(words, status=HTTPStatus.CONFLICT, content_type="text/plain; charset=utf-8")
         name = f"scope-catalogue-{'operators-' if own else ''}{known.edition}.json"
-        response = HttpResponse(
-            catalogue.exported(known.own if own else known.entries), content_type="application/json; charset=utf-8"
-        )
+        text = catalogue.exported(known.own if own else known.entries)
+        response = HttpResponse(text, content_type="application/json; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         return response
 
@@ -582,10 +593,18 @@ def _history_table(rows: Sequence[CatalogueEdition]) -> Table:
     )
 
 
+def _export_link(row: CatalogueEdition) -> Any:
+    return format_html('<a href="{}?edition={}">as JSON</a>', reverse(f"admin:{_NAME}_export"), row.number)
+
+
 def _against(request: HttpRequest, row: CatalogueEdition) -> int:
     """Return the number of the edition to compare with: the one that the address names, else the one before."""
     named = request.GET.get("against", "")
-    return int(named) if named.isascii() and named.isdecimal() and len(named) < 10 else row.number - 1
+    return int(named) if _is_number(named) else row.number - 1
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10
 
 
 def _changes_table(before: CatalogueEdition | None, row: CatalogueEdition, number: int) -> Table:
