@@ -67,10 +67,15 @@ def as_stored() -> Catalogue:
     One statement.
     """
     row = CatalogueEdition.objects.order_by("-number").first()
+    return catalogue.load() if row is None else read_anew(row)
+
+
+def read_anew(row: CatalogueEdition) -> Catalogue:
+    """Return the catalogue that an edition makes with today's shipped file, or one that knows nothing."""
     try:
         return catalogue_of(row)
     except CatalogueInvalid as exc:
-        return catalogue.unusable(catalogue.load(), row.number if row else 0, str(exc))
+        return catalogue.unusable(catalogue.load(), row.number, str(exc))
 
 
 def with_edition(rows: QuerySet[_Row]) -> QuerySet[_Row]:

@@ -1,7 +1,9 @@
 """The scope catalogue: what each scope means, how operators edit it, and every edition that there was."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -78,7 +80,7 @@ class CatalogueAct(Act):
     form_class = CatalogueForm
     tone = "go"
     stops_heading = "What happens"
-    previewed: ClassVar[bool] = True  # in a step of its own, since what is written is known only then
+    previewed: ClassVar[bool] = False
 
     def applies(self, target: Any) -> bool:
         return False  # on no page of an edition
@@ -108,49 +110,28 @@ class CatalogueAct(Act):
             "Scopes in manifests stay as they are written.",
         )
 
-    def view(self, request: HttpRequest, **values: Any) -> HttpResponse:
-        if self.previewed and request.method == "POST" and self.permitted(request):
-            target = self.find(request, **values)
-            form = self.form(request, target) if target is not None else None
-            if isinstance(form, CatalogueForm) and form.is_valid():
-                digest = self.digest(target, form)
-                if not form.was_shown(digest):
-                    form.pin(digest, **self.kept(form))
-                    return self.page(request, target, form)
-        return super().view(request, **values)
-
     def form(self, request: HttpRequest, target: Any) -> ReasonForm:
         files = request.FILES if request.method == "POST" else None
-        form = self.form_class(posted(request), files, initial=self.initial(target))
+        known = editions.in_force()  # what the form shows and the edition that it carries are of one moment
+        form = self.form_class(posted(request), files, initial=self.initial(target, known))
         assert isinstance(form, CatalogueForm)  # noqa: S101 - every act here has such a form
-        form.show(str(editions.in_force().edition))
+        form.show(str(known.edition))
         return form
 
-    def initial(self, target: Any) -> dict[str, Any]:
+    def initial(self, target: Any, known: Catalogue) -> dict[str, Any]:
         return {}
 
-    def kept(self, form: CatalogueForm) -> dict[str, str]:
-        """Return what the form is to hold when it is shown again, besides what was typed into it."""
-        return {}
-
-    def digest(self, target: Any, form: Any) -> str:
-        """Return what tells one content from another."""
-        return ""
-
-    def edit(self, target: Any, form: Any) -> Edit | None:
+    @abstractmethod
+    def edit(self, target: Any, form: Any) -> Edit:
         """Return what the act would do; raises DomainError."""
-        return None
+
+    def effect(self, target: Any, form: ReasonForm, edition: int) -> Edit | None:
+        """Return what the page shows of the edit; None while it is not known."""
+        return self.edit(target, form)
 
     def context(self, request: HttpRequest, target: Any, form: ReasonForm) -> dict[str, Any]:
-        edit, known = None, editions.in_force()
-        if form.is_bound and form.is_valid() and seen_edition(form) != known.edition:
-            form.add_error(None, "The scope catalogue was edited while you were reading it. Look at it again.")
-        elif not self.previewed or (form.is_bound and form.is_valid()):
-            try:
-                edit = self.edit(target, form)
-            except DomainError as error:
-                if form.is_bound:
-                    form.add_error(None, visible_text(error.public_message))
+        known = editions.in_force()
+        edit = self.effect(target, form, known.edition)
         return {
             "edit": edit,
             "edition": known.edition,
@@ -165,11 +146,48 @@ class CatalogueAct(Act):
         return None
 
 
+class PreviewedAct(CatalogueAct):
+    """An edit of which only the form says what it does: the first press shows that, the second one saves it."""
+
+    previewed = True
+
+    def view(self, request: HttpRequest, **values: Any) -> HttpResponse:
+        if request.method == "POST" and self.permitted(request):
+            target = self.find(request, **values)
+            form = self.form(request, target) if target is not None else None
+            if isinstance(form, CatalogueForm) and form.is_valid():
+                digest = self.digest(target, form)
+                if not form.was_shown(digest):
+                    form.pin(digest, **self.kept(form))
+                    return self.page(request, target, form)
+        return super().view(request, **values)
+
+    def effect(self, target: Any, form: ReasonForm, edition: int) -> Edit | None:
+        if not (form.is_bound and form.is_valid()):
+            return None
+        if seen_edition(form) != edition:
+            form.add_error(None, "The scope catalogue was edited while you were reading it. Look at it again.")
+            return None
+        try:
+            return self.edit(target, form)
+        except DomainError as error:
+            form.add_error(None, visible_text(error.public_message))
+            return None
+
+    def kept(self, form: CatalogueForm) -> dict[str, str]:
+        """Return what the form is to hold when it is shown again, besides what was typed into it."""
+        return {}
+
+    @abstractmethod
+    def digest(self, target: Any, form: Any) -> str:
+        """Return what tells one content from another."""
+
+
 def seen_edition(form: ReasonForm) -> int:
     return int(form.cleaned_data["seen"] or -1)
 
 
-class EntryAct(CatalogueAct):
+class EntryAct(PreviewedAct):
     form_class = EntryForm
     label = "Edit the entry"
 
@@ -215,8 +233,8 @@ class EditEntry(EntryAct):
     def back_to(self, target: CatalogueEntry) -> str:
         return entry_url(target.code)
 
-    def initial(self, target: CatalogueEntry) -> dict[str, Any]:
-        return entry_values(target)
+    def initial(self, target: CatalogueEntry, known: Catalogue) -> dict[str, Any]:
+        return entry_values(known.described(target.code) or target)
 
 
 class NewEntry(EntryAct, CreateAct):
@@ -232,7 +250,7 @@ class NewEntry(EntryAct, CreateAct):
     def back_to(self, target: Any) -> str:
         return catalogue_url()
 
-    def initial(self, target: Any) -> dict[str, Any]:
+    def initial(self, target: Any, known: Catalogue) -> dict[str, Any]:
         return {"enabled": True, "read_risk": "medium", "full_risk": "high"}
 
     def code(self, target: Any, form: EntryForm) -> str:
@@ -251,7 +269,6 @@ class TakeBack(CatalogueAct):
     label = "Take the override back"
     summary = "Let the shipped entry count again."
     tone = "stop"
-    previewed = False
 
     def find(self, request: HttpRequest, object_id: int = 0, **values: Any) -> Any:
         known, code = editions.in_force(), values["code"]
@@ -282,7 +299,7 @@ class TakeBack(CatalogueAct):
         return _outcome(edit, "it was taken back already")
 
 
-class ImportCatalogue(CatalogueAct, CreateAct):
+class ImportCatalogue(PreviewedAct, CreateAct):
     slug = "import-catalogue"
     route = "import/"
     label = "Import"
@@ -374,6 +391,7 @@ class CatalogueEditionAdmin(ReadOnlyAdmin):
         column("why", "reason", lambda row: visible(row.reason)),
         column("sha", "SHA-256 of the operators' entries", lambda row: mono(row.sha256)),
         column("ships", "shipped file of that day", lambda row: mono(row.shipped)),
+        column("file", "what operators had written", lambda row: _export_link(row)),
     )
     act_classes = (EditEntry, NewEntry, TakeBack, ImportCatalogue)
     intro = "What operators laid over the shipped catalogue, edit by edit. The newest counts; none is ever changed."
@@ -479,16 +497,25 @@ class CatalogueEditionAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/installations/catalogueedition/entry.html", context)
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
-        """Hand out the catalogue as a file: the whole, or with `part=own` what operators wrote. One statement."""
+        """Hand out the catalogue as a file: the whole, with `part=own` what operators wrote, or with `edition=` what
+        they had written by then. One statement."""
         self._may_look(request)
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
-        known = editions.in_force()
-        own = request.GET.get("part") == "own"
+        number, own = request.GET.get("edition", ""), request.GET.get("part") == "own"
+        if number:
+            row = CatalogueEdition.objects.filter(number=int(number)).first() if _is_number(number) else None
+            if row is None:
+                raise Http404
+            known, own = editions.read_anew(row), True
+        else:
+            known = editions.in_force()
+        if known.damage:
+            words = f"Edition {known.edition} of the scope catalogue is damaged: {visible_text(known.damage)}."
+            return HttpResponse(words, status=HTTPStatus.CONFLICT, content_type="text/plain; charset=utf-8")
         name = f"scope-catalogue-{'operators-' if own else ''}{known.edition}.json"
-        response = HttpResponse(
-            catalogue.exported(known.own if own else known.entries), content_type="application/json; charset=utf-8"
-        )
+        text = catalogue.exported(known.own if own else known.entries)
+        response = HttpResponse(text, content_type="application/json; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         return response
 
@@ -566,10 +593,18 @@ def _history_table(rows: Sequence[CatalogueEdition]) -> Table:
     )
 
 
+def _export_link(row: CatalogueEdition) -> Any:
+    return format_html('<a href="{}?edition={}">as JSON</a>', reverse(f"admin:{_NAME}_export"), row.number)
+
+
 def _against(request: HttpRequest, row: CatalogueEdition) -> int:
     """Return the number of the edition to compare with: the one that the address names, else the one before."""
     named = request.GET.get("against", "")
-    return int(named) if named.isascii() and named.isdecimal() and len(named) < 10 else row.number - 1
+    return int(named) if _is_number(named) else row.number - 1
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10
 
 
 def _changes_table(before: CatalogueEdition | None, row: CatalogueEdition, number: int) -> Table:

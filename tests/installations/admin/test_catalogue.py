@@ -286,6 +286,23 @@ def test_export_is_what_import_takes(client: Client, part: str) -> None:
     assert codes == ({"warehouse"} if part else {each.code for each in editions.in_force().entries})
 
 
+def test_older_edition_is_exported_to_mend_a_damaged_one(client: Client) -> None:
+    save(entry("warehouse"))
+    save(entry("garage"))
+    tamper("document", "x")
+    where = url(f"{NAME}_export")
+
+    older = client.get(where, {"edition": "1"})
+    assert [each.code for each in catalogue.parse_entries(older.content)] == ["warehouse"]
+    assert 'filename="scope-catalogue-operators-1.json"' in older["Content-Disposition"]
+    for query in ({}, {"part": "own"}, {"edition": "2"}):
+        refused = client.get(where, query)
+        assert (refused.status_code, refused["Content-Type"]) == (409, "text/plain; charset=utf-8")
+        assert refused.content.startswith(b"Edition 2 of the scope catalogue is damaged")
+    assert [client.get(where, {"edition": odd}).status_code for odd in ("7", "x", "9" * 30, "-1")] == [404] * 4
+    assert "?edition=1" in client.get(url(f"{NAME}_change", 1)).content.decode()
+
+
 def test_editions_are_listed_and_any_two_are_compared(client: Client) -> None:
     save(entry("warehouse"), reason="First.")
     edit("fin", "fin/invoice", title="Money")

@@ -45,6 +45,8 @@ def test_export_goes_to_a_new_file_of_its_owner(run: Any, tmp_path: Path) -> Non
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(CommandError, match="exists already"):
         run("export_catalogue", "--output", str(path))
+    with pytest.raises(CommandError, match="cannot be written"):
+        run("export_catalogue", "--output", str(tmp_path / "nowhere" / "x"))
 
 
 def test_damaged_edition_is_not_exported(run: Any) -> None:
