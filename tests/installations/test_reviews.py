@@ -195,7 +195,7 @@ def test_lines_cost_the_same_whatever_their_number(here: Installation, django_as
         used(more, "fin", "read", number)
     rows = list(ApprovedPermission.objects.select_related("installation__portal", "installation__application"))
 
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         found = reviews.lines(rows)
 
     assert len(found) == 7
