@@ -15,6 +15,7 @@ from installations import audit, catalogue, manifests, reviews, scopes
 from installations.actors import Actor, clean_reason
 from installations.catalogue import Catalogue, CatalogueEntry
 from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
+from installations.four_columns import utc_today
 from installations.manifest_diff import scope_changes
 from installations.models import (
     Application,
@@ -154,6 +155,7 @@ def approve_scopes(
                 approved_at=now,
                 reason=why,
                 review_by=review_days[scope],
+                active_on=utc_today(),
             )
             approved.append(str(scope))
         reviewed_by_day = {str(scope): day for scope, day in review_days.items() if str(scope) in approved}
