@@ -9,6 +9,7 @@ from django.utils import timezone
 from installations import audit, catalogue, editions, four_eyes, reviews, scopes
 from installations.catalogue import Catalogue, CatalogueEntry
 from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
+from installations.four_columns import utc_today
 from installations.four_eyes import Bound
 from installations.models import ApprovedPermission, Installation, Manifest
 from installations.scopes import Approval, Scope, ScopeSyntaxError
@@ -209,6 +210,7 @@ def put_in_force_locked(
             approved_at=now,
             reason=why,
             review_by=days[scope],
+            active_on=utc_today(),
         )
         for scope in new
     )

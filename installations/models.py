@@ -314,6 +314,11 @@ class ApprovedPermission(models.Model):
     reviewed_at = models.DateTimeField(null=True, blank=True)
     reviewed_by = models.CharField(max_length=150, blank=True)
     reviewed_why = models.CharField(max_length=1000, blank=True)
+    active_on = models.DateField(
+        null=True,
+        blank=True,
+        help_text="A day of a decision about it or of a call that it let through; a later call may not be noted yet.",
+    )
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     withdrawn_by = models.CharField(max_length=150, blank=True)
     withdrawn_why = models.CharField(max_length=1000, blank=True)
@@ -357,6 +362,10 @@ class ApprovedPermission(models.Model):
             # The reviews that are due, the oldest first.
             models.Index(
                 fields=["review_by"], condition=Q(withdrawn_at__isnull=True), name="installations_approved_due_idx"
+            ),
+            # The few that may be unused: the use of all others need not be looked for.
+            models.Index(
+                fields=["active_on"], condition=Q(withdrawn_at__isnull=True), name="installations_approved_act_idx"
             ),
         ]
 

@@ -4,7 +4,7 @@ None of them is a decision about what the manifest asks for, and none makes an a
 lowered covers what it covered when it was approved.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -20,6 +20,7 @@ from installations.models import ApprovedPermission, Installation
 from installations.scopes import Level, Scope
 from installations.services import check_in_force, codes_of, withdraw_locked
 
+_BATCH = 1000
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -121,6 +122,34 @@ def decide_reviews(
     return ReviewResult(kept_until, lowered_until, gone, also, unchanged)
 
 
+def note_use(stopped: Callable[[], bool] = lambda: False) -> int:
+    """Note the last day of use with approvals that may be unused and are not, so that none of them is looked at again
+    before as many days have passed; returns with how many.
+
+    It decides nothing: what is proposed is asked of the use itself. Safe to run twice, and beside any verb: what it
+    writes is never later than the last use.
+    """
+    noted = last = 0
+    while not stopped():
+        with transaction.atomic():
+            # Skipped where a verb holds it: who never waits is in no circle, and the next run comes by again.
+            found = reviews.perhaps_unused().select_for_update(no_key=True, skip_locked=True)
+            rows = list(found.filter(pk__gt=last).order_by("pk")[:_BATCH])
+            days = reviews.last_days(rows)
+            later = []
+            for row in rows:
+                used_on = days[row.pk][row.level == Level.FULL]
+                if used_on is not None and (row.active_on is None or used_on > row.active_on):
+                    row.active_on = used_on
+                    later.append(row)
+            ApprovedPermission.objects.bulk_update(later, ["active_on"])
+        noted += len(later)
+        if not rows:
+            break
+        last = rows[-1].pk
+    return noted
+
+
 def _check_seen(seen: Mapping[str, str], chosen: Mapping[str, ApprovedPermission]) -> None:
     moved = [
         row for code, row in sorted(chosen.items()) if seen.get(code, reviews.seen_as(row)) != reviews.seen_as(row)
@@ -151,8 +180,9 @@ def _keep(
         decided_at = row.reviewed_at or row.approved_at
         if row.review_by == day and decided_at.astimezone(UTC).date() == utc_today():
             continue
-        row.review_by, row.reviewed_at, row.reviewed_by, row.reviewed_why = day, now, actor.name, why
-        row.save(update_fields=["review_by", "reviewed_at", "reviewed_by", "reviewed_why"])
+        row.review_by, row.active_on = day, utc_today()
+        row.reviewed_at, row.reviewed_by, row.reviewed_why = now, actor.name, why
+        row.save(update_fields=["review_by", "active_on", "reviewed_at", "reviewed_by", "reviewed_why"])
         until[str(row)] = day
     return until
 
@@ -179,6 +209,7 @@ def _lower(
             approved_at=row.approved_at,
             reason=row.reason,
             review_by=days[scope],
+            active_on=utc_today(),
             reviewed_at=now,
             reviewed_by=actor.name,
             reviewed_why=f"Lowered from {row}: {why}"[:1000],

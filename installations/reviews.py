@@ -116,7 +116,7 @@ def in_order(rows: QuerySet[ApprovedPermission]) -> QuerySet[ApprovedPermission]
 def waiting() -> Q:
     """Return what finds the queue among approvals in force: those that are due, and those that nobody uses.
 
-    One statement. The query asks once for each approval whether it is used, by an index.
+    One statement. Whether an approval is used is asked of the few that have no noted day of use (`active_on`) since.
     """
     # Two lists beside each other: with an OR between them PostgreSQL looks through one for each row of the other.
     both = ApprovedPermission.objects.in_force().filter(due()).order_by().values("pk")
@@ -170,7 +170,7 @@ class ReviewsWaiting:
 
 
 def reviews_waiting() -> ReviewsWaiting:
-    """Return how many approvals are due, since when the longest, and how many are proposed for less. Two statements."""
+    """Return how many approvals are due, since when the longest, and how many are proposed for less. Three statements."""
     found = _of_live(ApprovedPermission.objects.filter(waiting())).aggregate(
         due=Count("pk", filter=due()), unused=Count("pk", filter=~due()), oldest=Min("review_by", filter=due())
     )
@@ -184,7 +184,7 @@ def lines(approvals: Sequence[ApprovedPermission]) -> list[ReviewLine]:
     """
     now, since = utc_today(), counted_since()
     known = editions.in_force()
-    last, evidence = _last_days(approvals), _evidence(approvals, now)
+    last, evidence = last_days(approvals), _evidence(approvals, now)
     next_review = review_days((Scope(row.code, level) for row in approvals for level in Level), known=known)
     found = []
     for row in approvals:
@@ -215,10 +215,27 @@ def lines(approvals: Sequence[ApprovedPermission]) -> list[ReviewLine]:
     return found
 
 
+def perhaps_unused() -> QuerySet[ApprovedPermission]:
+    """Return approvals in force of whose last days nothing is noted: their use has to be looked for."""
+    return ApprovedPermission.objects.in_force().filter(_nothing_noted(_idle_since(utc_today()), editions.in_force()))
+
+
+def _idle_since(now: date) -> dict[Risk, date]:
+    return {risk: review_rules.last_idle_day(risk, settings.UNUSED_DAYS, now) for risk in RISKS}
+
+
+def _nothing_noted(idle_since: Mapping[Risk, date], known: Catalogue) -> Q:
+    # The first one is for the index.
+    found = Q(active_on__isnull=True)
+    for risk, day in idle_since.items():
+        found |= of_risk(risk, known) & Q(active_on__lte=day)
+    return (Q(active_on__isnull=True) | Q(active_on__lte=max(idle_since.values()))) & found
+
+
 def _unused(now: date, since: date | None) -> QuerySet[ApprovedPermission]:
     """Return the approvals for which `review_rules.proposal` proposes something."""
     known = editions.in_force()
-    idle_since = {risk: review_rules.last_idle_day(risk, settings.UNUSED_DAYS, now) for risk in RISKS}
+    idle_since = _idle_since(now)
     long_enough = Q(pk__in=[])
     for risk, day in idle_since.items():
         if since is not None and since <= day:
@@ -235,7 +252,8 @@ def _unused(now: date, since: date | None) -> QuerySet[ApprovedPermission]:
     for path in ("installation", "installation__portal", "installation__application"):
         usable &= Q(**{f"{path}__locked_at__isnull": True})
     days = {risk: Value(day) for risk, day in idle_since.items()}
-    rows = ApprovedPermission.objects.in_force().filter(usable).filter(long_enough)
+    noted = _nothing_noted(idle_since, known)
+    rows = ApprovedPermission.objects.in_force().filter(noted).filter(usable).filter(long_enough)
     return rows.annotate(idle_since=_by_risk(days, DateField(), known)).filter(~Exists(used))
 
 
@@ -244,7 +262,7 @@ def _by_risk(values: Mapping[Risk, Value], output: Any, known: Catalogue) -> Cas
     return Case(*whens, default=values["high"], output_field=output)
 
 
-def _last_days(approvals: Sequence[ApprovedPermission]) -> dict[int, tuple[date | None, date | None]]:
+def last_days(approvals: Sequence[ApprovedPermission]) -> dict[int, tuple[date | None, date | None]]:
     """Return the last day of use of each scope at level read and at level full. One statement."""
     use = ScopeUsage.objects.filter(installation=OuterRef("installation"), code=OuterRef("code")).order_by("-day")
     read, full = (Subquery(use.filter(level=level.value).values("day")[:1]) for level in (Level.READ, Level.FULL))

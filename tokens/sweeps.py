@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
+from installations import reviewing
 from installations.trail import anchoring, refusals
 from tokens.models import SweepRun
 from tokens.services import api_keys, probing, pruning, storing, upstream, wiping
@@ -42,6 +43,7 @@ JOBS: list[Job] = [
     Job("wipe_expired_api_keys", 300, lambda _stopped: api_keys.wipe_expired_api_keys()),
     Job("prune_service_calls", 3600, lambda _stopped: pruning.prune_service_calls()),
     Job("prune_scope_usage", 3600, lambda _stopped: pruning.prune_scope_usage()),
+    Job("note_use_of_scopes", 3600, reviewing.note_use),
     Job("prune_sessions", 3600, lambda _stopped: pruning.prune_sessions()),
     Job("prune_evidence", 86400, pruning.prune_evidence),
     Job("judge_liveness", 300, lambda stopped: probing.judge_liveness(stopped)),

@@ -35,6 +35,15 @@ class Migration(migrations.Migration):
             name="reviewed_why",
             field=models.CharField(blank=True, max_length=1000),
         ),
+        migrations.AddField(
+            model_name="approvedpermission",
+            name="active_on",
+            field=models.DateField(
+                blank=True,
+                help_text="A day of a decision about it or of a call that it let through; a later call may not be noted yet.",
+                null=True,
+            ),
+        ),
         migrations.AlterField(
             model_name="approvedpermission",
             name="review_by",
@@ -50,6 +59,14 @@ class Migration(migrations.Migration):
                 condition=models.Q(("withdrawn_at__isnull", True)),
                 fields=["review_by"],
                 name="installations_approved_due_idx",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="approvedpermission",
+            index=models.Index(
+                condition=models.Q(("withdrawn_at__isnull", True)),
+                fields=["active_on"],
+                name="installations_approved_act_idx",
             ),
         ),
         migrations.AddIndex(

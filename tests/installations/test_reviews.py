@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from installations import reviews
+from installations import reviewing, reviews
 from installations.four_columns import utc_today
 from installations.models import Application, ApprovedPermission, Installation, PortalUser, ScopeUsage
 from installations.review_rules import Proposal
-from installations.reviewing import keep_scopes, lower_scopes
+from installations.reviewing import keep_scopes, lower_scopes, note_use
 from installations.services import lock, suspend_installation
 from tests import factories
 from tokens.services.revocation import uninstall_installation
@@ -40,7 +40,7 @@ def counting_began(installation: Installation, days: int = LONG_AGO) -> None:
 
 
 def aged(installation: Installation, days: int, **columns: Any) -> None:
-    installation.approved_permissions.update(approved_at=at(days), **columns)
+    installation.approved_permissions.update(approved_at=at(days), active_on=ago(days), **columns)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_decision_closes_a_proposal_until_it_is_unused_as_long_again(here: Insta
     assert "crm.accounts.full" not in queue()
     assert "crm.accounts.read" not in queue()
 
-    here.approved_permissions.in_force().filter(code="crm.accounts").update(reviewed_at=at(100))
+    here.approved_permissions.in_force().filter(code="crm.accounts").update(reviewed_at=at(100), active_on=ago(100))
     assert any(scope.startswith("crm.accounts") for scope in queue())
 
 
@@ -148,6 +148,31 @@ def test_overdue_and_proposed_can_be_asked_for_alone(here: Installation) -> None
     assert [str(row) for row in rows.filter(reviews.overdue())] == ["task.read"]
     assert {str(row) for row in rows.filter(reviews.due())} == {"task.read", "user.me.read"}
     assert {str(row) for row in rows.filter(reviews.proposed())} == {"user.me.read", "crm.accounts.full"}
+
+
+def test_noting_the_use_leaves_only_what_may_be_unused_to_look_at(here: Installation) -> None:
+    used(here, "user.me", "read", 5)
+    used(here, "user.me", "read", 2)
+    used(here, "crm.accounts", "read", 1)  # approved at full: it is still proposed to be lowered
+    ApprovedPermission.objects.filter(code="task").update(active_on=None)
+    proposals = queue()
+
+    assert note_use(stopped=lambda: True) == 0
+    assert note_use() == 1
+    assert note_use() == 0
+
+    assert queue() == proposals == ["crm.accounts.full", "task.read"]
+    assert {str(row) for row in reviews.perhaps_unused()} == {"crm.accounts.full", "task.read"}
+    days = dict(ApprovedPermission.objects.values_list("code", "active_on"))
+    assert days == {"user.me": ago(2), "crm.accounts": ago(LONG_AGO), "task": None}
+
+
+def test_more_than_a_batch_is_noted(here: Installation, monkeypatch: Any) -> None:
+    monkeypatch.setattr(reviewing, "_BATCH", 1)
+    for code, level in (("user.me", "read"), ("crm.accounts", "full"), ("task", "read")):
+        used(here, code, level, 1)
+
+    assert note_use() == 3
 
 
 def test_every_approval_is_of_one_risk(here: Installation) -> None:
@@ -199,7 +224,7 @@ def test_lines_cost_the_same_whatever_their_number(here: Installation, django_as
         found = reviews.lines(rows)
 
     assert len(found) == 7
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         reviews.reviews_waiting()
 
 
@@ -227,6 +252,10 @@ def test_database_proposes_what_the_rules_propose(application: Application, sett
             for level in ("read", "full"):
                 if chance.random() < 0.5 and (level == "read" or row.level == "full"):
                     used(found, row.code, level, some_day())
+            # What is noted is nothing, the day of the decision, or one of the last use.
+            decided = max(row.approved_at, row.reviewed_at or row.approved_at).date()
+            row.active_on = chance.choice([None, row.approved_at.date(), decided])
+            row.save()
         if chance.random() < 0.2:
             suspend_installation(installation_id=found.pk, **WHY)
 
@@ -238,4 +267,6 @@ def test_database_proposes_what_the_rules_propose(application: Application, sett
         by_rules = {line.approval.pk for line in reviews.lines(rows) if line.proposal}
         in_database = set(ApprovedPermission.objects.filter(reviews.proposed()).values_list("pk", flat=True))
         assert in_database == by_rules
+        note_use()
+        assert set(ApprovedPermission.objects.filter(reviews.proposed()).values_list("pk", flat=True)) == by_rules
         assert bool(by_rules) is (since >= 4)

@@ -205,6 +205,7 @@ VERBS: dict[str, Covered] = {
     "installations.reviewing.decide_reviews": ("scopes.withdrawn",),
     "installations.reviewing.keep_scopes": ("scopes.kept",),
     "installations.reviewing.lower_scopes": ("scopes.lowered",),
+    "installations.reviewing.note_use": "Notes a day on which a scope was used; no right changes.",
     "installations.services.approve_scopes": ("scopes.approved",),
     "installations.services.check_in_force": _READS,
     "installations.services.codes_of": _READS,

@@ -32,6 +32,7 @@ from installations import catalogue, editions, scopes
 from installations.actors import command_actor
 from installations.errors import DomainError
 from installations.models import Application, Installation, Portal, PortalUser
+from installations.reviewing import keep_scopes, lower_scopes
 from installations.scopes import Call, Coverage, Level, Scope
 from installations.services import (
     approve_scopes,
@@ -242,6 +243,13 @@ class Places(RuleBasedStateMachine):
         # To keep a swallowed scope is a decision of the operator: it may come into force now, as it was approved.
         rows = self._live.approved_permissions.in_force().filter(code__in=kept)
         self.may_grow = _reached((row.as_approval().scope, row.as_approval().covers) for row in rows)
+
+    @precondition(lambda self: self._in_force())
+    @rule(data=st.data(), verb=st.sampled_from([keep_scopes, lower_scopes]))
+    def review(self, data: st.DataObject, verb: Any) -> None:
+        assert self._live is not None
+        codes = data.draw(st.lists(st.sampled_from(self._in_force()), min_size=1, unique=True))
+        verb(installation_id=self._live.pk, codes=codes, **WHY)
 
     def _in_force(self) -> list[str]:
         return sorted(row.code for row in self._live.approved_permissions.in_force()) if self._live else []

@@ -1,11 +1,13 @@
 """Approving on the page of an installation."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from installations import editions
 from installations.approving import in_force_digest
+from installations.four_columns import utc_today
 from installations.models import Application, Installation
 from installations.services import approve_scopes
 from tests import factories
@@ -171,3 +173,19 @@ def test_swallowing_is_explained(reviewer: Any) -> None:
 
     # then
     assert "Swallowed by crm, which is approved" in text(client.get(address(installation)))
+
+
+def test_page_says_by_when_each_is_reviewed_and_takes_an_earlier_day(reviewer: Any, pending: Installation) -> None:
+    client = signed_in(reviewer)
+    day = utc_today() + timedelta(days=7)
+    shown = text(client.get(address(pending)))
+    assert f"approve read, review by {utc_today() + timedelta(days=180)}" in shown
+    assert f"approve full, review by {utc_today() + timedelta(days=90)}" in shown
+    assert "Next review on an earlier day" in shown
+
+    with nothing_changes():
+        later = client.post(address(pending), {**answer(pending, fin="fin.read"), "review_by": "2099-01-01"})
+    assert "fin.read is of high risk, so it is reviewed by" in text(later)
+    client.post(address(pending), {**answer(pending, fin="fin.read"), "review_by": str(day)})
+
+    assert pending.approved_permissions.get().review_by == day

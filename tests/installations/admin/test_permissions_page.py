@@ -15,6 +15,7 @@ from installations import catalogue
 from installations.admin import permissions_page
 from installations.four_columns import utc_today
 from installations.models import Application, ApprovedPermission, Installation, PortalUser, ScopeUsage
+from installations.reviewing import keep_scopes
 from installations.scopes import ANY
 from installations.services import lock, suspend_installation, withdraw_scopes
 from tests import factories
@@ -184,12 +185,35 @@ def test_files_hold_what_the_page_shows(auditor: Any, active: Installation, port
     assert (document["portal"], document["status"], document["user"]) == ("acme.flowlu.com", "active", "7")
     assert (task["approved"], task["effective"], task["effective_now"]) == ("read", "read", True)
     assert (task["accepted"], task["denied"], task["purposes"], task["user_denied"]) == (12, 3, ["sync"], 3)
+    assert (task["review_by"], task["overdue"]) == (str(utc_today() + timedelta(days=180)), False)
+    assert (task["reviewed_by"], task["reviewed_at"]) == (None, None)
     rows = list(csv.DictReader(io.StringIO(as_csv.content.decode())))
     assert [row["scope"] for row in rows] == [row["scope"] for row in document["scopes"]]
     assert next(row for row in rows if row["scope"] == "task.read")["purposes"] == '["sync"]'
     for answer, kind in ((as_json, "json"), (as_csv, "csv")):
         assert answer["Content-Disposition"] == f'attachment; filename="permissions-{active.pk}.{kind}"'
         assert "no-store" in answer["Cache-Control"]
+
+
+def test_approved_cell_says_until_when_who_reviewed_it_and_that_it_is_overdue(
+    auditor: Any, active: Installation
+) -> None:
+    client = signed_in(auditor)
+    assert f"read until {utc_today() + timedelta(days=180)}" in text(client.get(address(active)))
+
+    keep_scopes(installation_id=active.pk, codes=["task"], review_by=utc_today() + timedelta(days=9), **WHY)
+    active.approved_permissions.filter(code="crm.accounts").update(review_by=utc_today() - timedelta(days=1))
+
+    shown = text(client.get(address(active)))
+    assert f"read until {utc_today() + timedelta(days=9)}" in shown
+    assert "Last review by shell" in shown
+    assert "read review overdue" in shown
+    rows = client.get(address(active), {"format": "json"}).json()["scopes"]
+    found = {row["scope"]: row for row in rows}
+    assert found["task.read"]["reviewed_by"] == "shell"
+    assert found["task.read"]["reviewed_at"].startswith(str(utc_today()))
+    assert found["crm.accounts.full"]["overdue"] is True
+    assert found["fin.read"]["review_by"] is None
 
 
 def test_scope_that_a_spreadsheet_would_run_is_text_in_the_file(auditor: Any) -> None:

@@ -36,7 +36,9 @@ def used(installation: Installation, code: str, level: str = "read", days: int =
 def here(application: Application) -> Installation:
     """An installation with three approvals from long ago: one overdue, one only read, one not used at all."""
     found = factories.installation(application, approved=["fin.read", "crm.accounts.full", "user.me.read"])
-    found.approved_permissions.update(approved_at=datetime.combine(ago(LONG_AGO), time(9), UTC))
+    found.approved_permissions.update(
+        approved_at=datetime.combine(ago(LONG_AGO), time(9), UTC), active_on=ago(LONG_AGO)
+    )
     found.approved_permissions.filter(code="fin").update(review_by=ago(3))
     used(found, "fin", days=LONG_AGO)
     used(found, "fin", days=1, accepted=4, denied=2)

@@ -56,7 +56,7 @@ def test_kept_scope_gets_its_next_review_and_says_who_kept_it(here: Installation
     row = row_of(here, "crm.accounts")
     after = ApprovedPermission.objects.filter(pk=row.pk).values().get()
     assert {name for name in before if before[name] != after[name]} == {
-        "review_by", "reviewed_at", "reviewed_by", "reviewed_why",
+        "review_by", "active_on", "reviewed_at", "reviewed_by", "reviewed_why",
     }  # fmt: skip
     assert (row.review_by, row.reviewed_by, row.reviewed_why) == (in_days(90), "reviewer", "In use.")
     assert result.kept == {"crm.accounts.full": in_days(90), "task.read": in_days(180)}
