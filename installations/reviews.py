@@ -170,7 +170,10 @@ class ReviewsWaiting:
 
 
 def reviews_waiting() -> ReviewsWaiting:
-    """Return how many approvals are due, since when the longest, and how many are proposed for less. Three statements."""
+    """Return how many approvals are due, since when the longest, and how many are proposed for less.
+
+    Three statements.
+    """
     found = _of_live(ApprovedPermission.objects.filter(waiting())).aggregate(
         due=Count("pk", filter=due()), unused=Count("pk", filter=~due()), oldest=Min("review_by", filter=due())
     )
