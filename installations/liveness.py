@@ -18,6 +18,8 @@ from typing import Final
 ORDINARY_END: Final = timedelta(days=1)
 # `expires_at` comes without its zone and is read as UTC: so far it may be off.
 ZONE_DOUBT: Final = timedelta(hours=14)
+# For which probes call. They are made to see whether it is there, and are nobody's use of it.
+PURPOSE: Final = "liveness"
 _DAYS_FOR_SUSPICION: Final = 2
 _DAYS_FOR_CERTAINTY: Final = 3
 

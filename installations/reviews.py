@@ -28,7 +28,7 @@ from django.db.models import (
     When,
 )
 
-from installations import editions, review_rules
+from installations import editions, liveness, review_rules
 from installations.catalogue import Catalogue, Risk, ScopeDescription
 from installations.errors import ReviewDateRefused
 from installations.four_columns import USE_DAYS, utc_today
@@ -245,7 +245,7 @@ def _unused(now: date, since: date | None) -> QuerySet[ApprovedPermission]:
             next_day = datetime.combine(day + timedelta(days=1), time(), UTC)
             reviewed = Q(reviewed_at__isnull=True) | Q(reviewed_at__lt=next_day)
             long_enough |= of_risk(risk, known) & Q(approved_at__lt=next_day) & reviewed
-    used = ScopeUsage.objects.filter(
+    used = _use().filter(
         installation=OuterRef("installation"),
         code=OuterRef("code"),
         level=OuterRef("level"),
@@ -265,9 +265,14 @@ def _by_risk(values: Mapping[Risk, Value], output: Any, known: Catalogue) -> Cas
     return Case(*whens, default=values["high"], output_field=output)
 
 
+def _use() -> QuerySet[ScopeUsage]:
+    """Return what counts as use: a probe of the sweep, which looks whether the installation is there, does not."""
+    return ScopeUsage.objects.exclude(purpose=liveness.PURPOSE)
+
+
 def last_days(approvals: Sequence[ApprovedPermission]) -> dict[int, tuple[date | None, date | None]]:
     """Return the last day of use of each scope at level read and at level full. One statement."""
-    use = ScopeUsage.objects.filter(installation=OuterRef("installation"), code=OuterRef("code")).order_by("-day")
+    use = _use().filter(installation=OuterRef("installation"), code=OuterRef("code")).order_by("-day")
     read, full = (Subquery(use.filter(level=level.value).values("day")[:1]) for level in (Level.READ, Level.FULL))
     rows = ApprovedPermission.objects.filter(pk__in=[row.pk for row in approvals])
     return {key: (read_on, changed_on) for key, read_on, changed_on in rows.values_list("pk", read, full)}

@@ -20,8 +20,6 @@ from installations.liveness import Kind
 from installations.models import Evidence
 from tokens import flushing
 
-# Calls for this purpose are the sweep's own: they are no use, and it records itself what they showed.
-LIVENESS_PURPOSE: Final = "liveness"
 _BATCH = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -17,6 +17,7 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from installations import liveness
 from installations.errors import FlowluDenied, TokenStale
 from installations.liveness import Kind, refused_early
 from installations.models import ScopeUsage
@@ -81,7 +82,7 @@ def counted(use: Use, *, expires_at: datetime | None = None) -> Iterator[None]:
 
 def _observe(use: Use, kind: Kind) -> None:
     # An API key is the portal's: what it is answered says nothing of the application.
-    if use.portal_user_id is not None and use.purpose != observations.LIVENESS_PURPOSE:
+    if use.portal_user_id is not None and use.purpose != liveness.PURPOSE:
         observations.note(use.installation_id, kind)
 
 

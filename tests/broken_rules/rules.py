@@ -1160,7 +1160,7 @@ LIVENESS = (
     Breakage(
         "liveness: a probe counts as use",
         "tokens/usage.py",
-        "use.portal_user_id is not None and use.purpose != observations.LIVENESS_PURPOSE",
+        "use.portal_user_id is not None and use.purpose != liveness.PURPOSE",
         "use.portal_user_id is not None",
         ("tests/tokens/test_observations.py", "tests/tokens/services/test_probing.py"),
     ),

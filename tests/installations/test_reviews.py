@@ -95,6 +95,13 @@ def test_proposal_closes_itself_with_the_next_call(here: Installation) -> None:
     assert queue() == ["user.me.read"]
 
 
+def test_probe_of_the_sweep_is_no_use(here: Installation) -> None:
+    used(here, "user.me", "read", 0, purpose="liveness")
+
+    assert queue() == ["crm.accounts.full", "task.read", "user.me.read"]
+    assert lines(here)["user.me.read"].proposal is Proposal.WITHDRAW
+
+
 @pytest.mark.parametrize("verb", [keep_scopes, lower_scopes])
 def test_decision_closes_a_proposal_until_it_is_unused_as_long_again(here: Installation, verb: Any) -> None:
     verb(installation_id=here.pk, codes=["crm.accounts"], **WHY)

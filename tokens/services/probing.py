@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
+from installations import liveness
 from installations.errors import (
     DomainError,
     FlowluDenied,
@@ -31,7 +32,6 @@ from installations.models import Application, Evidence, Installation, Liveness, 
 from installations.strict_json import JSONValue
 from tokens.errors import UserTokenStale
 from tokens.models import OAuthToken, Purpose
-from tokens.observations import LIVENESS_PURPOSE
 from tokens.services.acting import Record, act_as_user
 from tokens.services.denied import on_deny_list
 
@@ -140,7 +140,7 @@ class _Run:
 
 def _purpose_is_on() -> bool:
     now = timezone.now()
-    on = Purpose.objects.filter(code=LIVENESS_PURPOSE, enabled=True, acts_as=Purpose.ActsAs.USER)
+    on = Purpose.objects.filter(code=liveness.PURPOSE, enabled=True, acts_as=Purpose.ActsAs.USER)
     return on.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now)).exists()
 
 
@@ -207,7 +207,7 @@ def _ask(row: Liveness, token: OAuthToken) -> _Probe:
     """Make the call, as the user of the token, and say what came of it."""
     installation, record = row.installation, Record(None)
     acting = act_as_user(
-        purpose=LIVENESS_PURPOSE,
+        purpose=liveness.PURPOSE,
         app_id=installation.application.app_id,
         portal=installation.portal.domain,
         user_id=token.portal_user.flowlu_user_id,
