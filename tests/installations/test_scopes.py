@@ -19,6 +19,7 @@ from installations.scopes import (
     effective_level,
     from_json,
     granting_scope,
+    is_code,
     normalise,
     parse,
     smallest_scope,
@@ -418,3 +419,11 @@ def test_effective_level_is_that_of_the_highest_call_that_is_let_through(
 @given(approvals, st.sets(codes))
 def test_effective_level_is_none_for_what_the_catalogue_does_not_know(approval: Approval, others: set[str]) -> None:
     assert effective_level(approval, others, Rules({})) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("crm", True), ("crm.accounts", True), ("crm.read", False), ("read", False), ("", False), ("crm accounts", False)],
+)
+def test_code_is_a_scope_without_a_level(text, expected):
+    assert is_code(text) is expected
