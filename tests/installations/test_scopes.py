@@ -19,6 +19,7 @@ from installations.scopes import (
     effective_level,
     from_json,
     granting_scope,
+    is_code,
     normalise,
     parse,
     smallest_scope,
@@ -428,3 +429,11 @@ def test_rule_for_every_action_meets_what_the_other_one_names(named: tuple[str, 
     every, some = Coverage("crm", "*"), Coverage("crm", "account", named)
 
     assert every.meets(some, Level.FULL) == some.meets(every, Level.FULL) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("crm", True), ("crm.accounts", True), ("crm.read", False), ("read", False), ("", False), ("crm accounts", False)],
+)
+def test_code_is_a_scope_without_a_level(text, expected):
+    assert is_code(text) is expected
