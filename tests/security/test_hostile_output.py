@@ -40,6 +40,8 @@ def run(name: str, *arguments: str) -> str:
 
 # A new service client's key is one line of standard output, and the summary another of standard error.
 _TWO_LINES = {"create_service_client"}
+# Each entry that changes is a line, and what it covers is one.
+_LINES_OF_ITS_OWN = {"import_catalogue"}
 OPERATOR_COMMANDS = {
     name: arguments for name, (_who, arguments) in COMMANDS.items() if arguments and name not in _TWO_LINES
 }
@@ -60,7 +62,7 @@ def test_no_command_writes_to_the_terminal_what_a_label_holds(shell: Scene, comm
     # What names no application says nothing of one.
     assert ("\\u202E\\u001B]0;owned\\u0007" in said) is (app_id in arguments)
     assert deceits(said) == set()
-    assert "\n" not in said
+    assert "\n" not in said or command in _LINES_OF_ITS_OWN
 
 
 @pytest.mark.parametrize("command", OPERATOR_COMMANDS)
