@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern
+from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
 
 from installations.admin.acts import Act, CreateAct, note_refusal, offered
@@ -68,6 +68,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         return [(None, {"fields": self.facts})]
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
+        """Say that there is no such object, and not what stood in the address: a message waits in a cookie."""
+        self.message_user(request, f"There is no such {opts.verbose_name}. Perhaps it is gone.", messages.WARNING)
+        return HttpResponseRedirect(reverse("admin:index"))
 
     def action_checkbox(self, obj: Any) -> SafeString:
         """Return the box of a row. Its label, which only a screen reader says, is made of what strangers wrote."""

@@ -217,6 +217,7 @@ def test_evidence_that_retention_took_is_made_up_for(transactional_db):
     }
 
 
+@pytest.mark.usefixtures("_migrated_again")
 def test_old_approvals_get_their_day_of_review_by_the_shipped_risk(transactional_db):
     """What is long past is due today, what was withdrawn keeps none, and a second run changes nothing."""
     known = catalogue.load()
