@@ -223,3 +223,11 @@ def _crowd(installation: Installation | None = None) -> None:
         if installation is not None:
             here = factories.launch(installation.application, user_id=str(200 + number))
             factories.token(installation, here.portal_user, f"here-{number}")
+
+
+@_case_model
+def test_address_of_what_is_not_there_is_not_repeated(superuser: Any, name: str) -> None:
+    response = signed_in(superuser).get(url(f"{name}_change", "a-token-that-was-pasted-here"), follow=True)
+
+    assert "There is no such" in text(response)
+    assert "a-token-that-was-pasted-here" not in response.content.decode()
