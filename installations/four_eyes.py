@@ -1,13 +1,14 @@
 """Four eyes: which approvals a second operator has to confirm, and what a request for one is bound to. Pure."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from functools import lru_cache
 from typing import Final
 
 from installations.catalogue import Catalogue
-from installations.scopes import Approval, Coverage, Scope, to_json
+from installations.reach import Reach
+from installations.scopes import Approval, Coverage, Level, Scope, to_json
+from installations.seen import digest_of
 
 _WORDS: Final = {
     "status": "The installation is {now} now; it was {then}.",
@@ -17,21 +18,37 @@ _WORDS: Final = {
 }
 
 
-def high_risk(wanted: Iterable[Scope], in_force: Mapping[str, Approval], known: Catalogue) -> list[Scope]:
+def high_risk(
+    wanted: Iterable[Scope], in_force: Mapping[str, Approval], known: Catalogue, shipped: Catalogue
+) -> list[Scope]:
     """Return the scopes of high risk whose approval lets the application do more than it may now.
 
     What is in force at this level or a higher one, with at least this reach, adds nothing: lowering needs nobody.
     A scope that the catalogue does not know is none of them; it cannot be approved at all.
+
+    Of high risk is what today's catalogue calls so, and whatever reaches a call that the shipped one calls less of
+    nowhere: whoever edits the catalogue, under whichever code, is not rid of the second operator by that.
     """
     found = []
     for scope in wanted:
         entry = known.get(scope.code)
-        if entry is None or entry.at(scope.level).risk != "high":
+        if entry is None:
+            continue
+        # At level full, reads count as they do at level read.
+        beyond = Reach.of(entry.covers, scope.level) - _harmless(shipped, scope.level) - _harmless(shipped, Level.READ)
+        if entry.at(scope.level).risk != "high" and not beyond:
             continue
         held = in_force.get(scope.code)
         if held is None or held.level < scope.level or not set(entry.covers) <= set(held.covers):
             found.append(scope)
     return found
+
+
+@lru_cache(maxsize=8)
+def _harmless(shipped: Catalogue, level: Level) -> Reach:
+    """Return the calls up to a level that some entry reaches without being of high risk."""
+    entries = [entry for entry in shipped.entries if entry.at(level).risk != "high"]
+    return Reach.of((rule for entry in entries for rule in entry.covers), level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +63,12 @@ class Bound:
 
 def in_force_digest(rows: Iterable[tuple[int, str, str]]) -> str:
     """Return the digest of approvals in force, each as number, code and level."""
-    return _digest(sorted(rows))
+    return digest_of({"in_force": sorted(rows)})
 
 
 def covers_digest(covers: Mapping[str, Iterable[Coverage]]) -> str:
     """Return the digest of what each code covers."""
-    return _digest({code: to_json(rules) for code, rules in covers.items()})
+    return digest_of({code: to_json(rules) for code, rules in covers.items()})
 
 
 def changes_since(then: Bound, now: Bound) -> list[str]:
@@ -65,7 +82,3 @@ def changes_since(then: Bound, now: Bound) -> list[str]:
 
 def _plain(value: str) -> str:
     return value.replace("_", " ")
-
-
-def _digest(value: object) -> str:
-    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -951,9 +951,9 @@ BACKEND = (
     ),
     Breakage(
         "four eyes: a lowered risk in the catalogue does without",
-        "installations/approving.py",
-        "for each in (self.catalogue, catalogue.load())]",
-        "for each in (self.catalogue,)]",
+        "installations/four_eyes.py",
+        'if entry.at(scope.level).risk != "high" and not beyond:',
+        'if entry.at(scope.level).risk != "high":',
         ("tests/installations/services/test_approval_requests.py",),
     ),
     Breakage(

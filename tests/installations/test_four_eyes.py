@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from installations import catalogue, four_eyes
+from installations.catalogue import CatalogueEntry, overlaid
 from installations.four_eyes import Bound, changes_since
 from installations.scopes import Approval, Coverage, Level, Scope, parse
+from tests import catalogues
 
 KNOWN = catalogue.load()
 HELD = Bound(status="active", manifest="a" * 64, in_force="x", covers="y")
@@ -37,7 +39,7 @@ def held(*texts: str, covers: tuple[Coverage, ...] | None = None) -> dict[str, A
 def test_more_reach_at_high_risk_needs_a_second_operator(
     wanted: list[str], in_force: list[str], expected: list[str]
 ) -> None:
-    found = four_eyes.high_risk([parse(text) for text in wanted], held(*in_force), KNOWN)
+    found = four_eyes.high_risk([parse(text) for text in wanted], held(*in_force), KNOWN, KNOWN)
 
     assert [str(scope) for scope in found] == expected
 
@@ -45,11 +47,40 @@ def test_more_reach_at_high_risk_needs_a_second_operator(
 def test_entry_that_covers_more_than_what_was_approved_needs_one_again() -> None:
     narrower = held("fin.read", covers=(Coverage("fin", "invoice"),))
 
-    assert four_eyes.high_risk([parse("fin.read")], narrower, KNOWN) == [Scope("fin", Level.READ)]
+    assert four_eyes.high_risk([parse("fin.read")], narrower, KNOWN, KNOWN) == [Scope("fin", Level.READ)]
 
 
 def test_scope_that_the_catalogue_does_not_know_is_none_of_them() -> None:
-    assert four_eyes.high_risk([parse("nope.full"), parse("telephony.full")], {}, KNOWN) == []
+    assert four_eyes.high_risk([parse("nope.full"), parse("telephony.full")], {}, KNOWN, KNOWN) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "level", "rules", "expected"),
+    [
+        ("garage", "read", ["crm/*"], True),
+        ("garage", "read", ["crm/lead"], False),
+        ("garage", "full", ["crm/lead"], True),
+        ("garage", "read", ["nowhere/*"], True),
+        ("garage", "full", ["core/user/get"], False),
+        ("user.me", "full", ["core/user"], True),
+        ("fin", "read", ["fin/*"], True),
+    ],
+)
+def test_reach_counts_whatever_risk_an_edited_catalogue_gives_it(
+    code: str, level: str, rules: list[str], expected: bool
+) -> None:
+    edited = overlaid(KNOWN, (catalogues.entry(code, *rules),), 1)
+
+    assert bool(four_eyes.high_risk([parse(f"{code}.{level}")], {}, edited, KNOWN)) is expected
+
+
+@given(st.sampled_from([(entry, level) for entry in KNOWN.entries if entry.enabled for level in Level]))
+def test_shipped_entries_are_of_the_risk_that_they_name(one: tuple[CatalogueEntry, Level]) -> None:
+    entry, level = one
+
+    found = four_eyes.high_risk([Scope(entry.code, level)], {}, KNOWN, KNOWN)
+
+    assert bool(found) == (entry.at(level).risk == "high")
 
 
 @given(st.sets(st.sampled_from([f"{code}.{level}" for code in KNOWN.coverage for level in Level])))
@@ -57,7 +88,7 @@ def test_nothing_needs_a_second_operator_twice(texts: set[str]) -> None:
     wanted = [parse(text) for text in texts]
     highest = {scope.code: scope for scope in sorted(wanted, key=lambda scope: scope.level)}
 
-    assert four_eyes.high_risk(wanted, held(*map(str, highest.values())), KNOWN) == []
+    assert four_eyes.high_risk(wanted, held(*map(str, highest.values())), KNOWN, KNOWN) == []
 
 
 @pytest.mark.parametrize(

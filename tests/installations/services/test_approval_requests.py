@@ -85,6 +85,14 @@ def test_risk_that_the_catalogue_was_edited_to_does_not_spare_the_second_operato
         approve_scopes(installation_id=here.pk, requested=["fin.read"], **by(ana))
 
 
+def test_one_operator_cannot_name_the_whole_customer_base_something_harmless(ana: Any, here: Installation) -> None:
+    catalogues.save(catalogues.entry("garage", "crm/*"))
+    factories.application(permissions=["garage.full"], version="2.0.0")
+
+    with nothing_changes(), pytest.raises(SecondOperatorNeeded):
+        approve_scopes(installation_id=here.pk, requested=["garage.full"], **by(ana))
+
+
 def test_risk_that_the_catalogue_was_edited_to_asks_for_a_second_operator(ana: Any, here: Installation) -> None:
     catalogues.edit("task", read=LevelMeaning("See it.", "high", "It is secret."))
 
