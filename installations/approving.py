@@ -246,7 +246,7 @@ def withdraw_row(row: ApprovedPermission, by: str, why: str) -> None:
 
 def _check_requested(wanted: Iterable[Scope], manifest: Manifest, known: Catalogue) -> dict[str, CatalogueEntry]:
     """Return the catalogue entry of each wanted scope; raises unless the manifest asks for it at least so."""
-    asked = asked_levels(manifest.requested_scopes)
+    asked = scopes.highest(scope for text in manifest.requested_scopes if (scope := scopes.read(text)))
     entries = {}
     for scope in wanted:
         entry = known.get(scope.code)
@@ -256,15 +256,3 @@ def _check_requested(wanted: Iterable[Scope], manifest: Manifest, known: Catalog
             raise ScopeNotRequested(f"The manifest does not ask for {scope}.")
         entries[scope.code] = entry
     return entries
-
-
-def asked_levels(requested: Iterable[str]) -> dict[str, scopes.Level]:
-    """Return the highest level at which each code is asked for; what is no scope is left out."""
-    asked: dict[str, scopes.Level] = {}
-    for text in requested:
-        try:
-            scope = scopes.parse(text)
-        except ScopeSyntaxError:
-            continue
-        asked[scope.code] = max(scope.level, asked.get(scope.code, scope.level))
-    return asked

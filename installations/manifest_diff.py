@@ -11,7 +11,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from installations.catalogue import Catalogue
-from installations.scopes import Level, Scope, ScopeSyntaxError, normalise, parse, swallowed_by
+from installations.scopes import Level, normalise, read, swallowed_by
 from installations.strict_json import JSONValue
 
 _ADDRESSES = ("entrypointURL", "webhookURL")
@@ -107,7 +107,7 @@ class _Asked:
     """What a manifest asks for, as far as the catalogue knows it."""
 
     def __init__(self, texts: Sequence[str], catalogue: Catalogue) -> None:
-        known = [scope for scope in map(_read, texts) if scope is not None and catalogue.get(scope.code)]
+        known = [scope for scope in map(read, texts) if scope is not None and catalogue.get(scope.code)]
         self.codes = {scope.code for scope in known}
         self._effective = normalise(known)
 
@@ -150,14 +150,7 @@ def _unknown_changes(old: Sequence[str], new: Sequence[str], catalogue: Catalogu
 
 
 def _unknown(texts: Sequence[str], catalogue: Catalogue) -> set[str]:
-    return {text for text in texts if (scope := _read(text)) is None or not catalogue.get(scope.code)}
-
-
-def _read(text: str) -> Scope | None:
-    try:
-        return parse(text)
-    except ScopeSyntaxError:
-        return None
+    return {text for text in texts if (scope := read(text)) is None or not catalogue.get(scope.code)}
 
 
 # --- Everything else ---

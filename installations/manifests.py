@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from installations import catalogue as catalogues
 from installations.catalogue import Catalogue
 from installations.errors import ManifestError, ManifestInvalid
-from installations.scopes import Scope, ScopeSyntaxError, swallowed
-from installations.scopes import parse as parse_scope
+from installations.scopes import Scope, swallowed
+from installations.scopes import read as read_scope
 from installations.strict_json import JSONValue, StrictJSONError, canonical, loads
 
 __all__ = ["ManifestError", "ManifestNotice", "ParsedManifest", "parse"]
@@ -272,11 +272,8 @@ class _Check:
                 yield ManifestNotice("swallowed_scope", f"permissions[{index}]", message)
 
     def _known_scope(self, text: str) -> Scope | None:
-        try:
-            scope = parse_scope(text)
-        except ScopeSyntaxError:
-            return None
-        return scope if self.catalogue.get(scope.code) is not None else None
+        scope = read_scope(text)
+        return scope if scope and self.catalogue.get(scope.code) is not None else None
 
     def _url(self, field: str) -> str | None:
         value = self.document.get(field)

@@ -84,12 +84,26 @@ def parse(text: str) -> Scope:
     return Scope(text, Level.READ)
 
 
+def read(text: str) -> Scope | None:
+    """Return the scope, or None for a text that is none."""
+    try:
+        return parse(text)
+    except ScopeSyntaxError:
+        return None
+
+
 def is_code(text: str) -> bool:
     """Say whether a text is written as the code of a scope, without a level."""
-    try:
-        return parse(text).code == text
-    except ScopeSyntaxError:
-        return False
+    scope = read(text)
+    return scope is not None and scope.code == text
+
+
+def highest(scopes: Iterable[Scope]) -> dict[str, Level]:
+    """Return the highest level of each code."""
+    found: dict[str, Level] = {}
+    for scope in scopes:
+        found[scope.code] = max(scope.level, found.get(scope.code, scope.level))
+    return found
 
 
 def swallowed_by(code: str, codes: Iterable[str]) -> str | None:
@@ -117,10 +131,8 @@ def normalise(scopes: Iterable[Scope]) -> dict[str, Level]:
     lower one: `crm.read` with `crm.accounts.full` is `crm.read`. That is Flowlu's documented rule, and it
     denies the write.
     """
-    highest: dict[str, Level] = {}
-    for scope in scopes:
-        highest[scope.code] = max(scope.level, highest.get(scope.code, scope.level))
-    return {code: highest[code] for code in sorted(highest) if swallowed_by(code, highest) is None}
+    levels = highest(scopes)
+    return {code: levels[code] for code in sorted(levels) if swallowed_by(code, levels) is None}
 
 
 @dataclass(frozen=True, slots=True)

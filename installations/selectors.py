@@ -25,7 +25,7 @@ from installations.models import (
     Portal,
     PortalUser,
 )
-from installations.scopes import Approval, Level, Scope, ScopeSyntaxError
+from installations.scopes import Approval, Level, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,8 @@ def review_scopes(
     """Lay what is asked for beside what is approved. No statement where the catalogue is given, else one."""
     known = known or editions.in_force()
     by_code = {row.code: row for row in in_force}
-    parsed = [(text, _scope(text)) for text in requested]
-    asked_level: dict[str, Level] = {}
-    for _text, scope in parsed:
-        if scope:
-            asked_level[scope.code] = max(scope.level, asked_level.get(scope.code, scope.level))
+    parsed = [(text, scopes.read(text)) for text in requested]
+    asked_level = scopes.highest(scope for _text, scope in parsed if scope)
     in_request = scopes.swallowed(scope for _text, scope in parsed if scope and known.get(scope.code))
     rows: list[ScopeRow] = []
     seen: set[str] = set()
@@ -283,10 +280,3 @@ def locks_in_force() -> LocksInForce:
         Installation.objects.live().filter(locked).count(),
         PortalUser.objects.filter(locked).count(),
     )
-
-
-def _scope(text: str) -> Scope | None:
-    try:
-        return scopes.parse(text)
-    except ScopeSyntaxError:
-        return None

@@ -9,7 +9,7 @@ from typing import Final
 
 from installations import scopes
 from installations.catalogue import Catalogue
-from installations.scopes import Scope, ScopeSyntaxError
+from installations.scopes import Scope
 
 TRUSTED_RISKS: Final[dict[str, tuple[str, ...]]] = {
     "manual": (),
@@ -37,12 +37,5 @@ def trusted_scopes(policy: str, requested: Iterable[str], known: Catalogue) -> l
 
 def known_scopes(requested: Iterable[str], known: Catalogue) -> list[Scope]:
     """Return what is asked for and could be approved, as declared."""
-    found = []
-    for text in requested:
-        try:
-            scope = scopes.parse(text)
-        except ScopeSyntaxError:
-            continue
-        if known.get(scope.code) is not None:
-            found.append(scope)
-    return found
+    named = [scope for text in requested if (scope := scopes.read(text))]
+    return [scope for scope in named if known.get(scope.code) is not None]

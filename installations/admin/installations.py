@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 
-from installations import editions, selectors
+from installations import editions, scopes, selectors
 from installations.admin.acts import ActLink
 from installations.admin.approve_many import approve_many
 from installations.admin.audit_trail import actor_words
@@ -57,7 +57,6 @@ from installations.admin.text import visible
 from installations.four_columns import utc_today
 from installations.models import PENDING_FIRST, AuditEvent, Installation
 from installations.review_rules import is_due, is_overdue
-from installations.scopes import ScopeSyntaxError, parse
 from tokens.admin.api_keys import AddKey, keys_table
 from tokens.admin.tables import tokens_table
 
@@ -246,10 +245,8 @@ def approved_words(row: Any) -> Any:
 
 
 def _code(text: str) -> str:
-    try:
-        return parse(text).code
-    except ScopeSyntaxError:
-        return text
+    scope = scopes.read(text)
+    return scope.code if scope else text
 
 
 def _name(row: Installation) -> Any:
