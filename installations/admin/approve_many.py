@@ -64,7 +64,6 @@ def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Inst
         "form": form,
         "rows": rows,
         "table": _table(rows),
-        "review": review,
         "stops": (_ASKS, *_STOPS) if four_eyes else _STOPS,
         "stays": _STAYS,
         "stops_heading": "What happens",

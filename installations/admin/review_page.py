@@ -52,7 +52,6 @@ def review_context(request: HttpRequest, installation: Installation, form: Appro
         "installation": installation,
         "review": form.review,
         "sections": _sections(form, changes, decided=installation.decided_manifest_id is not None),
-        "asked_anew": changes,
         "first_user": _first_user(installation) if may_see_users else None,
         "may_see_users": may_see_users,
         "liveness": observed.verdict if observed else None,

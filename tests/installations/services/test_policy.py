@@ -44,7 +44,7 @@ def test_policy_approves_what_it_trusts_and_leaves_the_rest() -> None:
     assert (here.status, here.left_to_operator) == ("active", True)
 
 
-def test_it_is_recorded_as_what_it_is(monkeypatch: Any) -> None:
+def test_it_is_recorded_as_what_it_is() -> None:
     app = application("trust_low")
     record = factories.launch(app)
 

@@ -227,13 +227,6 @@ def ask(installation: int, scopes: list[str], operator: str) -> list[Any]:
     return [str(asked.request.pk), asked.is_new]
 
 
-def ask_many(installations: list[int], scopes: list[str], operator: str) -> bool:
-    settings.FOUR_EYES = "on"
-    asked = approval_requests.approve_for_many(installation_ids=installations, requested=scopes, **_by(operator)).asked
-    settings.FOUR_EYES = "off"
-    return asked is not None and asked.is_new
-
-
 def approve_many(installations: list[int], scopes: list[str]) -> int:
     return approval_requests.approve_for_many(installation_ids=installations, requested=scopes, **WHY).approved
 
@@ -316,7 +309,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
         handshake, hand_over, call, delete, many, revoke, revoke_target, revoke_killed, uninstall, suspend, resume,
         lock, unlock, toggle,
         approve, approve_as_seen, approve_and_note, edit_catalogue, declare, withdraw, keep, lower, decide,
-        ask, ask_many, approve_many, confirm, refuse, import_manifest,
+        ask, approve_many, confirm, refuse, import_manifest,
         store_refresh_tokens, use_keys, rewrap, refresh,
         add_key, replace_key, revoke_key, wipe_keys, act, probe, judge, state_present,
     )
