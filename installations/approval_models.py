@@ -30,7 +30,6 @@ class ApprovalRequest(models.Model):
 
     application = models.ForeignKey("installations.Application", on_delete=models.PROTECT, related_name="+")
     scopes = models.JSONField(help_text="As `code.level`.")
-    in_bulk = models.BooleanField("for many installations", default=False)
     reason = models.CharField(max_length=1000)
     review_by = models.DateField(null=True, blank=True, help_text="An earlier day of review than the risk gives.")
     requested_by_id = models.CharField(max_length=250)

@@ -80,7 +80,7 @@ def request_approval(
         plan = plan_locked(installation, wanted)
         check_still_so(plan, in_force=seen_in_force, catalogue=seen_catalogue)
         reviews.review_days(wanted, review_by, plan.catalogue)
-        return _ask_locked([plan], actor, why, in_bulk=False, review_by=review_by)
+        return _ask_locked([plan], actor, why, review_by=review_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def approve_for_many(
             )
         plans = plan_all_locked(installations, wanted)
         if settings.FOUR_EYES == "on":
-            return ManyResult(_ask_locked(plans, actor, why, in_bulk=True), 0, 0)
+            return ManyResult(_ask_locked(plans, actor, why), 0, 0)
         results, events = _put_all_in_force(plans, why=why, approved_by=actor.name, told={"in_bulk": len(plans)})
         audit.append(actor, *events)
     approved = sum(bool(result.approved) for result in results)
@@ -227,7 +227,7 @@ def approve_alone(
         check_still_so(plan, in_force=seen_in_force, catalogue=seen_catalogue)
         if settings.FOUR_EYES != "on" or not plan.high_risk:
             raise StateConflict("This needs no second operator: approve it in the usual way.")
-        request = _new_request([plan], actor, why, in_bulk=False, state=State.ALONE, review_by=review_by)
+        request = _new_request([plan], actor, why, state=State.ALONE, review_by=review_by)
         result, events = put_in_force_locked(
             plan,
             why=why,
@@ -337,14 +337,12 @@ def _may_still_ask(request: ApprovalRequest) -> bool:
     return account is not None and operator_actor(account, Via.SYSTEM).may("installations.approve_scopes")
 
 
-def _ask_locked(
-    plans: Sequence[Plan], actor: Actor, why: str, *, in_bulk: bool, review_by: date | None = None
-) -> Asked:
+def _ask_locked(plans: Sequence[Plan], actor: Actor, why: str, *, review_by: date | None = None) -> Asked:
     if not any(plan.new for plan in plans):
         raise StateConflict("Nothing to ask for: all of it is approved already.")
     for other in _same_waiting(plans):
         return Asked(other, is_new=False)
-    request = _new_request(plans, actor, why, in_bulk=in_bulk, review_by=review_by)
+    request = _new_request(plans, actor, why, review_by=review_by)
     audit.append(actor, _event("approval_request.made", request, why))
     return Asked(request, is_new=True)
 
@@ -359,14 +357,13 @@ def _same_waiting(plans: Sequence[Plan]) -> Iterable[ApprovalRequest]:
 
 
 def _new_request(
-    plans: Sequence[Plan], actor: Actor, why: str, *, in_bulk: bool, review_by: date | None, state: str = State.OPEN
+    plans: Sequence[Plan], actor: Actor, why: str, *, review_by: date | None, state: str = State.OPEN
 ) -> ApprovalRequest:
     now = timezone.now()
     alone = state == State.ALONE
     request = ApprovalRequest.objects.create(
         application_id=plans[0].installation.application_id,
         scopes=_texts(plans[0]),
-        in_bulk=in_bulk,
         reason=why,
         review_by=review_by,
         requested_by_id=actor.id,

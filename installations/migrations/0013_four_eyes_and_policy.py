@@ -16,7 +16,6 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("scopes", models.JSONField(help_text="As `code.level`.")),
-                ("in_bulk", models.BooleanField(default=False, verbose_name="for many installations")),
                 ("reason", models.CharField(max_length=1000)),
                 (
                     "review_by",

@@ -30,6 +30,7 @@ from hypothesis.stateful import (
 
 from installations import catalogue, editions, scopes
 from installations.actors import command_actor
+from installations.approval_requests import confirm_request, refuse_request, request_approval
 from installations.errors import DomainError
 from installations.models import Application, Installation, Portal, PortalUser
 from installations.reviewing import keep_scopes, lower_scopes
@@ -250,6 +251,23 @@ class Places(RuleBasedStateMachine):
         assert self._live is not None
         codes = data.draw(st.lists(st.sampled_from(self._in_force()), min_size=1, unique=True))
         verb(installation_id=self._live.pk, codes=codes, **WHY)
+
+    @rule(policy=st.sampled_from(Application.ApprovalPolicy.values))
+    def other_policy(self, policy: str) -> None:
+        Application.objects.update(approval_policy=policy)
+
+    @precondition(lambda self: self._live is not None)
+    @rule(wanted=st.lists(st.sampled_from(TEXTS), min_size=1, max_size=2), refused=st.booleans())
+    def ask_for_a_second_operator(self, wanted: list[str], refused: bool) -> None:
+        assert self._live is not None
+        try:
+            asked = request_approval(installation_id=self._live.pk, requested=wanted, **WHY)
+            # Whoever asked is no account that may approve: the second one makes it void.
+            (refuse_request if refused else confirm_request)(
+                request_id=asked.request.pk, actor=replace(WHY["actor"], id="2"), reason="A test."
+            )
+        except DomainError:
+            return
 
     def _in_force(self) -> list[str]:
         return sorted(row.code for row in self._live.approved_permissions.in_force()) if self._live else []

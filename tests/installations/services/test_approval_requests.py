@@ -128,7 +128,7 @@ def test_asking_approves_nothing_and_is_recorded(ana: Any, here: Installation) -
     request = asked(ana, here)
 
     here.refresh_from_db()
-    assert (request.state, request.scopes, request.in_bulk) == (State.OPEN, ["fin.read", "user.me.read"], False)
+    assert (request.state, request.scopes) == (State.OPEN, ["fin.read", "user.me.read"])
     assert (request.requested_by, request.requested_by_id, request.reason) == (
         "ana",
         str(ana.pk),
