@@ -1,3 +1,3 @@
-"""Fixtures for every test: who acts (`cast`) and where (`stage`). `emptying` empties the database."""
+"""Fixtures for every test: who acts (`cast`) and where (`stage`). `emptying` has each test begin with nothing."""
 
 pytest_plugins = ["tests.cast", "tests.emptying", "tests.stage"]

@@ -5,7 +5,10 @@ Its owner can switch that off, and does so here for the one transaction that emp
 
 from typing import Any
 
+import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
+
+from installations import editions
 
 GUARDED = ("installations_auditevent", "installations_auditcheckpoint", "installations_catalogueedition")
 _sql_flush = DatabaseOperations.sql_flush
@@ -21,3 +24,9 @@ def _sql_flush_as_owner(self: Any, style: Any, tables: Any, **options: Any) -> l
 
 
 DatabaseOperations.sql_flush = _sql_flush_as_owner  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _new_process() -> None:
+    """Forget what another test read of the scope catalogue's editions: theirs have the same numbers and contents."""
+    editions._parsed.clear()

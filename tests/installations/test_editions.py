@@ -16,11 +16,6 @@ from tests.catalogues import bring_in, edit, entry, save, tamper
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def _as_a_new_process() -> None:
-    editions._parsed.clear()
-
-
 def statements() -> int:
     with CaptureQueriesContext(connection) as found:
         editions.in_force()
