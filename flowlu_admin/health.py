@@ -9,6 +9,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from installations import editions
 from installations.keys import KeyRingError, parse_key_ring
 from tokens import key_report
 
@@ -21,7 +22,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when calls can be served: database, migrations, keys, and no row under a key that is missing."""
+    """Answer 200 when calls can be served: database, migrations, keys, no row under a missing key, a sound catalogue."""
     problems = _problems()
     body = {"status": "not ready" if problems else "ok", "problems": problems}
     return JsonResponse(body, status=503 if problems else 200)
@@ -33,9 +34,19 @@ def _problems() -> list[str]:
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             return [*unusable, "migrations are missing: run manage.py migrate"]
-        return unusable or key_report.problems()
+        return unusable or [*key_report.problems(), *_catalogue_problems()]
     except DatabaseError:
         return [*unusable, "the database does not answer"]
+
+
+def _catalogue_problems() -> list[str]:
+    known = editions.as_stored()
+    if not known.damage:
+        return []
+    return [
+        f"edition {known.edition} of the scope catalogue is damaged, so every call is denied: run manage.py "
+        "import_catalogue with an export of an earlier one"
+    ]
 
 
 def _is_ring(name: str) -> bool:

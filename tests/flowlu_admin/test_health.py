@@ -9,6 +9,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import OperationalError
 
 from tests import factories
+from tests.catalogues import entry, save, tamper
 from tokens.services.revocation import revoke_tokens
 from tokens.targets import RevocationTarget
 
@@ -72,6 +73,18 @@ def test_tombstones_need_no_key(client, token, settings):
     settings.TOKEN_KEYS = K2
 
     assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.django_db
+def test_not_ready_while_the_catalogue_is_damaged(client):
+    save(entry())
+    assert client.get("/readyz").status_code == 200
+    tamper("document", "damaged <secret>")
+
+    (problem,) = problems(client)
+
+    assert problem.startswith("edition 1 of the scope catalogue is damaged, so every call is denied: run manage.py ")
+    assert "secret" not in problem
 
 
 @pytest.mark.django_db
