@@ -22,7 +22,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when calls can be served: database, migrations, keys, no row under a missing key, a sound catalogue."""
+    """Answer 200 when calls can be served: database, migrations, no missing key, a sound catalogue."""
     problems = _problems()
     body = {"status": "not ready" if problems else "ok", "problems": problems}
     return JsonResponse(body, status=503 if problems else 200)

@@ -19,8 +19,10 @@ from django.utils import timezone
 from installations import audit, reviews
 from installations.actors import Actor, Via, clean_reason, operator_actor
 from installations.approving import (
+    NOTHING_SAID,
     ApprovalResult,
     Plan,
+    Seen,
     check_seen,
     check_still_so,
     locked_installation,
@@ -60,9 +62,7 @@ def request_approval(
     requested: Iterable[str],
     actor: Actor,
     reason: str,
-    seen_manifest: str | None = None,
-    seen_in_force: str | None = None,
-    seen_catalogue: str | None = None,
+    seen: Seen = NOTHING_SAID,
     review_by: date | None = None,
 ) -> Asked:
     """Ask for an approval that another operator confirms. Nothing is approved yet.
@@ -76,9 +76,9 @@ def request_approval(
     wanted = parse_all(requested)
     with transaction.atomic(durable=True):
         installation = locked_installation(installation_id)
-        check_seen(installation.manifest, seen_manifest)
+        check_seen(installation.manifest, seen.manifest)
         plan = plan_locked(installation, wanted)
-        check_still_so(plan, in_force=seen_in_force, catalogue=seen_catalogue)
+        check_still_so(plan, seen)
         reviews.review_days(wanted, review_by, plan.catalogue)
         return _ask_locked([plan], actor, why, review_by=review_by)
 
@@ -205,9 +205,7 @@ def approve_alone(
     requested: Iterable[str],
     actor: Actor,
     reason: str,
-    seen_manifest: str | None = None,
-    seen_in_force: str | None = None,
-    seen_catalogue: str | None = None,
+    seen: Seen = NOTHING_SAID,
     review_by: date | None = None,
 ) -> ApprovalResult:
     """Approve scopes of high risk without a second operator (break-glass), on one installation.
@@ -222,9 +220,9 @@ def approve_alone(
     wanted = parse_all(requested)
     with transaction.atomic(durable=True):
         installation = locked_installation(installation_id)
-        check_seen(installation.manifest, seen_manifest)
+        check_seen(installation.manifest, seen.manifest)
         plan = plan_locked(installation, wanted)
-        check_still_so(plan, in_force=seen_in_force, catalogue=seen_catalogue)
+        check_still_so(plan, seen)
         if settings.FOUR_EYES != "on" or not plan.high_risk:
             raise StateConflict("This needs no second operator: approve it in the usual way.")
         request = _new_request([plan], actor, why, state=State.ALONE, review_by=review_by)

@@ -23,6 +23,18 @@ class ApprovalResult:
     review_by: Mapping[str, date] = field(default_factory=dict)  # of each that is newly in force
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What an operator looked at: a decision counts only for that. What is None is not compared."""
+
+    manifest: str | None = None  # SHA-256
+    in_force: str | None = None  # `in_force_digest` of the approvals
+    catalogue: str | None = None  # the version
+
+
+NOTHING_SAID = Seen()
+
+
 def locked_installation(installation_id: int) -> Installation:
     """Return a live installation, locked until the transaction ends; raises StateConflict when there is none."""
     # No join: PostgreSQL would join a row that changed while it waited against what it saw before.
@@ -137,19 +149,19 @@ def plan_all_locked(installations: Sequence[Installation], wanted: Sequence[Scop
     return [_plan(row, manifests[row.manifest_id], wanted, in_force[row.pk], known) for row in installations]
 
 
-def check_still_so(plan: Plan, *, in_force: str | None, catalogue: str | None) -> None:
-    """Raise StateConflict unless approvals and catalogue are those that were seen. None: nobody says what they saw.
+def check_still_so(plan: Plan, seen: Seen) -> None:
+    """Raise StateConflict unless approvals and catalogue are those that were seen.
 
     Where nothing would change by the plan, as by the second of two submits, there is nothing to refuse.
     """
     if not plan.new:
         return
-    if in_force is not None and in_force != in_force_digest(plan.in_force.values()):
+    if seen.in_force is not None and seen.in_force != in_force_digest(plan.in_force.values()):
         raise StateConflict(
             "Somebody else decided about this installation while you were reading it: other scopes are approved now. "
             "Look at what is approved and decide anew."
         )
-    if catalogue is not None and catalogue != plan.catalogue.version:
+    if seen.catalogue is not None and seen.catalogue != plan.catalogue.version:
         raise StateConflict(
             "The scope catalogue was edited while you were reading. Read again what the scopes cover, and decide anew."
         )

@@ -9,7 +9,7 @@ from django.core import signing
 
 from installations import scopes
 from installations.actors import REASON_MAX
-from installations.approving import in_force_digest
+from installations.approving import Seen, in_force_digest
 from installations.catalogue import (
     RISKS,
     Catalogue,
@@ -101,6 +101,10 @@ class ApproveForm(ReasonForm):
     def own_fields(self) -> Iterator[forms.BoundField]:
         yield self["review_by"]
         yield self["reason"]
+
+    def seen(self) -> Seen:
+        values = self.cleaned_data
+        return Seen(values["seen_manifest"], values["seen_in_force"], values["seen_catalogue"])
 
     def decisions(self) -> list[tuple[ScopeRow, forms.BoundField]]:
         """Return each code with its choice, for the page."""

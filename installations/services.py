@@ -15,7 +15,9 @@ from django.utils import timezone
 from installations import audit, editions, evidence, manifests, scopes
 from installations.actors import Actor, clean_reason
 from installations.approving import (
+    NOTHING_SAID,
     ApprovalResult,
+    Seen,
     check_seen,
     check_still_so,
     locked_installation,
@@ -113,9 +115,7 @@ def approve_scopes(
     requested: Iterable[str],
     actor: Actor,
     reason: str,
-    seen_manifest: str | None = None,
-    seen_in_force: str | None = None,
-    seen_catalogue: str | None = None,
+    seen: Seen = NOTHING_SAID,
     review_by: date | None = None,
 ) -> ApprovalResult:
     """Approve scopes of one installation; the first approval makes a pending installation active.
@@ -124,10 +124,9 @@ def approve_scopes(
     or by `review_by` where that is earlier; one that is approved so already keeps its day.
 
     Each must be asked for by the manifest at this level or a higher one, and be in the catalogue. Approving a code
-    at another level replaces the approval in force. All or nothing. With `seen_manifest` (a SHA-256) the
-    decision counts only for the manifest that the operator saw, with `seen_in_force` (from
-    `approving.in_force_digest`) only beside the approvals that they saw, and with `seen_catalogue` only for what the
-    scopes meant then. What is kept of the catalogue is what is in force when this commits.
+    at another level replaces the approval in force. All or nothing. The decision counts only for
+    what was `seen`: the manifest, the approvals beside it and what the scopes meant. What is kept of the catalogue is
+    what is in force when this commits.
 
     Raises NotPermitted, ReasonRequired, UnknownScope, ScopeNotRequested, StateConflict, ReviewDateRefused, and
     SecondOperatorNeeded where FOUR_EYES is on and a scope of high risk would come into force:
@@ -138,9 +137,9 @@ def approve_scopes(
     wanted = parse_all(requested)
     with transaction.atomic(durable=True):
         installation = locked_installation(installation_id)
-        check_seen(installation.manifest, seen_manifest)
+        check_seen(installation.manifest, seen.manifest)
         plan = plan_locked(installation, wanted)
-        check_still_so(plan, in_force=seen_in_force, catalogue=seen_catalogue)
+        check_still_so(plan, seen)
         if settings.FOUR_EYES == "on" and plan.high_risk:
             raise SecondOperatorNeeded(installation=installation.pk, scopes=len(plan.high_risk))
         result, events = put_in_force_locked(plan, why=why, approved_by=actor.name, review_by=review_by)

@@ -123,9 +123,7 @@ def _chosen(target: Installation, form: ReasonForm) -> dict[str, Any]:
         "installation_id": target.pk,
         "requested": form.chosen(),
         "reason": form.cleaned_data["reason"],
-        "seen_manifest": form.cleaned_data["seen_manifest"],
-        "seen_in_force": form.cleaned_data["seen_in_force"],
-        "seen_catalogue": form.cleaned_data["seen_catalogue"],
+        "seen": form.seen(),
         "review_by": form.cleaned_data["review_by"],
     }
 

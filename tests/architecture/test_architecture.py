@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from django.core.management import get_commands
 
+from tests.broken_rules.rules import BREAKAGES
+
 PACKAGES = ("installations", "tokens", "flowlu_admin")
 ROOT = Path(__file__).resolve().parents[2]
 # (file, function, imported module): why it cannot be at the top.
@@ -213,3 +215,12 @@ def outside_functions(node):
         elif not isinstance(child, ast.Lambda):
             yield child
             yield from outside_functions(child)
+
+
+def test_every_rule_can_still_be_broken():
+    """`make broken-rules` takes long and is not part of every run: what it replaces must not go unnoticed till then."""
+    found = {one.name: (ROOT / one.file).read_text(encoding="utf-8").count(one.text) for one in BREAKAGES}
+    assert {name: times for name, times in found.items() if times != 1} == {}
+
+    tests = {path.partition("::")[0] for one in BREAKAGES for path in one.tests if path.startswith("tests/")}
+    assert {path for path in tests if not (ROOT / path).exists()} == set()

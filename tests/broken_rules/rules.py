@@ -135,7 +135,7 @@ APPROVAL = (
     Breakage(
         "catalogue: an approval is copied from what the operator did not read",
         "installations/approving.py",
-        "    if catalogue is not None and catalogue != plan.catalogue.version:\n",
+        "    if seen.catalogue is not None and seen.catalogue != plan.catalogue.version:\n",
         "    if False:\n",
         ("tests/installations/services/test_edit_catalogue.py",),
     ),
@@ -1001,7 +1001,7 @@ BACKEND = (
     Breakage(
         "approvals: a stale page decides",
         "installations/approving.py",
-        "if in_force is not None and in_force != in_force_digest(plan.in_force.values()):",
+        "if seen.in_force is not None and seen.in_force != in_force_digest(plan.in_force.values()):",
         "if False:",
         ("tests/installations/services/test_approval_requests.py",),
     ),

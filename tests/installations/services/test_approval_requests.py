@@ -19,7 +19,7 @@ from installations.approval_requests import (
     review_break_glass,
     what_changed,
 )
-from installations.approving import in_force_digest
+from installations.approving import Seen, in_force_digest
 from installations.catalogue import LevelMeaning
 from installations.errors import NotPermitted, OwnRequest, ReasonRequired, SecondOperatorNeeded, StateConflict
 from installations.models import ApprovalRequest, ApprovedPermission, AuditEvent, Installation
@@ -321,7 +321,7 @@ def test_unknown_request_and_missing_reason_are_refused(bob: Any, here: Installa
 
 
 def test_stale_page_asks_for_nothing(ana: Any, here: Installation) -> None:
-    seen = in_force_digest([])
+    seen = Seen(in_force=in_force_digest([]))
     approve_another(here)
 
     for verb in (approve_scopes, request_approval, approve_alone):
@@ -329,15 +329,15 @@ def test_stale_page_asks_for_nothing(ana: Any, here: Installation) -> None:
             verb(
                 installation_id=here.pk,
                 requested=["fin.read"],
-                seen_in_force=seen,
+                seen=seen,
                 actor=factories.superactor(),
                 reason="x",
             )
 
 
 def test_second_submit_of_the_same_choice_changes_nothing(ana: Any, here: Installation) -> None:
-    seen = in_force_digest([])
-    once = {"installation_id": here.pk, "requested": ["task.read"], "seen_in_force": seen, **by(ana)}
+    seen = Seen(in_force=in_force_digest([]))
+    once = {"installation_id": here.pk, "requested": ["task.read"], "seen": seen, **by(ana)}
     approve_scopes(**once)
 
     result = approve_scopes(**once)

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from installations import catalogue, scopes
+from installations.approving import Seen
 from installations.errors import (
     NotPermitted,
     ReasonRequired,
@@ -227,7 +228,7 @@ def test_nothing_to_approve_is_refused(installation):
 
 
 def test_decision_on_the_manifest_that_was_seen_counts(installation):
-    assert approve(installation, "crm.accounts.read", seen_manifest=installation.manifest.sha256).approved == [
+    assert approve(installation, "crm.accounts.read", seen=Seen(manifest=installation.manifest.sha256)).approved == [
         "crm.accounts.read"
     ]
 
@@ -237,12 +238,12 @@ def test_decision_on_a_manifest_that_was_replaced_is_refused(installation):
     import_manifest(document=manifest(version="1.1.0"), kind=None, actor=ACTOR)
 
     with nothing_changes(), pytest.raises(StateConflict, match="manifest was replaced"):
-        approve(installation, "crm.accounts.read", seen_manifest=seen)
+        approve(installation, "crm.accounts.read", seen=Seen(manifest=seen))
 
 
 def test_empty_text_is_not_the_manifest_that_was_seen(installation):
     with nothing_changes(), pytest.raises(StateConflict):
-        approve(installation, "crm.accounts.read", seen_manifest="")
+        approve(installation, "crm.accounts.read", seen=Seen(manifest=""))
 
 
 def test_withdrawn_scope_may_be_approved_anew(active):

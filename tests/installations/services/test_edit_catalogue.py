@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from installations import catalogue, catalogue_editing, editions
+from installations.approving import Seen
 from installations.catalogue import LevelMeaning, Origin
 from installations.catalogue_changes import Touched
 from installations.errors import CatalogueNotTaken, NotPermitted, ReasonRequired, StateConflict, UnknownScope
@@ -240,10 +241,10 @@ def test_approval_of_what_was_read_in_another_edition_is_refused(active: Install
     seen = editions.in_force().version
     edit("fin", "fin/invoice", "task/tasks")
     with nothing_changes(), pytest.raises(StateConflict, match="catalogue was edited while you were reading"):
-        approve_scopes(installation_id=active.pk, requested=["fin.read"], seen_catalogue=seen, **WHY)
+        approve_scopes(installation_id=active.pk, requested=["fin.read"], seen=Seen(catalogue=seen), **WHY)
 
     now = editions.in_force().version
-    assert approve_scopes(installation_id=active.pk, requested=["fin.read"], seen_catalogue=now, **WHY).approved
+    assert approve_scopes(installation_id=active.pk, requested=["fin.read"], seen=Seen(catalogue=now), **WHY).approved
 
 
 def test_unknown_scope_that_becomes_known_is_asked_for_and_grants_nothing(active: Installation) -> None:

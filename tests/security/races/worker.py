@@ -26,6 +26,7 @@ from rest_framework.test import APIClient  # noqa: E402
 
 from installations import approval_requests, reviewing, services  # noqa: E402
 from installations.actors import Via, operator_actor  # noqa: E402
+from installations.approving import Seen  # noqa: E402
 from installations.errors import DomainError  # noqa: E402
 from installations.models import (  # noqa: E402
     Application,
@@ -174,7 +175,7 @@ def approve(installation: int, scopes: list[str]) -> int:
 
 def approve_as_seen(installation: int, scopes: list[str], seen: str) -> str:
     """Approve what a page showed under an edition; return the edition that was copied."""
-    services.approve_scopes(installation_id=installation, requested=scopes, seen_catalogue=seen, **WHY)
+    services.approve_scopes(installation_id=installation, requested=scopes, seen=Seen(catalogue=seen), **WHY)
     row = ApprovedPermission.objects.in_force().get(installation=installation, code=scopes[0].rpartition(".")[0])
     return str(row.catalogue_entry["catalogue"])
 
