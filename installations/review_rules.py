@@ -1,8 +1,8 @@
 """When an approval is to be looked at again, and when what was approved is not used.
 
-Pure. Days are those of UTC. What counts as use is a call that Flowlu accepted or denied: somebody tried. A day is never
-held against an approval on which nobody would have seen a call, since use was not counted yet or the installation
-was stopped.
+Pure. Days are those of UTC. What counts as use is a call that Flowlu accepted or denied: somebody tried. Nothing is
+proposed for days before use was counted, nor while the installation is stopped; days of a stop that is over count as
+any other.
 """
 
 from collections.abc import Mapping
