@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -76,8 +76,12 @@ class CatalogueEntry:
     source: str
 
     def at(self, level: Level) -> LevelMeaning:
-        """Return what the given level means."""
-        return self.full if level is Level.FULL else self.read
+        """Return what the given level means. Full lets through what read does: its risk is not less."""
+        if level is Level.READ:
+            return self.read
+        if RISKS.index(self.full.risk) >= RISKS.index(self.read.risk):
+            return self.full
+        return replace(self.full, risk=self.read.risk, reason=self.read.reason)
 
     @property
     def modules(self) -> tuple[str, ...]:

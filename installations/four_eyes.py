@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from installations.catalogue import Catalogue
-from installations.reach import Reach
-from installations.scopes import Approval, Coverage, Level, Scope, to_json
+from installations.risks import guarded_risk
+from installations.scopes import Approval, Coverage, Scope, to_json
 from installations.seen import digest_of
 
 _WORDS: Final = {
@@ -27,28 +26,17 @@ def high_risk(
     A scope that the catalogue does not know is none of them; it cannot be approved at all.
 
     Of high risk is what today's catalogue calls so, and whatever reaches a call that the shipped one calls less of
-    nowhere: whoever edits the catalogue, under whichever code, is not rid of the second operator by that.
+    nowhere (`guarded_risk`): whoever edits the catalogue is not rid of the second operator by that.
     """
     found = []
     for scope in wanted:
         entry = known.get(scope.code)
-        if entry is None:
-            continue
-        # At level full, reads count as they do at level read.
-        beyond = Reach.of(entry.covers, scope.level) - _harmless(shipped, scope.level) - _harmless(shipped, Level.READ)
-        if entry.at(scope.level).risk != "high" and not beyond:
+        if entry is None or guarded_risk(entry, scope.level, shipped) != "high":
             continue
         held = in_force.get(scope.code)
         if held is None or held.level < scope.level or not set(entry.covers) <= set(held.covers):
             found.append(scope)
     return found
-
-
-@lru_cache(maxsize=8)
-def _harmless(shipped: Catalogue, level: Level) -> Reach:
-    """Return the calls up to a level that some entry reaches without being of high risk."""
-    entries = [entry for entry in shipped.entries if entry.at(level).risk != "high"]
-    return Reach.of((rule for entry in entries for rule in entry.covers), level)
 
 
 @dataclass(frozen=True, slots=True)

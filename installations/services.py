@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from installations import audit, editions, evidence, manifests, scopes
+from installations import audit, catalogue, editions, evidence, manifests, scopes
 from installations.actors import Actor, clean_reason
 from installations.approving import (
     NOTHING_SAID,
@@ -479,8 +479,10 @@ def _trust_locked(installation: Installation) -> list[audit.Event]:
         return []
     known = editions.held_in_force()
     requested = installation.manifest.requested_scopes
+    if known.damage:
+        return []  # nobody can say what that would be: the installation waits for an operator, as any other
     four_eyes = settings.FOUR_EYES == "on"
-    plan = plan_locked(installation, trusted_scopes(application.approval_policy, requested, known))
+    plan = plan_locked(installation, trusted_scopes(application.approval_policy, requested, known, catalogue.load()))
     wanted = [scope for scope in plan.wanted if not (four_eyes and scope in plan.high_risk)]
     if not wanted:
         return []

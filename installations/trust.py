@@ -9,6 +9,7 @@ from typing import Final
 
 from installations import scopes
 from installations.catalogue import Catalogue
+from installations.risks import guarded_risk
 from installations.scopes import Scope
 
 TRUSTED_RISKS: Final[dict[str, tuple[str, ...]]] = {
@@ -19,18 +20,18 @@ TRUSTED_RISKS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def trusted_scopes(policy: str, requested: Iterable[str], known: Catalogue) -> list[Scope]:
+def trusted_scopes(policy: str, requested: Iterable[str], known: Catalogue, shipped: Catalogue) -> list[Scope]:
     """Return what the policy approves of what is asked for, each as declared.
 
     Only what is effective in the request as a whole: where a module is asked for, its parts count with the module's
-    level at Flowlu, and the policy approves no more than that.
+    level at Flowlu, and the policy approves no more than that. An edit of the catalogue makes it trust no call that
+    the shipped one calls a higher risk.
     """
     risks = TRUSTED_RISKS[policy]
     found = []
     for code, level in scopes.normalise(known_scopes(requested, known)).items():
         entry = known.get(code)
-        risk = entry.at(level).risk if entry else None
-        if risk in risks:
+        if entry is not None and guarded_risk(entry, level, shipped) in risks:
             found.append(Scope(code, level))
     return found
 

@@ -215,10 +215,9 @@ class CatalogueEditionAdmin(ReadOnlyAdmin):
 
 
 def _holds(entry: CatalogueEntry, known: Catalogue, sought: str) -> bool:
-    texts = (
-        entry.code, entry.title, entry.meaning, *entry.modules, *entry.models, entry.read.risk, entry.full.risk,
-        known.origin(entry.code).value, "documented" if entry.documented else "assumption",
-    )  # fmt: skip
+    words = (entry.code, entry.title, entry.meaning, *entry.modules, *entry.models)
+    states = (known.origin(entry.code).value, "documented" if entry.documented else "assumption")
+    texts = (*words, *states, *(entry.at(level).risk for level in Level))
     return any(sought in text.lower() for text in texts)
 
 

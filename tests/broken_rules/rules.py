@@ -952,9 +952,23 @@ BACKEND = (
     Breakage(
         "four eyes: a lowered risk in the catalogue does without",
         "installations/four_eyes.py",
-        'if entry.at(scope.level).risk != "high" and not beyond:',
-        'if entry.at(scope.level).risk != "high":',
+        'guarded_risk(entry, scope.level, shipped) != "high"',
+        'entry.at(scope.level).risk != "high"',
         ("tests/installations/services/test_approval_requests.py",),
+    ),
+    Breakage(
+        "policy: an edit of the catalogue makes it trust more",
+        "installations/trust.py",
+        "guarded_risk(entry, level, shipped) in risks",
+        "entry.at(level).risk in risks",
+        ("tests/installations/services/test_policy.py",),
+    ),
+    Breakage(
+        "catalogue: full is called less of a risk than read, which it includes",
+        "installations/catalogue.py",
+        "        if RISKS.index(self.full.risk) >= RISKS.index(self.read.risk):\n            return self.full\n",
+        "        return self.full\n",
+        ("tests/installations/test_four_eyes.py",),
     ),
     Breakage(
         "four eyes: the requester confirms",

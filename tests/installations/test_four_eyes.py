@@ -74,6 +74,22 @@ def test_reach_counts_whatever_risk_an_edited_catalogue_gives_it(
     assert bool(four_eyes.high_risk([parse(f"{code}.{level}")], {}, edited, KNOWN)) is expected
 
 
+def test_full_is_of_no_lower_risk_than_read() -> None:
+    task = KNOWN.described("task")
+    assert task is not None
+    edited = overlaid(KNOWN, (replace(task, read=replace(task.read, risk="high", reason="Secret texts.")),), 1)
+
+    found = four_eyes.high_risk([parse("task.read"), parse("task.full")], {}, edited, KNOWN)
+    shown = edited.describe("task.full")
+
+    assert [str(scope) for scope in found] == ["task.read", "task.full"]
+    assert (shown.risk, shown.risk_reason, shown.allows) == (
+        "high",
+        "Secret texts.",
+        f"{task.read.allows} {task.full.allows}",
+    )
+
+
 @given(st.sampled_from([(entry, level) for entry in KNOWN.entries if entry.enabled for level in Level]))
 def test_shipped_entries_are_of_the_risk_that_they_name(one: tuple[CatalogueEntry, Level]) -> None:
     entry, level = one

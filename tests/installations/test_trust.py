@@ -16,7 +16,7 @@ TEXTS = st.lists(
 
 
 def trusted(policy: str, requested: list[str]) -> list[str]:
-    return [str(scope) for scope in trusted_scopes(policy, requested, KNOWN)]
+    return [str(scope) for scope in trusted_scopes(policy, requested, KNOWN, KNOWN)]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_highest_level_of_a_code_counts() -> None:
 
 @given(TEXTS, st.sampled_from(sorted(TRUSTED_RISKS)))
 def test_no_policy_approves_more_than_is_asked_for(texts: list[str], policy: str) -> None:
-    found = trusted_scopes(policy, texts, KNOWN)
+    found = trusted_scopes(policy, texts, KNOWN, KNOWN)
     effective = scopes.normalise(known_scopes(texts, KNOWN))
 
     assert {scope.code: scope.level for scope in found}.items() <= effective.items()

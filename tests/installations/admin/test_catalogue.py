@@ -240,6 +240,7 @@ def test_override_is_taken_back_after_its_effect_was_shown(client: Client, appro
 def test_import_is_shown_first_also_from_a_file(client: Client) -> None:
     document = catalogue.written([entry("warehouse")])
     file = SimpleUploadedFile("own.json", document)
+    assert 'enctype="multipart/form-data"' in client.get(IMPORT).content.decode(), "a browser sends no file without"
     with nothing_changes():
         shown = client.post(IMPORT, {"file": file, **REASON, **pin(client.get(IMPORT))})
     assert "warehouse new, covers more" in text(shown)

@@ -1,13 +1,15 @@
 """The policy of an application approves at the first sight of an installation, and never again."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from installations import selectors
+from installations import editions, selectors
+from installations.catalogue import LevelMeaning
 from installations.models import Application, ApprovedPermission, AuditEvent, Installation
 from installations.services import approve_scopes, withdraw_scopes, withhold_scopes
-from tests import factories
+from tests import catalogues, factories
 from tests.unchanged import recorded
 from tokens.services.revocation import uninstall_installation
 
@@ -156,3 +158,35 @@ def test_nothing_left_is_decided_about_all_the_same() -> None:
     assert withhold_scopes(installation_id=here.pk, **WHY) == []
     assert not selectors.needs_decision(Installation.objects.get(pk=here.pk))
     assert AuditEvent.objects.filter(verb="scopes.withheld").exists()
+
+
+@pytest.mark.parametrize("mode", ["on", "off"])
+def test_edit_of_the_catalogue_makes_a_policy_trust_no_more(settings: Any, mode: str) -> None:
+    settings.FOUR_EYES = mode
+    low = LevelMeaning("See it.", "low", "It is public.")
+    for code in ("fin", "task", "user.me"):
+        known = editions.in_force().described(code)
+        assert known is not None
+        catalogues.save(replace(known, read=low, full=low))
+    catalogues.save(replace(catalogues.entry("garage", "calendar/*"), read=low, full=low))
+
+    here = first_seen("trust_low", "fin.full", "task.read", "garage.full", "user.me.read")
+
+    assert in_force(here) == ["user.me.read"]
+
+
+def test_raised_risk_makes_a_policy_trust_less_also_of_full() -> None:
+    known = editions.in_force().described("task")
+    assert known is not None
+    catalogues.save(replace(known, read=replace(known.read, risk="high")))
+
+    assert in_force(first_seen("trust_medium", "task.full", "user.me.read")) == ["user.me.read"]
+
+
+def test_first_launch_under_a_damaged_catalogue_approves_nothing_and_goes_on() -> None:
+    catalogues.save(catalogues.entry("warehouse"))
+    catalogues.tamper("document", "damaged")
+
+    here = first_seen("trust_low", "user.me.read")
+
+    assert (here.status, in_force(here)) == (Installation.Status.PENDING_APPROVAL, [])
