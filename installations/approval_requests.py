@@ -31,6 +31,7 @@ from installations.approving import (
     plan_locked,
     put_in_force_locked,
 )
+from installations.catalogue import Catalogue
 from installations.errors import DomainError, OwnRequest, StateConflict
 from installations.four_columns import utc_today
 from installations.four_eyes import Bound, changes_since
@@ -113,12 +114,12 @@ def approve_for_many(
     wanted = parse_all(requested)
     with transaction.atomic(durable=True):
         installations = _locked_all(installation_ids)
-        if pinned is not None and pinned != pin_of(installations):
+        plans = plan_all_locked(installations, wanted)
+        if pinned is not None and pinned != pin_of(installations, plans[0].catalogue):
             raise StateConflict(
                 "These installations are not any more as they were shown: one of them was decided about, suspended, "
-                "uninstalled or asks for something else. Look at the list again."
+                "uninstalled or asks for something else, or the scope catalogue was edited. Look at the list again."
             )
-        plans = plan_all_locked(installations, wanted)
         if settings.FOUR_EYES == "on":
             return ManyResult(_ask_locked(plans, actor, why), 0, 0)
         results, events = _put_all_in_force(plans, why=why, approved_by=actor.name, told={"in_bulk": len(plans)})
@@ -127,19 +128,24 @@ def approve_for_many(
     return ManyResult(None, approved, len(results) - approved)
 
 
-def pin_of(installations: Iterable[Installation]) -> str:
-    """Return what stands for these installations as they are. One statement for what is approved on them."""
+def pin_of(installations: Iterable[Installation], known: Catalogue) -> str:
+    """Return what stands for these installations as they are, and for what the scopes mean.
+
+    One statement for what is approved on them.
+    """
     rows = sorted(installations, key=lambda row: row.pk)
     approved = ApprovedPermission.objects.in_force().filter(installation__in=[row.pk for row in rows])
     held: dict[int, list[list[object]]] = {row.pk: [] for row in rows}
     for pk, installation, code, level in approved.order_by("pk").values_list("pk", "installation", "code", "level"):
         held[installation].append([pk, code, level])
-    return digest_of({"rows": [[row.pk, row.manifest_id, row.status, held[row.pk]] for row in rows]})
+    pinned = [[row.pk, row.manifest_id, row.status, held[row.pk]] for row in rows]
+    return digest_of({"rows": pinned, "catalogue": known.version})
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    installations: int
+    installations: int  # on which something came into force
+    unchanged: int  # on which all of it was approved already
     approved: Sequence[str]
     activated: int
 
@@ -172,15 +178,15 @@ def confirm_request(*, request_id: int, actor: Actor, reason: str) -> Confirmed:
                 approved_by=request.requested_by,
                 confirmed_by=actor.name,
                 told={"request": request.pk, "requested_by": request.requested_by_id},
-                # A day that passed while the request waited is due at once, by the day after.
-                review_by=request.review_by and max(request.review_by, utc_today() + timedelta(days=1)),
+                review_by=_day_now(request, plans[0]),
             )
             _decide(request, State.CONFIRMED, actor, why)
             audit.append(actor, *events, _event("approval_request.confirmed", request, why))
     if broken:
         raise StateConflict(f"The request is void now and nothing was approved. {' '.join(broken[:3])}")
     approved = sorted({text for result in results for text in result.approved})
-    return Confirmed(len(results), approved, sum(result.activated for result in results))
+    changed = sum(bool(result.approved) for result in results)
+    return Confirmed(changed, len(results) - changed, approved, sum(result.activated for result in results))
 
 
 def refuse_request(*, request_id: int, actor: Actor, reason: str) -> str:
@@ -326,6 +332,17 @@ def _still_holds(request: ApprovalRequest, installations: Mapping[int, Installat
         pk = plan.installation.pk
         broken += [f"Installation #{pk}: {words}" for words in changes_since(bounds[pk], plan.bound)]
     return broken, plans
+
+
+def _day_now(request: ApprovalRequest, plan: Plan) -> date | None:
+    """Return the day of review that was asked for, within what is allowed now.
+
+    It may have passed while the request waited, or the risk of a scope have been raised.
+    """
+    if request.review_by is None:
+        return None
+    latest = min(reviews.review_days(plan.wanted, known=plan.catalogue).values())
+    return min(max(request.review_by, utc_today() + timedelta(days=1)), latest)
 
 
 def _may_still_ask(request: ApprovalRequest) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 from django.utils import timezone
 
@@ -12,6 +12,7 @@ from installations.errors import ScopeNotRequested, StateConflict, UnknownScope
 from installations.four_columns import utc_today
 from installations.four_eyes import Bound
 from installations.models import ApprovedPermission, Installation, Manifest
+from installations.risks import guarded_risk
 from installations.scopes import Approval, Scope, ScopeSyntaxError
 
 
@@ -213,14 +214,16 @@ def put_in_force_locked(
                 "catalogue": plan.catalogue.version,
                 "covers": scopes.to_json(plan.entries[scope.code].covers),
             },
-            source=source,
             manifest=plan.manifest,
-            approved_by=approved_by,
-            confirmed_by=confirmed_by,
             approved_at=now,
             reason=why,
             review_by=days[scope],
             active_on=utc_today(),
+            **(
+                _as_consented(plan, scope, approved_by, why, now)
+                if source == ApprovedPermission.Source.OPERATOR and not confirmed_by
+                else {"source": source, "approved_by": approved_by, "confirmed_by": confirmed_by}
+            ),
         )
         for scope in new
     )
@@ -246,6 +249,29 @@ def put_in_force_locked(
     }
     target = str(installation.pk)
     return result, [audit.Event(verb, "installation", target, installation.pk, why, details)]
+
+
+def _as_consented(plan: Plan, scope: Scope, by: str, why: str, now: datetime) -> dict[str, object]:
+    """Return who stands for a scope that one operator approves in the usual way.
+
+    Where it is of high risk, that is possible since more was approved before: by two operators, or by one alone. That
+    stays said of it, and the operator of today reviewed it.
+    """
+    old = plan.in_force.get(scope.code)
+    entry = plan.entries[scope.code]
+    of_high_risk = guarded_risk(entry, scope.level, catalogue.load()) == "high"
+    if old is None or not of_high_risk or (old.source != ApprovedPermission.Source.ALONE and not old.confirmed_by):
+        return {"source": ApprovedPermission.Source.OPERATOR, "approved_by": by}
+    if old.level < scope.level or not set(entry.covers) <= set(old.as_approval().covers):
+        return {"source": ApprovedPermission.Source.OPERATOR, "approved_by": by}
+    return {
+        "source": old.source,
+        "approved_by": old.approved_by,
+        "confirmed_by": old.confirmed_by,
+        "reviewed_at": now,
+        "reviewed_by": by,
+        "reviewed_why": f"{scope} instead of {old}: {why}"[:1000],
+    }
 
 
 def withdraw_row(row: ApprovedPermission, by: str, why: str) -> None:

@@ -39,6 +39,8 @@ from installations.models import (
     Portal,
     PortalUser,
 )
+from installations.risks import guarded_risk
+from installations.scopes import Approval
 from installations.trust import known_scopes, trusted_scopes
 
 _MOST_TOLD = 100  # of withheld scopes in one audit event
@@ -204,7 +206,8 @@ def withdraw_scopes(
     A level that is named is the one that was seen: where another is in force, nothing is withdrawn or kept.
 
     A scope that a withdrawn one had swallowed is withdrawn with it, unless its code is in `keep`: it would otherwise
-    come into force by itself (design rule: nothing widens). The installation stays active.
+    come into force by itself (design rule: nothing widens). To keep one is as good as to approve it: it takes the same
+    permission and, where FOUR_EYES is on and it is of high risk, is refused. The installation stays active.
 
     Raises NotPermitted, ReasonRequired, StateConflict when a named scope is not approved, or not at the named level.
     """
@@ -366,6 +369,8 @@ def withdraw_locked(
     swallowed = scopes.swallowed(row.as_approval().scope for row in in_force.values())
     waking = {code for code, by in swallowed.items() if by in wanted} - wanted
     kept = waking & set(to_keep.values())
+    if kept:
+        _check_may_wake([in_force[code].as_approval() for code in sorted(kept)], actor)
     for code in sorted(wanted):
         withdraw_row(in_force[code], actor.name, why)
     for code in sorted(waking - kept):
@@ -384,6 +389,23 @@ def withdraw_locked(
     }
     event = audit.Event("scopes.withdrawn", "installation", str(installation.pk), installation.pk, why, details)
     return result, event
+
+
+def _check_may_wake(kept: Sequence[Approval], actor: Actor) -> None:
+    """Return when the operator may let these come into force again, which is as good as to approve them."""
+    actor.require("installations.approve_scopes")
+    known, shipped = editions.in_force(), catalogue.load()
+    entries = [(approval, known.get(approval.code)) for approval in kept]
+    high = [
+        str(approval.scope)
+        for approval, entry in entries
+        if entry is not None and guarded_risk(entry, approval.level, shipped) == "high"
+    ]
+    if high and settings.FOUR_EYES == "on":
+        raise StateConflict(
+            f"{', '.join(high)} would come into force again, which is of high risk and needs a second operator. "
+            "Withdraw without keeping it, and then ask for its approval."
+        )
 
 
 # --- Steps of verbs of the upper app, inside its transaction ---------------------------------------------------

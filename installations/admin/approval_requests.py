@@ -125,7 +125,9 @@ class Confirm(_SecondPair):
     def decide(self, target: ApprovalRequest, form: ReasonForm, actor: Actor) -> Outcome:
         done = approval_requests.confirm_request(request_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
         active = f" {plural(done.activated, 'installation')} became active." if done.activated else ""
-        return Outcome(f"Approved on {plural(done.installations, 'installation')}: {', '.join(done.approved)}.{active}")
+        had = f" {plural(done.unchanged, 'installation')} had it already." if done.unchanged else ""
+        where = plural(done.installations, "installation")
+        return Outcome(f"Approved on {where}: {', '.join(done.approved)}.{had}{active}")
 
 
 class Refuse(Act):

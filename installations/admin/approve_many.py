@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from installations import selectors
+from installations import editions, selectors
 from installations.admin.acts import actor_of
 from installations.admin.approval_requests import in_force_words
 from installations.admin.display import Table, link, list_url, plural, status_badge
@@ -39,8 +39,9 @@ def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Inst
         model_admin.message_user(request, problem, messages.ERROR)
         return None
     confirmed = request.POST if "confirmed" in request.POST else None
-    review = selectors.review_scopes(rows[0].manifest.requested_scopes, [])
-    form = ApproveManyForm(confirmed, review=review, pin=pin_of(rows))
+    known = editions.in_force()
+    review = selectors.review_scopes(rows[0].manifest.requested_scopes, [], known)
+    form = ApproveManyForm(confirmed, review=review, pin=pin_of(rows, known))
     if form.is_bound and form.is_valid():
         try:
             result = approve_for_many(

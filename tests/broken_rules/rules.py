@@ -1008,9 +1008,23 @@ BACKEND = (
     Breakage(
         "approvals: many are approved though one of them changed",
         "installations/approval_requests.py",
-        "if pinned is not None and pinned != pin_of(installations):",
+        "if pinned is not None and pinned != pin_of(installations, plans[0].catalogue):",
         "if False:",
         ("tests/installations/services/test_approval_requests.py",),
+    ),
+    Breakage(
+        "approvals: a part of what one operator approved alone is another one's decision",
+        "installations/approving.py",
+        "    if old is None or not of_high_risk or (",
+        "    if True or (",
+        ("tests/installations/services/test_approval_requests.py",),
+    ),
+    Breakage(
+        "approvals: who may only withdraw wakes what was swallowed",
+        "installations/services.py",
+        "        _check_may_wake([in_force[code].as_approval() for code in sorted(kept)], actor)\n",
+        "        pass\n",
+        ("tests/installations/services/test_withdraw_scopes.py",),
     ),
     Breakage(
         "approvals: a stale page decides",

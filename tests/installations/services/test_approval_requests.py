@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from installations import approval_requests, services
+from installations import approval_requests, editions, services
 from installations.approval_requests import (
     approve_alone,
     approve_for_many,
@@ -22,6 +22,7 @@ from installations.approval_requests import (
 from installations.approving import Seen, in_force_digest
 from installations.catalogue import LevelMeaning
 from installations.errors import NotPermitted, OwnRequest, ReasonRequired, SecondOperatorNeeded, StateConflict
+from installations.four_columns import utc_today
 from installations.models import ApprovalRequest, ApprovedPermission, AuditEvent, Installation
 from installations.services import approve_scopes, suspend_installation, withdraw_scopes
 from tests import catalogues, factories
@@ -286,6 +287,17 @@ def test_request_of_an_operator_who_may_not_approve_any_more_is_void(
     assert in_force(here) == []
 
 
+def test_day_of_review_is_what_the_risk_allows_when_it_is_confirmed(ana: Any, bob: Any, here: Installation) -> None:
+    later = utc_today() + timedelta(days=150)
+    request = request_approval(installation_id=here.pk, requested=["task.read"], review_by=later, **by(ana)).request
+    catalogues.edit("task", read=LevelMeaning("See it.", "high", "It is secret."))
+
+    confirm_request(request_id=request.pk, **by(bob))
+
+    (row,) = here.approved_permissions.in_force()
+    assert row.review_by == utc_today() + timedelta(days=90)
+
+
 def test_request_ends_by_itself(ana: Any, bob: Any, here: Installation) -> None:
     request = asked(ana, here)
 
@@ -363,6 +375,35 @@ def test_superuser_approves_alone_and_it_is_told(here: Installation, caplog: Any
     assert "approved by one operator alone" in caplog.text
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_part_of_what_was_approved_alone_or_by_two_stays_said_to_be(
+    ana: Any, bob: Any, here: Installation, alone: bool
+) -> None:
+    factories.application(permissions=["fin.full"], version="2.0.0")
+    if alone:
+        approve_alone(installation_id=here.pk, requested=["fin.full"], **by(factories.operator("boss", superuser=True)))
+    else:
+        confirm_request(request_id=asked(bob, here, "fin.full").pk, **by(ana))
+
+    approve_scopes(installation_id=here.pk, requested=["fin.read"], **by(ana, "Reading will do."))
+
+    (row,) = here.approved_permissions.in_force()
+    stands_for_it = ("alone", "boss", "") if alone else ("operator", "bob", "ana")
+    assert str(row) == "fin.read"
+    assert (row.source, row.approved_by, row.confirmed_by) == stands_for_it
+    assert (row.reviewed_by, row.reviewed_why) == ("ana", "fin.read instead of fin.full: Reading will do.")
+
+
+def test_part_that_needs_no_second_operator_is_the_decision_of_who_approves_it(ana: Any, here: Installation) -> None:
+    factories.application(permissions=["users.full"], version="2.0.0")
+    approve_alone(installation_id=here.pk, requested=["users.full"], **by(factories.operator("boss", superuser=True)))
+
+    approve_scopes(installation_id=here.pk, requested=["users.read"], **by(ana))
+
+    (row,) = here.approved_permissions.in_force()
+    assert (row.source, row.approved_by, row.reviewed_by) == ("operator", "ana", "")
+
+
 def test_break_glass_has_a_permission_of_its_own(ana: Any, here: Installation) -> None:
     with nothing_changes(), pytest.raises(NotPermitted) as refused:
         approve_alone(installation_id=here.pk, requested=["fin.read"], **by(ana))
@@ -410,12 +451,16 @@ def many(here: Installation) -> list[Installation]:
     return [here, *(factories.installation(here.application, portal=f"p{number}.flowlu.com") for number in range(3))]
 
 
+def pin(installations: list[Installation]) -> str:
+    return pin_of(installations, editions.in_force())
+
+
 def keys(installations: list[Installation]) -> list[int]:
     return [row.pk for row in installations]
 
 
 def test_many_are_always_asked_for_where_four_eyes_are_on(ana: Any, bob: Any, many: list[Installation]) -> None:
-    result = approve_for_many(installation_ids=keys(many), requested=["user.me.read"], pinned=pin_of(many), **by(ana))
+    result = approve_for_many(installation_ids=keys(many), requested=["user.me.read"], pinned=pin(many), **by(ana))
 
     assert result.asked is not None
     assert [in_force(row) for row in many] == [[]] * 4
@@ -441,6 +486,16 @@ def test_one_that_changed_makes_the_whole_request_void(ana: Any, bob: Any, many:
     assert in_force(many[0]) == []
 
 
+def test_confirmation_says_on_how_many_something_changed(ana: Any, bob: Any, many: list[Installation]) -> None:
+    approve_scopes(installation_id=many[0].pk, requested=["user.me.read"], **by(ana))
+    request = approve_for_many(installation_ids=keys(many), requested=["user.me.read"], **by(ana)).asked
+    assert request is not None
+
+    done = confirm_request(request_id=request.request.pk, **by(bob))
+
+    assert (done.installations, done.unchanged, done.activated) == (3, 1, 3)
+
+
 def test_many_are_approved_at_once_where_four_eyes_are_off(settings: Any, ana: Any, many: list[Installation]) -> None:
     settings.FOUR_EYES = "off"
     approve_scopes(installation_id=many[0].pk, requested=["fin.read"], **by(ana))
@@ -455,9 +510,13 @@ def test_many_are_approved_at_once_where_four_eyes_are_off(settings: Any, ana: A
         assert approve_for_many(installation_ids=keys(many), requested=["fin.read"], **by(ana)).unchanged == 4
 
 
-@pytest.mark.parametrize("change", [replace_manifest, uninstall, suspend, approve_another])
+def edit_the_catalogue(_here: Installation) -> None:
+    catalogues.edit("user.me", "core/user/get", "task/task")
+
+
+@pytest.mark.parametrize("change", [replace_manifest, uninstall, suspend, approve_another, edit_the_catalogue])
 def test_what_was_shown_is_what_is_approved(ana: Any, many: list[Installation], change: Any) -> None:
-    pinned = pin_of(many)
+    pinned = pin(many)
     change(many[1])
 
     with nothing_changes(), pytest.raises(StateConflict):
@@ -486,8 +545,9 @@ def test_list_that_is_empty_too_long_mixed_or_gone_is_refused(
 def test_many_cost_no_statement_each_to_look_at(
     ana: Any, many: list[Installation], django_assert_num_queries: Any, django_assert_max_num_queries: Any
 ) -> None:
+    known = editions.in_force()
     with django_assert_num_queries(1):
-        pin_of(many)
+        pin_of(many, known)
     request = approve_for_many(installation_ids=keys(many), requested=["user.me.read"], **by(ana)).asked
     assert request is not None
     with django_assert_max_num_queries(10):

@@ -1,6 +1,7 @@
 """Withdrawing scopes: what was swallowed does not wake by itself, and nothing else moves."""
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from installations.errors import NotPermitted, ReasonRequired, StateConflict, UnknownScope
 from installations.models import ApprovedPermission
@@ -77,6 +78,26 @@ def test_swallowed_scope_is_kept_by_a_decision_in_the_same_act(swallowing):
     assert (result.also_withdrawn, result.kept) == (["crm.deals.read"], ["crm.accounts.full"])
     assert in_force(swallowing) == ["crm.accounts.full", "fin.read"]
     assert last_event().details["kept"] == ["crm.accounts.full"]
+
+
+def test_to_wake_what_was_swallowed_is_as_good_as_to_approve_it(swallowing):
+    user = factories.operator("wim")
+    user.user_permissions.add(Permission.objects.get(codename="withdraw_scopes"))
+    actor = factories.actor(type(user).objects.get(pk=user.pk))
+
+    with nothing_changes(), pytest.raises(NotPermitted):
+        withdraw(swallowing, "crm", keep=["crm.deals"], actor=actor)
+
+    assert withdraw(swallowing, "crm", actor=actor).withdrawn == ["crm.read"]
+
+
+def test_high_risk_wakes_by_no_single_operator_where_four_eyes_are_on(swallowing, settings):
+    settings.FOUR_EYES = "on"
+
+    with nothing_changes(), pytest.raises(StateConflict, match="crm.accounts.full would come into force again"):
+        withdraw(swallowing, "crm", keep=["crm.accounts", "crm.deals"])
+
+    assert withdraw(swallowing, "crm", keep=["crm.deals"]).kept == ["crm.deals.read"]
 
 
 def test_scope_that_is_named_is_withdrawn_even_when_it_is_to_be_kept(swallowing):
