@@ -9,8 +9,9 @@ from django.utils import timezone
 
 class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
     def waiting(self) -> Self:
-        """Return those that can still be confirmed, as far as time and decisions go."""
-        return self.filter(state=ApprovalRequest.State.OPEN, expires_at__gt=timezone.now())
+        """Return those that can still be confirmed, as far as time, decisions and removals go."""
+        waiting = self.filter(state=ApprovalRequest.State.OPEN, expires_at__gt=timezone.now())
+        return waiting.exclude(items__installation__status="uninstalled")
 
 
 class ApprovalRequest(models.Model):

@@ -93,7 +93,7 @@ class ApproveForm(ReasonForm):
         self.fields["seen_manifest"].initial = installation.manifest.sha256
         self.fields["seen_in_force"].initial = in_force_digest(in_force)
         self.fields["seen_catalogue"].initial = catalogue.version
-        self.installation, self.review = installation, review
+        self.installation, self.review, self.catalogue = installation, review, catalogue
         self.rows = {f"scope-{row.code}": row for row in review.to_decide}
         for name, row in self.rows.items():
             self.fields[name] = _Decision(row, catalogue)
@@ -293,7 +293,7 @@ class ReviewForm(ReasonForm):
 
     def _sorted(self) -> list[tuple[str, ReviewLine]]:
         return sorted(
-            self.lines.items(), key=lambda item: (RISKS.index(item[1].risk), item[1].approval.review_by, item[0])
+            self.lines.items(), key=lambda item: (-RISKS.index(item[1].risk), item[1].approval.review_by, item[0])
         )
 
     def clean(self) -> dict[str, Any]:
@@ -402,7 +402,8 @@ class ConfigureForm(SeenForm):
             "Flowlu's administrator of a portal has to approve what an application asks for when it is installed. "
             "Trusted, their scopes are approved here when an installation is first seen, and never again: not for a "
             "later manifest, not after a reinstall, not on installations that are there already. Where four eyes are "
-            "on, scopes of high risk always wait for operators."
+            "on, scopes of high risk always wait for operators. What operators wrote into the scope catalogue counts "
+            "by what it reaches: as high risk where the shipped catalogue grants that to nobody."
         ),
     )
     allowed_portals = forms.CharField(

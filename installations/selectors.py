@@ -173,7 +173,7 @@ def installations_asking_for_more() -> QuerySet[Installation]:
 def needs_decision(installation: Installation) -> bool:
     """Return whether an operator has to decide about scopes that the installation asks for since, or that a policy
     left to them. Costs what `asked_anew` does."""
-    return installation.left_to_operator or bool(asked_anew(installation))
+    return (installation.left_to_operator and installation.uninstalled_at is None) or bool(asked_anew(installation))
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,8 @@ def _needs(request: HttpRequest) -> Iterator[Item]:
         if anew:
             need = "needs" if anew == 1 else "need"
             yield Item(
-                f"{plural(anew, 'installation')} {need} re-approval",
-                "A new manifest asks for more than was decided about. What is approved goes on meanwhile.",
+                f"{plural(anew, 'installation')} {need} a decision about more scopes",
+                "A new manifest asks for more, or a policy left the rest to you. What is approved goes on meanwhile.",
                 list_url(Installation, "decision=anew"),
                 "wait",
             )

@@ -110,6 +110,10 @@ class Act(ABC):
     def heading(self, target: Any) -> str:
         return f"{self.label}: {self.name(target)}"
 
+    def offered_to(self, request: HttpRequest, target: Any) -> bool:
+        """Return whether to offer the act to this operator, who may do it in general. The verb decides anew."""
+        return True
+
     @abstractmethod
     def stops(self, target: Any) -> Sequence[str]:
         """Return what the act stops, or does."""
@@ -248,5 +252,5 @@ def offered(acts: Sequence[Act], request: HttpRequest, target: Any) -> list[ActL
     return [
         ActLink(act.label, act.summary, act.tone, act.url(object_id=target.pk))
         for act in acts
-        if act.permitted(request) and act.applies(target)
+        if act.permitted(request) and act.applies(target) and act.offered_to(request, target)
     ]

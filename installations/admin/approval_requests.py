@@ -1,17 +1,18 @@
 """Approvals that wait for a second operator, and those that one operator made alone."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 
 from installations import approval_requests, editions
 from installations.actors import Actor
-from installations.admin.acts import Act, Outcome
+from installations.admin.acts import Act, Outcome, actor_of
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
     Column,
@@ -28,11 +29,13 @@ from installations.admin.display import (
     to,
 )
 from installations.admin.lists import NamedFilter
-from installations.admin.manifests import risk_badge, scope_words
+from installations.admin.manifests import edited_words, risk_badge, scope_words
 from installations.admin.text import visible
+from installations.catalogue import RISKS
 from installations.errors import OwnRequest
 from installations.forms import ReasonForm
 from installations.models import ApprovalRequest, ApprovedPermission, BreakGlass, Installation
+from installations.scopes import Scope, parse
 from installations.trail.refusals import note_refused
 
 State = ApprovalRequest.State
@@ -51,9 +54,19 @@ def can_be_confirmed(row: ApprovalRequest) -> bool:
     return row.state == State.OPEN and row.expires_at > timezone.now()
 
 
+def changes_of(row: ApprovalRequest) -> Sequence[str]:
+    """Return what makes an open request void, worked out once for a page."""
+    found: Sequence[str] | None = vars(row).get("changes_shown")
+    if found is None:
+        found = vars(row)["changes_shown"] = approval_requests.what_changed(row)
+    return found
+
+
 def state_badge(row: ApprovalRequest) -> Any:
     if row.state == State.OPEN and not can_be_confirmed(row):
         return badge("waited too long", "gone")
+    if row.state == State.OPEN and getattr(row, "gone", False):
+        return badge("cannot be confirmed any more", "gone")
     return badge(State(row.state).label, _TONES[State(row.state)])
 
 
@@ -75,6 +88,9 @@ class _SecondPair(Act):
     """An act that the operator who asked may not do themselves. To try it is recorded."""
 
     permission = "installations.approve_scopes"
+
+    def offered_to(self, request: HttpRequest, target: ApprovalRequest) -> bool:
+        return actor_of(request).id != target.requested_by_id
 
     @abstractmethod
     def decide(self, target: Any, form: ReasonForm, actor: Actor) -> Outcome:
@@ -103,16 +119,16 @@ class Confirm(_SecondPair):
     template_name = "admin/installations/approvalrequest/confirm.html"
 
     def applies(self, target: ApprovalRequest) -> bool:
-        return can_be_confirmed(target)
+        return can_be_confirmed(target) and not changes_of(target)
 
     def context(self, request: HttpRequest, target: ApprovalRequest, form: ReasonForm) -> dict[str, Any]:
-        return {"tables": [scopes_table(target), installations_table(target)]}
+        return {"tables": [scopes_table(target, _held(target)), installations_table(target)]}
 
     def stops(self, target: ApprovalRequest) -> Sequence[str]:
         return (
             "From their next call on, the application can do within these scopes what the user who has it open may do, "
             "on each of these installations.",
-            "The first approval makes a pending installation active.",
+            "Installations that are pending become active.",
         )
 
     def stays(self, target: ApprovalRequest) -> Sequence[str]:
@@ -172,17 +188,40 @@ class LookAt(_SecondPair):
         return Outcome.of(done, "Recorded.", already="somebody looked at it before")
 
 
-def scopes_table(row: ApprovalRequest) -> Table:
-    """Return what is asked for, in plain words."""
+def scopes_table(row: ApprovalRequest, held: Mapping[str, str] | None = None) -> Table:
+    """Return what is asked for, in plain words; with what is approved now, by code, also what that changes."""
     known = editions.in_force()
-    about = [known.describe(text) for text in row.scopes]
+
+    def words(scope: Scope) -> Any:
+        edited = edited_words(known, scope)
+        note = format_html('<span class="note-inline">{}</span>', visible(edited)) if edited else ""
+        return format_html("{} {}", scope_words(known.describe(scope)), note)
+
+    def change(scope: Scope) -> tuple[str, ...]:
+        if held is None:
+            return ()
+        now = held.get(scope.code)
+        if now == scope.level.value:
+            return ("approved already",)
+        return (f"from {now} to {scope.level.value}" if now else f"new, at level {scope.level.value}",)
+
+    wanted = [parse(text) for text in row.scopes]
+    wanted.sort(key=lambda scope: -RISKS.index(known.describe(scope).risk or "high"))
     return Table(
         "Scopes",
-        ("Scope", "What it covers", "Risk"),
-        [(mono(each.text), scope_words(each), risk_badge(each)) for each in about],
+        ("Scope", *(("Change",) if held is not None else ()), "What it covers", "Risk"),
+        [(mono(scope), *change(scope), words(scope), risk_badge(known.describe(scope))) for scope in wanted],
         "None.",
         kind="scopes",
     )
+
+
+def _held(row: ApprovalRequest) -> dict[str, str] | None:
+    """Return what is approved now where the request still waits for one installation, else None."""
+    items = list(row.items.values_list("installation", flat=True)[:2])
+    if row.state != State.OPEN or len(items) != 1:
+        return None
+    return dict(ApprovedPermission.objects.in_force().filter(installation=items[0]).values_list("code", "level"))
 
 
 def installations_table(row: ApprovalRequest) -> Table:
@@ -226,13 +265,19 @@ class _Requests(ReadOnlyAdmin):
     ordering = ("-requested_at", "-pk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        counted: QuerySet[Any] = super().get_queryset(request).annotate(installations=Count("items"))
+        counted: QuerySet[Any] = (
+            super()
+            .get_queryset(request)
+            .annotate(
+                installations=Count("items"), gone=Count("items", filter=Q(items__installation__status="uninstalled"))
+            )
+        )
         return counted
 
     def tables(self, request: HttpRequest, row: Any) -> Sequence[Table]:
         if not request.user.has_perm("installations.view_installation"):
             return [scopes_table(row)]
-        return [scopes_table(row), installations_table(row)]
+        return [scopes_table(row, _held(row)), installations_table(row)]
 
 
 @admin.register(ApprovalRequest)
@@ -265,7 +310,7 @@ class ApprovalRequestAdmin(_Requests):
     def badges(self, row: ApprovalRequest) -> Sequence[Any]:
         found = [state_badge(row)]
         if can_be_confirmed(row):
-            found += [badge(words, "bad") for words in approval_requests.what_changed(row)[:3]]
+            found += [badge(words, "bad") for words in changes_of(row)[:3]]
         return found
 
     def page_title(self, row: ApprovalRequest) -> str:

@@ -90,7 +90,7 @@ class Approve(InstallationAct):
             )
         return Outcome(
             f"Asked for, not approved yet: a second operator has to confirm request #{asked.request.pk} within "
-            f"{plural(settings.FOUR_EYES_HOURS, 'hour')}, since it is of high risk."
+            f"{plural(settings.FOUR_EYES_HOURS, 'hour')}, since high risk is among it, by its words or its reach."
         )
 
     def _is_pending(self, target: Installation) -> bool:
@@ -138,7 +138,7 @@ def _approved(result: ApprovalResult) -> Outcome:
 class Withhold(InstallationAct):
     slug = "withhold"
     label = "Keep what is approved"
-    summary = "Approve nothing of what the new manifest asks for more."
+    summary = "Approve nothing more of what the manifest asks for."
     permission = "installations.approve_scopes"
     template_name = "admin/installations/installation/withhold.html"
 
@@ -239,8 +239,8 @@ class Review(InstallationAct):
         words = [
             f"{label}: {', '.join(named)}."
             for label, named in (
-                ("Kept", [f"{scope} until {day}" for scope, day in result.kept.items()]),
-                ("Lowered to read", [f"{scope} until {day}" for scope, day in result.lowered.items()]),
+                ("Kept", [f"{scope}, review by {day}" for scope, day in result.kept.items()]),
+                ("Lowered to read", [f"{scope}, review by {day}" for scope, day in result.lowered.items()]),
                 ("Withdrawn", result.withdrawn),
                 ("With them, as they were swallowed", result.also_withdrawn),
             )

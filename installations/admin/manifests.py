@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from installations import editions, manifests, selectors
+from installations import catalogue, editions, manifests, selectors
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
     Table,
@@ -26,9 +26,12 @@ from installations.admin.display import (
 )
 from installations.admin.lists import NamedFilter
 from installations.admin.text import prose, visible, visible_text
+from installations.catalogue import Catalogue, Origin
 from installations.errors import ManifestInvalid
 from installations.manifest_diff import Content, diff
 from installations.models import Manifest
+from installations.risks import guarded_risk
+from installations.scopes import Scope
 
 _OTHERS = 20
 RISK_TONES = {"low": "good", "medium": "wait", "high": "bad"}
@@ -111,6 +114,24 @@ def risk_badge(about: Any) -> Any:
     return format_html(
         '{}<span class="quiet-note">{}</span>', badge(about.risk, RISK_TONES[about.risk]), visible(about.risk_reason)
     )
+
+
+def edited_words(known: Catalogue, scope: Scope | None) -> str:
+    """Return in sentences what is to be known of an entry that operators wrote; nothing of a shipped one."""
+    entry = known.described(scope.code) if scope else None
+    if scope is None or entry is None or known.origin(scope.code) is Origin.SHIPPED:
+        return ""
+    shipped = catalogue.load()
+    before = shipped.described(scope.code)
+    found = (
+        f"Operators changed this entry; shipped it is: {before.title}, {before.at(scope.level).risk} risk."
+        if before
+        else "Operators wrote this entry; none is shipped."
+    )
+    risk = guarded_risk(entry, scope.level, shipped)
+    if risk != entry.at(scope.level).risk:
+        found += f" By what it reaches it counts as {risk} risk for the second operator and for policies."
+    return found
 
 
 def scope_flags(row: selectors.ScopeRow) -> list[Any]:

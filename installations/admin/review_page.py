@@ -8,7 +8,9 @@ from django.forms import BoundField
 from django.http import HttpRequest
 
 from installations import selectors
+from installations.admin.manifests import edited_words
 from installations.admin.observed import verdict_badge
+from installations.catalogue import RISKS
 from installations.forms import ApproveForm
 from installations.manifest_diff import ScopeChange
 from installations.models import Installation, PortalUser
@@ -30,6 +32,7 @@ class Decision:
     row: ScopeRow
     field: BoundField
     change: ScopeChange | None
+    note: str  # what operators wrote into the catalogue about it
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def review_context(request: HttpRequest, installation: Installation, form: Appro
     return {
         "installation": installation,
         "review": form.review,
-        "sections": _sections(form, changes, decided=installation.decided_manifest_id is not None),
+        "sections": _sections(form, changes, installation),
         "first_user": _first_user(installation) if may_see_users else None,
         "may_see_users": may_see_users,
         "liveness": observed.verdict if observed else None,
@@ -63,19 +66,27 @@ def review_context(request: HttpRequest, installation: Installation, form: Appro
     }
 
 
-def _sections(form: ApproveForm, changes: Sequence[ScopeChange], *, decided: bool) -> list[Section]:
-    """Put what is new first, then what was decided about; all of it is open where nothing was decided yet."""
+def _sections(form: ApproveForm, changes: Sequence[ScopeChange], installation: Installation) -> list[Section]:
+    """Put what is new first, then what was decided about; all of it is open where nothing was decided yet.
+
+    The highest risk comes first in each.
+    """
     by_code = {change.code: change for change in changes}
-    decisions = [Decision(row, field, by_code.get(row.code)) for row, field in form.decisions()]
-    if not decided:
+    decisions = [
+        Decision(row, field, by_code.get(row.code), edited_words(form.catalogue, row.requested))
+        for row, field in form.decisions()
+    ]
+    decisions.sort(key=lambda each: -RISKS.index(each.row.about.risk or "high"))
+    if installation.decided_manifest_id is None:
         return [Section("Asked for", decisions, is_open=True)]
     new = [each for each in decisions if each.change is not None]
     # A choice that was made or is wrong must be seen.
     known = [each for each in decisions if each.change is None]
+    left = installation.left_to_operator
     touched = any(each.field.errors or each.field.value() for each in known)
     found = [
-        Section("Asked for since the last decision", new, is_open=True),
-        Section("Decided about before", known, is_open=touched or not new),
+        Section("Left to you by the policy" if left else "Asked for since the last decision", new, is_open=True),
+        Section("Approved already" if left else "Decided about before", known, is_open=touched or not new),
     ]
     return [section for section in found if section.decisions]
 

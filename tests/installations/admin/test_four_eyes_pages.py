@@ -7,11 +7,13 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import Permission
 from django.core import signing
 
+from installations.catalogue import LevelMeaning
 from installations.models import ApprovalRequest, ApprovedPermission, Installation
 from installations.services import suspend_installation
-from tests import factories
+from tests import catalogues, factories
 from tests.installations.admin.console import confirm, messages, pin, signed_in, text, url
 from tests.unchanged import last_event, nothing_changes, recorded
+from tokens.services.revocation import uninstall_installation
 
 LIST = "installations_installation_changelist"
 
@@ -40,7 +42,7 @@ def ask(user: Any, installation: Installation) -> ApprovalRequest:
     request = ApprovalRequest.objects.get()
     assert messages(response) == [
         f"Asked for, not approved yet: a second operator has to confirm request #{request.pk} within 72 hours, since "
-        "it is of high risk."
+        "high risk is among it, by its words or its reach."
     ]
     return request
 
@@ -102,6 +104,47 @@ def test_second_operator_reads_and_confirms(reviewer: Any, bob: Any, pending: In
     assert (row.approved_by, row.confirmed_by) == ("reviewer", "bob")
     shown = text(client.get(url("installations_installation_change", pending.pk)))
     assert "by reviewer, confirmed by bob" in shown
+
+
+def test_confirmation_is_offered_to_another_operator_while_it_can_be_done(
+    reviewer: Any, bob: Any, pending: Installation
+) -> None:
+    request = ask(reviewer, pending)
+    button = page_of(request, "confirm")
+
+    assert button not in signed_in(reviewer).get(page_of(request)).content.decode()
+    page = signed_in(bob).get(page_of(request))
+    assert button in page.content.decode()
+    assert "new, at level read" in text(page)
+
+    uninstall_installation(installation_id=pending.pk, actor=factories.superactor(), reason="Gone.")
+    page = signed_in(bob).get(page_of(request))
+    assert button not in page.content.decode()
+    assert f"Installation #{pending.pk} is uninstalled." in text(page)
+    assert "cannot be confirmed any more" in text(signed_in(bob).get(url("installations_approvalrequest_changelist")))
+    assert "waits for a second operator" not in text(signed_in(bob).get(url("index")))
+
+
+def test_both_operators_read_what_operators_wrote_into_the_catalogue(
+    reviewer: Any, bob: Any, pending: Installation
+) -> None:
+    harmless = LevelMeaning("See public holidays.", "low", "Nobody works then.")
+    catalogues.edit("fin", title="Public holidays", read=harmless)
+    words = (
+        "Operators changed this entry; shipped it is: Finance, high risk. By what it reaches it counts as high risk "
+        "for the second operator and for policies."
+    )
+
+    assert words in text(signed_in(reviewer).get(approve(pending)))
+    request = ask(reviewer, pending)
+    for where in (page_of(request), page_of(request, "confirm")):
+        assert words in text(signed_in(bob).get(where))
+
+    catalogues.save(catalogues.entry("garage", "products/*"))
+    factories.application(permissions=["garage.read"], version="2.0.0")
+    page = text(signed_in(reviewer).get(approve(pending)))
+    assert "Operators wrote this entry; none is shipped." in page
+    assert "counts as" not in page
 
 
 def test_own_request_is_refused_and_the_attempt_recorded(reviewer: Any, pending: Installation) -> None:
@@ -177,6 +220,9 @@ def test_break_glass_is_offered_to_who_may_and_stays_on_its_list(
 
     client = signed_in(superuser)
     assert approve(pending, "approve_alone") in client.get(here).content.decode()
+    page = text(client.get(approve(pending, "approve_alone")))
+    assert "This approves at once, without a second operator." in page
+    assert "Four eyes are on" not in page
     body = decision(pending, **{"scope-fin": "fin.read"})
     response = confirm(client, approve(pending, "approve_alone"), body, follow=True)
 

@@ -39,7 +39,7 @@ def chosen(page: Any) -> dict[str, str]:
 def test_everything_is_new_where_nothing_was_decided(reviewer: Any, pending: Installation) -> None:
     page = signed_in(reviewer).get(address(pending))
 
-    assert sections(page) == {"Asked for": ["user.me", "crm.accounts", "crm.deals", "task", "fin"]}
+    assert sections(page) == {"Asked for": ["crm.accounts", "fin", "crm.deals", "task", "user.me"]}
     assert page.context["sections"][0].is_open
 
 

@@ -87,6 +87,18 @@ def test_higher_risk_comes_before_what_waits_for_longer(auditor: Any, here: Inst
     assert [str(row) for row in by_day.context["cl"].result_list] == ["user.me.read", "fin.read", "crm.accounts.full"]
 
 
+def test_page_of_an_installation_has_the_order_of_the_queue(reviewer: Any, here: Installation) -> None:
+    here.approved_permissions.update(review_by=ago(3))
+
+    page = signed_in(reviewer).get(address(here))
+
+    assert [str(shown.line.approval) for shown, _field in page.context["waiting"]] == [
+        "crm.accounts.full",
+        "fin.read",
+        "user.me.read",
+    ]
+
+
 def test_queue_leads_to_each_decision_and_only_those_who_may_decide(
     auditor: Any, reviewer: Any, here: Installation
 ) -> None:
@@ -246,7 +258,7 @@ def test_several_decisions_with_one_reason_are_one_act(reviewer: Any, here: Inst
 
     assert response.redirect_chain == [(url(QUEUE), 302)]
     assert messages(response) == [
-        f"Kept: fin.read until {in_days(90)}. Lowered to read: crm.accounts.full until {in_days(180)}. "
+        f"Kept: fin.read, review by {in_days(90)}. Lowered to read: crm.accounts.full, review by {in_days(180)}. "
         "Withdrawn: user.me.read."
     ]
     assert in_force(here) == ["crm.accounts.read", "fin.read"]
@@ -261,7 +273,7 @@ def test_without_the_queue_it_leads_back_to_the_installation(reviewer: Any, here
     response = signed_in(reviewer).post(address(here), body, follow=True)
 
     assert response.redirect_chain == [(url("installations_installation_change", here.pk), 302)]
-    assert messages(response) == [f"Kept: fin.read until {in_days(7)}."]
+    assert messages(response) == [f"Kept: fin.read, review by {in_days(7)}."]
     assert f"review by {in_days(7)}" in text(response)
     assert "Last review by reviewer" in text(response)
 

@@ -9,6 +9,7 @@ from installations.services import withhold_scopes
 from tests import factories
 from tests.installations.admin.console import messages, signed_in, text, url
 from tests.unchanged import last_event, nothing_changes
+from tokens.services.revocation import uninstall_installation
 
 
 @pytest.fixture
@@ -39,8 +40,17 @@ def test_list_page_and_overview_say_that_it_needs_re_approval(
     assert "nope.full new and not in the catalogue: it grants nothing here" in page
     assert "acme.flowlu.com" in listed
     assert "globex.flowlu.com" not in listed
-    assert "1 installation needs re-approval" in text(overview)
+    assert "1 installation needs a decision about more scopes" in text(overview)
     assert f"{url('installations_installation_changelist')}?decision=anew" in overview.content.decode()
+
+
+def test_nothing_is_said_of_one_that_is_gone(auditor: Any, asking: Installation) -> None:
+    Installation.objects.filter(pk=asking.pk).update(left_to_operator=True)
+    uninstall_installation(installation_id=asking.pk, actor=factories.superactor(), reason="Gone.")
+
+    client = signed_in(auditor)
+    for page in (url("installations_installation_change", asking.pk), url("installations_installation_changelist")):
+        assert "needs a decision" not in text(client.get(page))
 
 
 def test_nothing_is_said_once_it_is_decided(auditor: Any, asking: Installation) -> None:
