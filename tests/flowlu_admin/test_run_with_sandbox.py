@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 
 from flowlu_admin.management.commands import run_with_sandbox
 from flowlu_admin.management.commands.run_with_sandbox import Command
+from tests import factories
 from tests.unchanged import nothing_changes
 
 
@@ -53,6 +54,16 @@ def test_port_that_somebody_listens_at_is_refused_before_anything_is_started(
 
         with nothing_changes(), pytest.raises(CommandError, match=f"^{name} {taken} is taken. Choose others: make run"):
             call_command("run_with_sandbox")
+
+
+@pytest.mark.django_db
+def test_sample_is_registered_once_and_a_manifest_of_somebodys_own_stays() -> None:
+    sample = run_with_sandbox._application()
+    assert run_with_sandbox._application() == sample
+    own = factories.application(sample.app_id, version="7.0.0")
+
+    with nothing_changes():
+        assert run_with_sandbox._application().current_manifest == own.current_manifest
 
 
 @pytest.mark.django_db

@@ -1,5 +1,6 @@
 """Run the service and the sandbox portal together, for a first look and for development."""
 
+import json
 import os
 import secrets
 import signal
@@ -19,6 +20,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from installations.actors import command_actor
+from installations.models import Application
 from installations.services import import_manifest
 
 OPERATOR = "operator"
@@ -44,7 +46,7 @@ class Command(BaseCommand):
         for name, number in (("PORT", port), ("SANDBOX_PORT", sandbox_port)):
             _check_free(name, number)
         call_command("migrate", verbosity=0, interactive=False)
-        result = import_manifest(document=SAMPLE.read_bytes(), kind=None, actor=command_actor())
+        application = _application()
         credentials = self._operator()
         service, portal = f"http://127.0.0.1:{port}", f"http://localhost:{sandbox_port}"
         environment = os.environ | {
@@ -65,7 +67,7 @@ class Command(BaseCommand):
                 sys.executable, "-m", "flowlu_admin.sandbox",
                 "--port", str(sandbox_port),
                 "--embed-url", f"{service}/embed/",
-                "--app-id", result.application.app_id,
+                "--app-id", application.app_id,
                 "--state", str(settings.VAR_DIR / "sandbox.json"),
             ],
             JOBS: [sys.executable, "manage.py", "sweep", "--every", "60"],
@@ -134,6 +136,13 @@ class Command(BaseCommand):
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
             stream.write(f"name: {OPERATOR}\npassword: {password}\n")
         return path
+
+
+def _application() -> Application:
+    """Return the sample application, registered where it is not known: a manifest of somebody's own stays."""
+    sample = SAMPLE.read_bytes()
+    known = Application.objects.filter(app_id=json.loads(sample)["appId"], current_manifest__isnull=False).first()
+    return known or import_manifest(document=sample, kind=None, actor=command_actor()).application
 
 
 def _port(name: str, default: int) -> int:

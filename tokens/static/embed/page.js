@@ -191,8 +191,11 @@ async function run(action, retry) {
     await action(current);
   } catch (error) {
     if (!current()) return;
-    if (error.code === 'insufficient_scope' && client.session !== null) waitForApproval();
-    else {
+    if (error.code === 'insufficient_scope' && client.session !== null) {
+      waitForApproval();
+      // What was approved when the page was opened may have been withdrawn since.
+      client.permissions(ACCOUNTS).then(() => { if (current()) showApproved(client.session?.permissions); }, () => {});
+    } else {
       if (at('accounts-list').hidden && at('accounts-pending').hidden) showAccountsMessage('page.accounts.failed');
       showProblem(error, retry);
     }
