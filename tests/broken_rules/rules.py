@@ -689,6 +689,13 @@ RACES = (
         OPERATORS,
     ),
     race(
+        "race: an import takes installations as they lie in the table",
+        "installations/services.py",
+        "        _hold_in_order(live)\n",
+        "",
+        ("tests/security/races/test_four_eyes.py",),
+    ),
+    race(
         "race: an API key is added without holding its installation",
         "tokens/services/api_keys.py",
         "    installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()",
