@@ -482,6 +482,14 @@ CONSOLE = (
         MATRIX,
     ),
     Breakage(
+        "console: any text is a chosen row",
+        "installations/admin/base.py",
+        "        if not all(map(_is_key, request.POST.getlist(ACTION_CHECKBOX_NAME))):\n"
+        '            raise BadRequest("A chosen row is no number.")\n',
+        "",
+        ("tests/security/test_console_requests.py",),
+    ),
+    Breakage(
         "console: a verb asks for no permission",
         "installations/services.py",
         '    actor.require("installations.approve_scopes")\n    why = clean_reason(reason)\n'
