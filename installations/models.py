@@ -501,6 +501,12 @@ class Liveness(models.Model):
         return f"{self.state} #{self.pk}"
 
 
+class ScopeUsageQuerySet(models.QuerySet["ScopeUsage"]):
+    def by_callers(self) -> Self:
+        """Return what counts as use: a probe of the sweep, which looks whether the installation is there, does not."""
+        return self.exclude(purpose=liveness.PURPOSE)
+
+
 class ScopeUsage(models.Model):
     """Calls of one day under one scope: how many Flowlu accepted and denied."""
 
@@ -513,6 +519,8 @@ class ScopeUsage(models.Model):
     accepted = models.PositiveIntegerField(default=0)
     denied = models.PositiveIntegerField(default=0)
     last_at = models.DateTimeField()
+
+    objects = ScopeUsageQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [
