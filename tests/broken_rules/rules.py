@@ -187,14 +187,14 @@ APPROVAL = (
     Breakage(
         "nothing widens: a new manifest approves what it asks for",
         "installations/services.py",
-        "        affected = Installation.objects.live().filter(application=application).update(manifest=manifest)\n",
-        "        affected = Installation.objects.live().filter(application=application).update(manifest=manifest)\n"
-        "        for live in Installation.objects.filter(application=application, status='active'):\n"
+        "        affected = live.update(manifest=manifest)\n",
+        "        affected = live.update(manifest=manifest)\n"
+        "        for row in Installation.objects.filter(application=application, status='active'):\n"
         "            for text in manifest.requested_scopes:\n"
         "                code, _, level = text.rpartition('.')\n"
         "                entry = editions.in_force().get(code)\n"
-        "                if entry and not live.approved_permissions.in_force().filter(code=code).exists():\n"
-        "                    live.approved_permissions.create(code=code, level=level, manifest=manifest,\n"
+        "                if entry and not row.approved_permissions.in_force().filter(code=code).exists():\n"
+        "                    row.approved_permissions.create(code=code, level=level, manifest=manifest,\n"
         "                        approved_by='x', approved_at=timezone.now(), reason='x',\n"
         "                        catalogue_entry={'covers': scopes.to_json(entry.covers)})\n",
         WIDENS,
