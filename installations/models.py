@@ -402,7 +402,7 @@ class Review(ApprovedPermission):
 class Evidence(models.Model):
     """One observation that tells whether an installation lives. Flowlu sends no lifecycle events.
 
-    What happens with every call is kept once for some hours: the row then says when it was observed last.
+    What happens often, launches, hand-overs and calls, is kept once for some hours: the row says when that was last.
     """
 
     class Kind(models.TextChoices):
