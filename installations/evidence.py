@@ -7,10 +7,12 @@ same transaction, behind the verdict's own row; that is taken after every other 
 import secrets
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from django.conf import settings
-from django.db.models import Max, Q
+from django.db.models import DateTimeField, Max, Q, Value
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from installations.liveness import CALLS, SIGNS, Kind, Observation, State, Thresholds, Verdict, judge, next_probe
@@ -19,6 +21,9 @@ from installations.models import Evidence, Installation, Liveness
 # What holds so much longer is not judged anew for evidence that cannot change it before.
 _MARGIN = timedelta(hours=1)
 _PROBED = frozenset({State.QUIET, State.SUSPECTED})
+# What a portal's user does as often as they like: each is kept once a period, or one address could fill the table.
+_OFTEN: Final = frozenset({Kind.LAUNCH, Kind.HAND_OVER})
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _random = secrets.SystemRandom()
 
 
@@ -31,11 +36,27 @@ def thresholds() -> Thresholds:
 
 
 def observe_locked(installation: Installation, kind: Kind, *, detail: str = "", integration_point: str = "") -> None:
-    """Record an observation of an installation and judge it anew if that could change the verdict."""
-    Evidence.objects.create(
-        installation=installation, kind=kind.value, detail=detail, integration_point=integration_point
-    )
+    """Record an observation of an installation and judge it anew if that could change the verdict.
+
+    A launch or a hand-over moves the row of its kind and period on where there is one: it then says when and from
+    where that was last. Whoever observes one holds the installation, so that no other makes the same row meanwhile.
+    """
+    said = {"detail": detail, "integration_point": integration_point}
+    if kind not in _OFTEN:
+        Evidence.objects.create(installation=installation, kind=kind.value, **said)
+    else:
+        now = timezone.now()
+        row = {"installation": installation, "kind": kind.value, "period_start": period_of(now)}
+        # Never back: the clocks of two workers may differ.
+        last = Greatest("observed_at", Value(now, output_field=DateTimeField()))
+        if not Evidence.objects.filter(**row).update(observed_at=last, **said):
+            Evidence.objects.create(**row, observed_at=now, **said)
     judge_after({installation.pk: {kind}})
+
+
+def period_of(moment: datetime) -> datetime:
+    """Return when the period began in which a kind of evidence is kept once."""
+    return moment - (moment - _EPOCH) % timedelta(hours=settings.LIVENESS_EVIDENCE_HOURS)
 
 
 def judge_after(observed: Mapping[int, Collection[Kind]]) -> int:

@@ -1,7 +1,7 @@
 """What an installation asks for, what is approved, what of it is effective and what is used, side by side.
 
 Each line carries its evidence: who approved it and when, the sentence why something is or is not effective, and what
-Flowlu has answered. Use is that of the last `USE_DAYS` days, today included, by UTC.
+Flowlu has answered. Use is that of the last `USE_DAYS` days, today included, by UTC; the probes of the sweep are none.
 """
 
 from collections import defaultdict
@@ -197,7 +197,7 @@ def use_of(installation_id: int, *, today: date, portal_user_id: int | None = No
     One statement, whatever the number of users and days: the sums of each day, and below them those of each code.
     """
     first_day = today - timedelta(days=USE_DAYS - 1)
-    rows = ScopeUsage.objects.filter(installation=installation_id)
+    rows = ScopeUsage.objects.by_callers().filter(installation=installation_id)
     recent = Q(day__gte=first_day)
     theirs = Q(portal_user=portal_user_id or 0)  # no row has that key
     by_day = (

@@ -402,7 +402,7 @@ class Review(ApprovedPermission):
 class Evidence(models.Model):
     """One observation that tells whether an installation lives. Flowlu sends no lifecycle events.
 
-    What happens with every call is kept once for some hours: the row then says when it was observed last.
+    What happens often, launches, hand-overs and calls, is kept once for some hours: the row says when that was last.
     """
 
     class Kind(models.TextChoices):
@@ -501,6 +501,12 @@ class Liveness(models.Model):
         return f"{self.state} #{self.pk}"
 
 
+class ScopeUsageQuerySet(models.QuerySet["ScopeUsage"]):
+    def by_callers(self) -> Self:
+        """Return what counts as use: a probe of the sweep, which looks whether the installation is there, does not."""
+        return self.exclude(purpose=liveness.PURPOSE)
+
+
 class ScopeUsage(models.Model):
     """Calls of one day under one scope: how many Flowlu accepted and denied."""
 
@@ -513,6 +519,8 @@ class ScopeUsage(models.Model):
     accepted = models.PositiveIntegerField(default=0)
     denied = models.PositiveIntegerField(default=0)
     last_at = models.DateTimeField()
+
+    objects = ScopeUsageQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [

@@ -28,7 +28,7 @@ from django.db.models import (
     When,
 )
 
-from installations import editions, liveness, review_rules
+from installations import editions, review_rules
 from installations.catalogue import Catalogue, Risk, ScopeDescription
 from installations.errors import ReviewDateRefused
 from installations.four_columns import USE_DAYS, utc_today
@@ -67,7 +67,7 @@ def next_review(scope: Scope, known: Catalogue) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The calls that one approved scope let through in the last `USE_DAYS` days, today included."""
+    """The calls that one approved scope let through in the last `USE_DAYS` days, today included, without probes."""
 
     accepted: int = 0
     denied: int = 0
@@ -245,7 +245,7 @@ def _unused(now: date, since: date | None) -> QuerySet[ApprovedPermission]:
             next_day = datetime.combine(day + timedelta(days=1), time(), UTC)
             reviewed = Q(reviewed_at__isnull=True) | Q(reviewed_at__lt=next_day)
             long_enough |= of_risk(risk, known) & Q(approved_at__lt=next_day) & reviewed
-    used = _use().filter(
+    used = ScopeUsage.objects.by_callers().filter(
         installation=OuterRef("installation"),
         code=OuterRef("code"),
         level=OuterRef("level"),
@@ -265,14 +265,13 @@ def _by_risk(values: Mapping[Risk, Value], output: Any, known: Catalogue) -> Cas
     return Case(*whens, default=values["high"], output_field=output)
 
 
-def _use() -> QuerySet[ScopeUsage]:
-    """Return what counts as use: a probe of the sweep, which looks whether the installation is there, does not."""
-    return ScopeUsage.objects.exclude(purpose=liveness.PURPOSE)
-
-
 def last_days(approvals: Sequence[ApprovedPermission]) -> dict[int, tuple[date | None, date | None]]:
     """Return the last day of use of each scope at level read and at level full. One statement."""
-    use = _use().filter(installation=OuterRef("installation"), code=OuterRef("code")).order_by("-day")
+    use = (
+        ScopeUsage.objects.by_callers()
+        .filter(installation=OuterRef("installation"), code=OuterRef("code"))
+        .order_by("-day")
+    )
     read, full = (Subquery(use.filter(level=level.value).values("day")[:1]) for level in (Level.READ, Level.FULL))
     rows = ApprovedPermission.objects.filter(pk__in=[row.pk for row in approvals])
     return {key: (read_on, changed_on) for key, read_on, changed_on in rows.values_list("pk", read, full)}
@@ -280,11 +279,15 @@ def last_days(approvals: Sequence[ApprovedPermission]) -> dict[int, tuple[date |
 
 def _evidence(approvals: Sequence[ApprovedPermission], now: date) -> dict[tuple[int, str], Evidence]:
     """Return the use of each scope of each installation. Two statements."""
-    use = ScopeUsage.objects.filter(
-        installation__in={row.installation_id for row in approvals},
-        code__in={row.code for row in approvals},
-        day__gt=now - timedelta(days=USE_DAYS),
-    ).order_by()
+    use = (
+        ScopeUsage.objects.by_callers()
+        .filter(
+            installation__in={row.installation_id for row in approvals},
+            code__in={row.code for row in approvals},
+            day__gt=now - timedelta(days=USE_DAYS),
+        )
+        .order_by()
+    )
     users = use.values_list("installation", "code").annotate(users=Count("portal_user", distinct=True))
     by_users = {(installation, code): count for installation, code, count in users}
     sums: dict[tuple[int, str], list[tuple[str, str, int, int]]] = defaultdict(list)

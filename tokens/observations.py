@@ -8,20 +8,18 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
-from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from installations.evidence import judge_after
+from installations.evidence import judge_after, period_of
 from installations.liveness import Kind
 from installations.models import Evidence
 from tokens import flushing
 
 _BATCH = 200
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Noted = tuple[int, Kind, datetime]  # installation, what, and the start of its period
 
@@ -33,13 +31,8 @@ _last: dict[_Noted, datetime] = {}
 def note(installation_id: int, kind: Kind) -> None:
     """Note that something was observed now."""
     now = timezone.now()
-    _keep((installation_id, kind, _period_of(now)), now)
+    _keep((installation_id, kind, period_of(now)), now)
     flushing.keep_flushing(flush)
-
-
-def _period_of(moment: datetime) -> datetime:
-    period = timedelta(hours=settings.LIVENESS_EVIDENCE_HOURS)
-    return moment - (moment - _EPOCH) % period
 
 
 def _keep(key: _Noted, at: datetime) -> None:

@@ -9,6 +9,8 @@ from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import BadRequest
+from django.db.models import BigIntegerField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
@@ -17,6 +19,13 @@ from installations.admin.acts import Act, CreateAct, note_refusal, offered
 from installations.admin.display import Column, Table, list_url
 from installations.admin.text import visible_text
 from installations.models import AuditEvent
+
+
+def _is_key(text: str) -> bool:
+    """Return whether a text is written like the number of a row, and small enough for one."""
+    # Compared by length before it is read: reading a long number takes its time.
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(BigIntegerField.MAX_BIGINT))
+    return digits and int(text) <= BigIntegerField.MAX_BIGINT
 
 
 class ConsoleChangeList(ChangeList):
@@ -29,7 +38,10 @@ class ConsoleChangeList(ChangeList):
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only, not when it runs
-    """View only, whatever permissions an operator holds. Lookups that are not listed and NUL are refused with 400."""
+    """View only, whatever permissions an operator holds.
+
+    Lookups that are not listed, NUL and chosen rows that are no numbers are refused with 400.
+    """
 
     list_per_page = 50
     list_max_show_all = 200
@@ -109,6 +121,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
         }
         return super().changelist_view(request, context)
 
+    def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
+        """Run the action on the chosen rows. What no box of the list holds would fail in the statement that asks."""
+        if not all(map(_is_key, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+            raise BadRequest("A chosen row is no number.")
+        return super().response_action(request, *args, **kwargs)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        # An address may hold `_to_field=` with nothing behind it, which the stock page takes for a field's name.
+        return super().get_object(request, object_id, from_field or None)
+
     def _note_refused_action(self, request: HttpRequest) -> None:
         """Record an action that was posted by an operator to whom it is not offered; Django drops it without a word."""
         name = request.POST.get("action", "")
@@ -116,7 +138,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
             return
         wanted = getattr(getattr(self, name), "allowed_permissions", ["view"])[0]
         permission = f"{self.opts.app_label}.{wanted}_{self.opts.model_name}"
-        chosen = [key for key in request.POST.getlist(ACTION_CHECKBOX_NAME) if key.isdecimal() and len(key) < 20]
+        chosen = [key for key in request.POST.getlist(ACTION_CHECKBOX_NAME) if _is_key(key)]
         target = (str(self.opts.model_name), ", ".join(chosen[:10]))
         note_refusal(request, permission, f"{self.opts.app_label}_{self.opts.model_name}: {name}", target)
 

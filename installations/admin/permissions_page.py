@@ -65,7 +65,8 @@ def permissions_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, objec
     form = WhatIfForm(request.GET, may_choose_user=request.user.has_perm("installations.view_portaluser"))
     people = _people(installation, form) if form.may_choose_user else []
     user = _chosen_user(people, form)
-    page = _Page(installation, selectors.approvals_in_force(installation), user)
+    may_view_purposes = request.user.has_perm("tokens.view_purpose")
+    page = _Page(installation, selectors.approvals_in_force(installation), user, may_view_purposes=may_view_purposes)
     wanted = request.GET.get("format", "")
     if wanted == "csv":
         body = "".join(csv_lines(COLUMNS, ([row[name] for name in COLUMNS] for row in page.rows())))
@@ -89,7 +90,7 @@ def permissions_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, objec
         "people": people,
         "known_calls": _known_calls(page.known),
         "what_if": page.what_if(form),
-        "may_view_purposes": request.user.has_perm("tokens.view_purpose"),
+        "may_view_purposes": may_view_purposes,
     }
     return TemplateResponse(request, "admin/installations/installation/permissions.html", context)
 
@@ -98,9 +99,15 @@ class _Page:
     """What the page and both files say, from the same reads."""
 
     def __init__(
-        self, installation: Installation, in_force: Sequence[ApprovedPermission], user: PortalUser | None
+        self,
+        installation: Installation,
+        in_force: Sequence[ApprovedPermission],
+        user: PortalUser | None,
+        *,
+        may_view_purposes: bool,
     ) -> None:
         self.installation, self.in_force, self.user = installation, in_force, user
+        self._may_view_purposes = may_view_purposes
         self.now, self.today = timezone.now(), utc_today()
         self.known = editions.read_with(installation)
         self.stopped = _stopped(installation, user)
@@ -116,7 +123,7 @@ class _Page:
         )
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield one plain row for each line, for a file."""
+        """Yield one plain row for each line, for a file. What the reader may not see is empty, as on the page."""
         for line in self.lines():
             approval = line.approval
             yield {
@@ -140,7 +147,7 @@ class _Page:
                 "denied": line.use.denied,
                 "writes": line.use.writes,
                 "users": line.use.users,
-                "purposes": list(line.use.purposes),
+                "purposes": list(line.use.purposes) if self._may_view_purposes else None,
                 "last_used_at": line.use.last_at.isoformat() if line.use.last_at else None,
                 "user_accepted": line.answers.accepted if self.user else None,
                 "user_denied": line.answers.denied if self.user else None,

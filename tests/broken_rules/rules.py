@@ -187,14 +187,14 @@ APPROVAL = (
     Breakage(
         "nothing widens: a new manifest approves what it asks for",
         "installations/services.py",
-        "        affected = Installation.objects.live().filter(application=application).update(manifest=manifest)\n",
-        "        affected = Installation.objects.live().filter(application=application).update(manifest=manifest)\n"
-        "        for live in Installation.objects.filter(application=application, status='active'):\n"
+        "        affected = live.update(manifest=manifest)\n",
+        "        affected = live.update(manifest=manifest)\n"
+        "        for row in Installation.objects.filter(application=application, status='active'):\n"
         "            for text in manifest.requested_scopes:\n"
         "                code, _, level = text.rpartition('.')\n"
         "                entry = editions.in_force().get(code)\n"
-        "                if entry and not live.approved_permissions.in_force().filter(code=code).exists():\n"
-        "                    live.approved_permissions.create(code=code, level=level, manifest=manifest,\n"
+        "                if entry and not row.approved_permissions.in_force().filter(code=code).exists():\n"
+        "                    row.approved_permissions.create(code=code, level=level, manifest=manifest,\n"
         "                        approved_by='x', approved_at=timezone.now(), reason='x',\n"
         "                        catalogue_entry={'covers': scopes.to_json(entry.covers)})\n",
         WIDENS,
@@ -482,6 +482,14 @@ CONSOLE = (
         MATRIX,
     ),
     Breakage(
+        "console: any text is a chosen row",
+        "installations/admin/base.py",
+        "        if not all(map(_is_key, request.POST.getlist(ACTION_CHECKBOX_NAME))):\n"
+        '            raise BadRequest("A chosen row is no number.")\n',
+        "",
+        ("tests/security/test_console_requests.py",),
+    ),
+    Breakage(
         "console: a verb asks for no permission",
         "installations/services.py",
         '    actor.require("installations.approve_scopes")\n    why = clean_reason(reason)\n'
@@ -687,6 +695,13 @@ RACES = (
         "        manifest, _",
         "        manifest, _",
         OPERATORS,
+    ),
+    race(
+        "race: an import takes installations as they lie in the table",
+        "installations/services.py",
+        "        _hold_in_order(live)\n",
+        "",
+        ("tests/security/races/test_four_eyes.py",),
     ),
     race(
         "race: an API key is added without holding its installation",
@@ -1205,6 +1220,13 @@ LIVENESS = (
         "        if held.probe_after != row.probe_after:\n            return False\n",
         "",
         ("tests/tokens/services/test_probing.py",),
+    ),
+    Breakage(
+        "liveness: whoever launches again and again fills the table",
+        "installations/evidence.py",
+        "    if kind not in _OFTEN:\n",
+        "    if True:\n",
+        ("tests/installations/test_evidence.py",),
     ),
     race(
         "liveness: a verdict is read before its row is held",

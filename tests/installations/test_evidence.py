@@ -1,6 +1,6 @@
 """The stored verdict never says anything else than the pure function says of the evidence."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -64,6 +64,49 @@ def test_launch_of_one_that_is_seen_or_active_judges_nothing_anew(
     with django_assert_num_queries(2):
         evidence.observe_locked(here, Kind.PROBE_REFUSED)
     assert Liveness.objects.get().judged_at == active.judged_at
+
+
+@pytest.mark.parametrize("kind", [Kind.LAUNCH, Kind.HAND_OVER])
+def test_what_a_user_does_often_is_one_row_a_period_which_says_when_and_where_last(
+    here: Installation, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Evidence.objects.all().delete()
+    midnight = timezone.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def at(hour: float, point: str) -> None:
+        monkeypatch.setattr(timezone, "now", lambda: midnight + timedelta(hours=hour))
+        evidence.observe_locked(here, kind, integration_point=point)
+
+    for hour in (1, 2.5, 5.999, 5):  # the last by a clock that is late
+        at(hour, f"point {hour}")
+    at(6, "later")
+
+    rows = Evidence.objects.order_by("pk").values_list("kind", "period_start", "observed_at", "integration_point")
+    assert list(rows) == [
+        (kind, midnight, midnight + timedelta(hours=5.999), "point 5"),
+        (kind, midnight + timedelta(hours=6), midnight + timedelta(hours=6), "later"),
+    ]
+
+
+def test_each_installation_and_generation_has_rows_of_its_own(here: Installation, application: Application) -> None:
+    other = factories.launch(application, portal="other.flowlu.com").installation
+    Installation.objects.filter(pk=here.pk).update(status="uninstalled", uninstalled_at=timezone.now())
+    kept = list(here.evidence.values())
+    again = factories.launch(application).installation
+
+    assert again.generation == here.generation + 1
+    for row in (other, again):
+        assert [seen.kind for seen in row.evidence.all()] == ["launch"]
+        assert Liveness.objects.get(pk=row.pk).state == "seen"
+    assert list(here.evidence.values()) == kept
+
+
+@pytest.mark.parametrize("kind", sorted(set(Kind) - {Kind.LAUNCH, Kind.HAND_OVER}))
+def test_every_other_observation_is_a_row_of_its_own(here: Installation, kind: Kind) -> None:
+    for _ in range(3):
+        evidence.observe_locked(here, kind, detail="HTTP 401")
+
+    assert list(here.evidence.filter(kind=kind).values_list("period_start", flat=True)) == [None] * 3
 
 
 def test_verdict_that_ends_soon_is_judged_anew(here: Installation) -> None:

@@ -206,6 +206,22 @@ def test_use_of_another_installation_is_not_counted(application: Application) ->
     assert {code: each.answers for code, each in found.items()} == {"task": Answers()}
 
 
+def test_probe_of_the_sweep_is_no_use(application: Application) -> None:
+    ana = factories.launch(application, user_id="1")
+    here, user = ana.installation, ana.portal_user
+    used(here, user, "user.me", accepted=2, purpose="liveness")
+    used(here, user, "fin", accepted=3, denied=1, level="full", days_ago=2)
+    used(here, None, "fin", accepted=5, denied=5, level="full", purpose="liveness")
+
+    found = use_of(here.pk, today=utc_today(), portal_user_id=user.pk)
+
+    assert list(found) == ["fin"]
+    fin = found["fin"].use
+    assert (fin.accepted, fin.denied, fin.writes, fin.users, fin.purposes) == (3, 1, 3, 1, ("",))
+    assert sum(fin.per_day) == 4
+    assert fin.last_at == found["fin"].answers.last_at
+
+
 def test_day_of_a_clock_that_runs_ahead_is_counted_and_breaks_nothing(application: Application) -> None:
     record = factories.launch(application)
     used(record.installation, record.portal_user, "fin", days_ago=-1)

@@ -97,9 +97,13 @@ def test_proposal_closes_itself_with_the_next_call(here: Installation) -> None:
 
 def test_probe_of_the_sweep_is_no_use(here: Installation) -> None:
     used(here, "user.me", "read", 0, purpose="liveness")
+    used(here, "task", "read", 0, purpose="liveness")
+    used(here, "task", "read", 0, purpose="sync", accepted=2)
 
-    assert queue() == ["crm.accounts.full", "task.read", "user.me.read"]
+    assert queue() == ["crm.accounts.full", "user.me.read"]
     assert lines(here)["user.me.read"].proposal is Proposal.WITHDRAW
+    assert lines(here)["user.me.read"].evidence == reviews.Evidence()
+    assert lines(here)["task.read"].evidence == reviews.Evidence(accepted=2, purposes=("sync",))
 
 
 @pytest.mark.parametrize("verb", [keep_scopes, lower_scopes])

@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.test import Client
+from django.urls import reverse
 
 from installations.models import Application
 from tests.security.permissions import URLS
@@ -23,6 +26,9 @@ WITHOUT_COOKIES = {key for key, route in PATTERNS.items() if route.startswith(("
 }
 # Ids that no page would write: none may end in an error of the server.
 ODD_IDS = ("0", "-1", "9" * 30, "1.5", "x", "1 OR 1=1", "%00", "\u0661", "_5F", "1/change/1", "..", "é" * 300)
+
+ODD_ROWS = ("", "x", "1.5", "-1", "+1", " 1", "1_0", "\0", "\u0661", "\u00b2", str(2**63), "9" * 5000)
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 
 
 @pytest.fixture
@@ -74,6 +80,32 @@ def test_odd_id_is_no_error_of_the_server(scene: Scene, key: str, role: str) -> 
             with nothing_changes():
                 statuses = {client.get(path).status_code, client.post(path, {"reason": "x"}).status_code}
             assert max(statuses) < 500, path
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_odd_chosen_row_is_no_error_of_the_server(scene: Scene, model: Any) -> None:
+    client = scene.client("superuser")
+    actions = admin.site._registry[model].actions or ()
+    where = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    for action in (*actions, "delete_selected"):
+        for odd in ODD_ROWS:
+            for more in ({}, {"index": "0"}, {"confirmed": "1", "reason": "x"}, {"select_across": "1"}):
+                body = {"action": action, ACTION_CHECKBOX_NAME: ["1", odd], **more}
+                with nothing_changes():
+                    answer = client.post(where, body)
+                assert answer.status_code == 400 if actions else answer.status_code < 500, (action, odd, more)
+
+
+@pytest.mark.parametrize("key", [f"admin:{model._meta.app_label}_{model._meta.model_name}_change" for model in MODELS])
+def test_page_of_an_object_by_no_field_is_no_error_of_the_server(scene: Scene, key: str) -> None:
+    client = scene.client("superuser")
+    where = address(scene, key)
+    plain = client.get(where).status_code
+    assert client.get(where, {"_to_field": ""}).status_code == plain
+    with nothing_changes():
+        assert client.post(where, {"_to_field": ""}).status_code == client.post(where).status_code
+        for odd in ("x", "\0", "pk", "id__in"):
+            assert client.get(where, {"_to_field": odd}).status_code == 400
 
 
 @pytest.mark.parametrize("key", sorted(URLS))

@@ -195,6 +195,21 @@ def test_files_hold_what_the_page_shows(auditor: Any, active: Installation, port
         assert "no-store" in answer["Cache-Control"]
 
 
+def test_purposes_are_told_only_to_who_may_see_them(active: Installation, portal_user: PortalUser) -> None:
+    used(active, portal_user, "task", accepted=12, purpose="sync")
+    cleo = factories.operator("cleo")
+    cleo.user_permissions.add(Permission.objects.get(codename="view_installation"))
+    client = signed_in(cleo)
+
+    told = client.get(address(active), {"format": "json"}).json()["scopes"]
+    answers = [client.get(address(active), {"format": kind}) for kind in ("", "json", "csv")]
+
+    assert all("sync" not in answer.content.decode() for answer in answers)
+    assert {row["purposes"] for row in told} == {None}
+    assert next(row for row in told if row["scope"] == "task.read")["accepted"] == 12
+    assert {row["purposes"] for row in csv.DictReader(io.StringIO(answers[2].content.decode()))} == {""}
+
+
 def test_approved_cell_says_until_when_who_reviewed_it_and_that_it_is_overdue(
     auditor: Any, active: Installation
 ) -> None:

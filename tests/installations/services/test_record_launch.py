@@ -50,11 +50,15 @@ def test_first_launch_gives_its_event_to_the_caller(application):
     ]
 
 
-def test_each_launch_is_evidence(application):
+def test_each_launch_is_evidence_which_says_when_the_last_one_was(application, settings):
+    settings.LIVENESS_EVIDENCE_HOURS = 24 * 365 * 1000  # no period ends while this runs
     factories.launch(application)
+    first = Evidence.objects.get()
     factories.launch(application, user_id="8", name="Bea")
 
-    assert [evidence.kind for evidence in Evidence.objects.all()] == ["launch", "launch"]
+    last = Evidence.objects.get()
+    assert (last.pk, last.kind) == (first.pk, "launch")
+    assert last.observed_at > first.observed_at
 
 
 def test_next_launch_touches_what_is_known_and_has_no_event(application):

@@ -3,9 +3,13 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
 
+from installations.approval_requests import approve_for_many
 from installations.models import Application, ApprovalRequest, ApprovedPermission, AuditEvent, Installation
 from tests import factories
+from tests.held import held, wait_for_waiting
 from tests.security.races.invariants import chain_holds
 from tests.security.races.workers import Workers
 
@@ -131,9 +135,17 @@ def test_same_request_is_made_once(workers: Workers, here: Installation) -> None
     chain_holds()
 
 
-def test_approvals_for_many_wait_for_each_other(workers: Workers, here: Installation) -> None:
+@pytest.fixture
+def keys(here: Installation) -> list[int]:
+    """Return the numbers of six installations, which lie in the table the other way round."""
     others = [factories.installation(here.application, portal=f"p{number}.flowlu.com") for number in range(5)]
-    keys = [here.pk, *(row.pk for row in others)]
+    found = [here.pk, *(row.pk for row in others)]
+    for key in reversed(found):
+        Installation.objects.filter(pk=key).update(first_seen_at=timezone.now())
+    return found
+
+
+def test_approvals_for_many_wait_for_each_other(workers: Workers, here: Installation, keys: list[int]) -> None:
 
     def race(number: int) -> str:
         ApprovedPermission.objects.in_force().update(withdrawn_at=here.first_seen_at, withdrawn_why="x")
@@ -149,4 +161,45 @@ def test_approvals_for_many_wait_for_each_other(workers: Workers, here: Installa
         return "first" if first.value else "second"
 
     workers.rounds(race, expect=("first", "second"))
+    chain_holds()
+
+
+def test_import_waits_for_an_approval_for_many_and_not_in_a_circle(workers: Workers, keys: list[int]) -> None:
+    with held("SELECT 1 FROM installations_installation WHERE id = %s FOR NO KEY UPDATE", keys[2]):
+        workers.begin({"job": "approve_many", "installations": keys, "scopes": ["fin.read"], "after": 0})
+        wait_for_waiting(1)
+        workers.begin({"job": "import_manifest", "document": factories.manifest(version="2.0.0"), "after": 0})
+        wait_for_waiting(2)
+    approved, imported = workers.end()
+
+    assert approved.value == len(keys)
+    assert imported.value is True
+    chain_holds()
+
+
+def test_import_comes_before_a_confirmation_for_many_or_after_it(
+    workers: Workers, keys: list[int], settings: Any
+) -> None:
+    settings.FOUR_EYES = "on"
+
+    def race(number: int) -> str:
+        ApprovedPermission.objects.in_force().filter(code="fin").delete()
+        ana = {"actor": factories.actor(get_user_model().objects.get(username="ana")), "reason": "A test."}
+        asked = approve_for_many(installation_ids=keys, requested=["fin.read"], **ana).asked
+        assert asked is not None
+        request = asked.request
+
+        imported, _confirmed = workers.at_once(
+            {"job": "import_manifest", "document": factories.manifest(version=f"2.0.{number}")},
+            {"job": "confirm", "request": request.pk, "operator": "bob"},
+        )
+
+        assert imported.value is True
+        request.refresh_from_db()
+        granted = ApprovedPermission.objects.in_force().filter(code="fin").count()
+        assert granted == (len(keys) if request.state == "confirmed" else 0)
+        assert len({row.manifest_id for row in Installation.objects.all()}) == 1
+        return request.state
+
+    workers.rounds(race, expect=("confirmed", "void"))
     chain_holds()

@@ -43,6 +43,15 @@ def test_first_launch_is_recorded_as_pending_and_answers_as_documented(ana: Fron
     ]
 
 
+def test_launching_again_and_again_adds_no_evidence(ana: Frontend, settings: Any) -> None:
+    settings.LIVENESS_EVIDENCE_HOURS = 24 * 365 * 1000  # no period ends while this runs
+    points = ["first", "second", "third"]
+
+    assert [ana.handshake(integration_point=point).status_code for point in points] == [201] * 3
+
+    assert Evidence.objects.get().integration_point == "third"
+
+
 def test_identity_is_what_flowlu_says_not_what_the_body_says(ana: Frontend) -> None:
     body = ana.handshake(user_id="1", user={"id": "1"}, is_portal_admin=True).json()
 
