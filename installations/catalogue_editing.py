@@ -4,7 +4,7 @@ Each writes the next edition with all of the operators' entries. It is in force 
 one that covers more gives older approvals, purposes and API keys nothing: they keep what was said when they were given.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -13,14 +13,18 @@ from django.db import transaction
 
 from installations import audit, catalogue, editions
 from installations.actors import Actor, clean_reason
-from installations.catalogue import MAX_CATALOGUE_BYTES, Catalogue, CatalogueEntry, CatalogueInvalid
+from installations.catalogue import MAX_CATALOGUE_BYTES, MAX_ENTRIES, Catalogue, CatalogueEntry, CatalogueInvalid
 from installations.catalogue_changes import EntryChange, Touched, changes, touched_by
 from installations.errors import CatalogueNotTaken, StateConflict
 from installations.models import CatalogueEdition
+from installations.scopes import ANY
 from installations.selectors import approvals_by_copy
 
 PERMISSION = "installations.edit_catalogue"
 _MOST_TOLD = 50  # changes in one audit event, and lines in each
+_LINE_TOLD = 500
+MAX_RULES_IN_ALL = 2000  # of the operators' entries: what an edit changes is worked out from all of them
+MAX_ACTIONS = 50  # of one rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +136,24 @@ def _edit(known: Catalogue, own: Sequence[CatalogueEntry], document: bytes) -> E
     return Edit(after, found, touched)
 
 
-def _document(own: Iterable[CatalogueEntry]) -> bytes:
+def _document(own: Sequence[CatalogueEntry]) -> bytes:
+    """Return what is stored of the operators' entries; raises CatalogueNotTaken where they are too many or too long.
+
+    What is taken can be read back, and exported with the shipped entries it can be imported again. These limits bind on
+    the way in only: an edition that is stored stays readable, or every call would be denied.
+    """
+    whole = catalogue.overlaid(catalogue.load(), own, 0).entries
+    if len(whole) > MAX_ENTRIES:
+        raise CatalogueNotTaken(f"With the shipped ones there would be more than {MAX_ENTRIES} entries.")
+    if sum(len(entry.covers) for entry in own) > MAX_RULES_IN_ALL:
+        raise CatalogueNotTaken(f"The operators' entries would have more than {MAX_RULES_IN_ALL} rules in all.")
+    for entry in own:
+        if any(len(rule.actions) > MAX_ACTIONS for rule in entry.covers if rule.actions != ANY):
+            raise CatalogueNotTaken(f"{entry.code}: a rule names more than {MAX_ACTIONS} actions. None means all.")
+    if len(catalogue.exported(whole)) > MAX_CATALOGUE_BYTES:
+        raise CatalogueNotTaken(f"The whole catalogue, exported, would have more than {MAX_CATALOGUE_BYTES} bytes.")
     document = catalogue.written(own)
-    if len(document) > MAX_CATALOGUE_BYTES:
-        raise CatalogueNotTaken(f"The operators' entries would have more than {MAX_CATALOGUE_BYTES} bytes.")
+    catalogue.parse_entries(document)
     return document
 
 
@@ -175,8 +193,8 @@ def _told(edit: Edit, row: CatalogueEdition) -> dict[str, Any]:
             {
                 "code": change.code,
                 "change": change.summary,
-                "wider": list(change.wider[:_MOST_TOLD]),
-                "narrower": list(change.narrower[:_MOST_TOLD]),
+                "wider": [line[:_LINE_TOLD] for line in change.wider[:_MOST_TOLD]],
+                "narrower": [line[:_LINE_TOLD] for line in change.narrower[:_MOST_TOLD]],
                 "risks": list(change.risks),
             }
             for change in edit.changes[:_MOST_TOLD]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from installations.scopes import ANY, READ_ACTIONS, Coverage, Level
 
+_NAMED = 20  # actions that words name; the rest is counted
+
 
 @dataclass(frozen=True, slots=True)
 class Actions:
@@ -34,7 +36,9 @@ class Actions:
         return ~(~self & ~other)
 
     def __str__(self) -> str:
-        names = ", ".join(sorted(self.named))
+        names = ", ".join(sorted(self.named)[:_NAMED])
+        if len(self.named) > _NAMED:
+            names += f" and {len(self.named) - _NAMED} more"
         if not self.all_but:
             return names
         if self.named == READ_ACTIONS:
@@ -57,6 +61,9 @@ class Cell:
     def __bool__(self) -> bool:
         return bool(self.by_id) or bool(self.without_id)
 
+    def __or__(self, other: "Cell") -> "Cell":
+        return Cell(self.by_id | other.by_id, self.without_id | other.without_id)
+
     def in_words(self) -> Iterator[str]:
         both = self.by_id & self.without_id
         if both:
@@ -76,18 +83,15 @@ class Reach:
     @classmethod
     def of(cls, covers: Iterable[Coverage], level: Level = Level.FULL) -> "Reach":
         """Return what the rules cover, up to a level."""
-        rules = tuple(covers)
         within = EVERY if level is Level.FULL else READS
-        cells = {}
-        for module, model in {(rule.module, model) for rule in rules for model in (rule.model, ANY)}:
-            by_id = without_id = NONE
-            for rule in rules:
-                if rule.module == module and rule.model in (model, ANY):
-                    actions = within & (EVERY if rule.actions == ANY else Actions(frozenset(rule.actions)))
-                    without_id |= actions
-                    by_id |= NONE if rule.own_only else actions
-            cells[(module, model)] = Cell(by_id, without_id)
-        return cls(cells)
+        own: dict[tuple[str, str], Cell] = {}
+        for rule in covers:
+            actions = within & (EVERY if rule.actions == ANY else Actions(frozenset(rule.actions)))
+            key = (rule.module, rule.model)
+            own[key] = own.get(key, Cell()) | Cell(NONE if rule.own_only else actions, actions)
+        rest = {module: own.get((module, ANY), Cell()) for module, _model in own}
+        cells = {(module, model): cell | rest[module] for (module, model), cell in own.items()}
+        return cls(cells | {(module, ANY): cell for module, cell in rest.items()})
 
     def __bool__(self) -> bool:
         return any(self.cells.values())

@@ -69,8 +69,8 @@ class CatalogueAct(Act):
     def stops(self, target: Any) -> Sequence[str]:
         return (
             f"{FROM_COMMIT} A call that an entry covers no more is refused, whoever approved it.",
-            "What an entry covers beyond before is granted to nobody until it is approved again, and to no purpose or "
-            "API key until it is named again.",
+            "What an entry covers beyond what was approved is granted to nobody until it is approved again, and to no "
+            "purpose or API key until it is named again. What was approved, and an edit took, counts again.",
         )
 
     def stays(self, target: Any) -> Sequence[str]:

@@ -31,9 +31,13 @@ class Command(OperatorCommand):
         self._tell(edit)
         if not edit.changed:
             return f"edition {edit.catalogue.edition}: unchanged"
+        less, again = edit.touched.less, edit.touched.again
+        told = (
+            f", {plural(again, 'approval reaches', 'approvals reach')} again what an earlier edit took" if again else ""
+        )
         return (
             f"edition {edit.catalogue.edition} is in force: {plural(len(edit.changes), 'entry', 'entries')} changed, "
-            f"{plural(edit.touched.less, 'approval reaches', 'approvals reach')} less"
+            f"{plural(less, 'approval reaches', 'approvals reach')} less{told}"
         )
 
     def _tell(self, edit: Edit) -> None:

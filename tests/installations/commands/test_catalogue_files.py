@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from installations import catalogue, editions
 from tests import factories
-from tests.catalogues import edit, entry, save, tamper
+from tests.catalogues import NOTHING, edit, entry, save, tamper
 from tests.unchanged import last_event, nothing_changes
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +84,9 @@ def test_import_says_what_changed_and_the_trail_who_did_it(reviewer: Any, tmp_pa
     )
     with nothing_changes():
         assert said("import_catalogue", str(path), *BY) == ("edition 1: unchanged\n", "")
+    path.write_bytes(NOTHING)
+    words, _told = said("import_catalogue", str(path), *BY)
+    assert words.endswith("0 approvals reach less, 1 approval reaches again what an earlier edit took\n")
 
 
 def test_import_from_standard_input(reviewer: Any, monkeypatch: Any) -> None:

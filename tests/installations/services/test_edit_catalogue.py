@@ -8,7 +8,7 @@ import pytest
 
 from installations import catalogue, catalogue_editing, editions
 from installations.approving import Seen
-from installations.catalogue import LevelMeaning, Origin
+from installations.catalogue import CatalogueEntry, LevelMeaning, Origin
 from installations.catalogue_changes import Touched
 from installations.errors import CatalogueNotTaken, NotPermitted, ReasonRequired, StateConflict, UnknownScope
 from installations.models import CatalogueEdition, Installation
@@ -181,11 +181,37 @@ def test_file_that_is_no_catalogue_is_refused(document: str | bytes) -> None:
 def test_one_more_than_a_file_may_hold_is_refused() -> None:
     level = LevelMeaning("x" * 1000, "low", "x" * 1000)
     long: dict[str, Any] = {"meaning": "x" * 1000, "source": "x" * 1000, "read": level, "full": level}
-    bring_in(catalogue.written(entry(f"a{number}", **long) for number in range(165)))
+    bring_in(catalogue.written(entry(f"a{number}", **long) for number in range(156)))
     wide = entry("b", *(f"b/model_number_{rule}" for rule in range(200)), **long)
 
     with nothing_changes(), pytest.raises(CatalogueNotTaken, match="would have more than 1048576 bytes"):
         save(wide)
+
+
+def test_as_many_entries_as_an_export_may_hold_are_taken_and_no_more() -> None:
+    shipped = len(catalogue.load().entries)
+    bring_in(catalogue.written(entry(f"a{number}") for number in range(catalogue.MAX_ENTRIES - shipped)))
+
+    with nothing_changes(), pytest.raises(CatalogueNotTaken, match="would be more than 1000 entries"):
+        save(entry("b"))
+    with nothing_changes():  # the whole of it, exported, is what is in force
+        assert not bring_in(catalogue.exported(editions.in_force().entries)).changed
+    assert not editions.as_stored().damage
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ([entry("a", "a/b/" + "/".join(f"x{number}" for number in range(51)))], "a: a rule names more than 50 actions"),
+        (
+            [entry(f"a{n}", *(f"b/m{number}" for number in range(200))) for n in range(11)],
+            "more than 2000 rules in all",
+        ),
+    ],
+)
+def test_entries_that_take_long_to_compare_are_refused(entries: list[CatalogueEntry], words: str) -> None:
+    with nothing_changes(), pytest.raises(CatalogueNotTaken, match=words):
+        bring_in(catalogue.written(entries))
 
 
 def test_preview_says_what_the_edit_would_do_and_does_nothing(active: Installation) -> None:
