@@ -192,10 +192,6 @@ class InstallationQuerySet(models.QuerySet["Installation"]):
         """Return those whose application asks for something else than when it was last decided about."""
         return self.live().filter(_ASKS_ANEW)
 
-    def left_to_operator(self) -> Self:
-        """Return those of which the application's policy approved a part and nobody decided about the rest."""
-        return self.live().filter(_LEFT)
-
 
 class Installation(models.Model):
     """An application on a portal. A reinstall is a new row with the next generation and no approvals."""
