@@ -174,12 +174,15 @@ def _differences(line: Line, use: Use, *, now: datetime) -> Iterable[str]:
         yield "approved, not requested any more"
     elif Level(approval.level) > line.requested:
         yield "more approved than requested"
+    elif Level(approval.level) < line.requested:
+        yield "less approved than requested"
     if line.effective is None:
         yield "approved, not effective"
     if use.denied and not use.accepted:
         yield "Flowlu denies it"
     elif not use.accepted:
-        yield "unused" if (now - approval.approved_at).days >= USE_DAYS else "not used yet"
+        if (now - approval.approved_at).days >= USE_DAYS:
+            yield "unused"
     elif approval.level == Level.FULL and not use.writes:
         yield "only read"
 
