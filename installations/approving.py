@@ -13,7 +13,7 @@ from installations.four_columns import utc_today
 from installations.four_eyes import Bound
 from installations.models import ApprovedPermission, Installation, Manifest
 from installations.risks import guarded_risk
-from installations.scopes import Approval, Scope, ScopeSyntaxError
+from installations.scopes import Approval, Level, Scope, ScopeSyntaxError
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ def _as_consented(plan: Plan, scope: Scope, by: str, why: str, now: datetime) ->
     of_high_risk = guarded_risk(entry, scope.level, catalogue.load()) == "high"
     if old is None or not of_high_risk or (old.source != ApprovedPermission.Source.ALONE and not old.confirmed_by):
         return {"source": ApprovedPermission.Source.OPERATOR, "approved_by": by}
-    if old.level < scope.level or not set(entry.covers) <= set(old.as_approval().covers):
+    if Level(old.level) < scope.level or not set(entry.covers) <= set(old.as_approval().covers):
         return {"source": ApprovedPermission.Source.OPERATOR, "approved_by": by}
     return {
         "source": old.source,

@@ -394,6 +394,19 @@ def test_part_of_what_was_approved_alone_or_by_two_stays_said_to_be(
     assert (row.reviewed_by, row.reviewed_why) == ("ana", "fin.read instead of fin.full: Reading will do.")
 
 
+def test_more_than_what_was_approved_alone_is_the_decision_of_who_approves_it(
+    settings: Any, ana: Any, here: Installation
+) -> None:
+    factories.application(permissions=["fin.full"], version="2.0.0")
+    approve_alone(installation_id=here.pk, requested=["fin.read"], **by(factories.operator("boss", superuser=True)))
+    settings.FOUR_EYES = "off"
+
+    approve_scopes(installation_id=here.pk, requested=["fin.full"], **by(ana))
+
+    (row,) = here.approved_permissions.in_force()
+    assert (row.source, row.approved_by, row.reviewed_by) == ("operator", "ana", "")
+
+
 def test_part_that_needs_no_second_operator_is_the_decision_of_who_approves_it(ana: Any, here: Installation) -> None:
     factories.application(permissions=["users.full"], version="2.0.0")
     approve_alone(installation_id=here.pk, requested=["users.full"], **by(factories.operator("boss", superuser=True)))
