@@ -87,6 +87,10 @@ def test_the_story(stack: Stack, open_page: Any, complaints: list[str]) -> None:
     # then the next call says so, in plain words
     frame.locator("#accounts-previous").click()
     expect(frame.locator("#notice-text")).to_contain_text("was revoked")
+    # and nothing of what was loaded, nor a button that asks for more of it, is left
+    expect(frame.locator("#accounts-list")).to_be_hidden()
+    expect(frame.locator("#accounts-rows tr")).to_have_count(0)
+    expect(frame.locator("#notice-action")).to_be_focused()
 
     # when the page is reloaded, then a new token comes in, as the operator was told
     user.reload()
@@ -101,7 +105,7 @@ def test_the_story(stack: Stack, open_page: Any, complaints: list[str]) -> None:
     assert complaints == []
 
 
-def test_suspending_locking_and_uninstalling_are_told_to_the_user(
+def test_suspending_locking_withdrawing_and_uninstalling_are_told_to_the_user(
     stack: Stack, open_page: Any, complaints: list[str]
 ) -> None:
     user, operator = open_page(), open_page()
@@ -142,6 +146,17 @@ def test_suspending_locking_and_uninstalling_are_told_to_the_user(
     user.reload()
     frame = user.frame_locator("iframe")
     expect(frame.locator("#accounts-rows tr").first).to_be_visible()
+    expect(frame.locator("#approved")).to_contain_text("crm.accounts.read")
+    stack.manage("withdraw_scopes", *common, "crm.accounts")
+    frame.locator("#accounts-next").click()
+    expect(frame.locator("#accounts-pending")).to_contain_text("or has withdrawn it")
+    expect(frame.locator("#approved-none")).to_be_visible()
+    expect(frame.locator("#approved")).not_to_contain_text("crm.accounts")
+    expect(frame.locator("#accounts-rows tr")).to_have_count(0)
+    stack.manage("approve_scopes", *common, "crm.accounts.read")
+    frame.locator("#accounts-check").click()
+    expect(frame.locator("#accounts-rows tr").first).to_be_visible()
+
     open_installation(operator, stack, "globex")
     act(operator, "uninstall", "The customer left.")
     frame.locator("#accounts-next").click()

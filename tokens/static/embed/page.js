@@ -1,8 +1,8 @@
 /**
  * Our own embedded page: who you are, what is approved, and your CRM accounts, through the current-user API.
  *
- * Everything from outside enters the page as text. What was shown stays when a later call fails; the notice above it
- * says what happened and offers what can be done.
+ * Everything from outside enters the page as text. What was shown stays when a later call fails, unless that one says
+ * that access is stopped; the notice above it says what happened and offers what can be done.
  */
 import { FlowluClient, FlowluClientError } from './flowlu-client.js';
 import { createFlowluSdk } from './flowlu-sdk.js';
@@ -90,6 +90,12 @@ function showProblem(error, retry) {
   };
   const [label, action] = offers[code] ?? ['page.try_again', retry];
   showNotice('problem', say(code) + wait, { detail: say('page.code', { code }), label: say(label), action });
+  if (STOPPED.has(code)) {
+    const focused = at('accounts').contains(document.activeElement);
+    clearAccounts();
+    showAccountsMessage('page.accounts.not_shown');
+    if (focused) at('notice-action').focus();
+  }
   if (code === 'installation_suspended') showInstallation('suspended');
   if (client.session === null) setStatus('problem', say('page.not_connected'));
   else if (STOPPED.has(code)) setStatus('problem', say('page.stopped'));
@@ -125,9 +131,9 @@ function showApproved(permissions) {
 }
 
 function showPending() {
+  clearAccounts(); // what an approval that was withdrawn let through
   at('accounts-pending-text').textContent = say('page.accounts.pending');
   at('accounts-message').hidden = true;
-  at('accounts-list').hidden = true;
   at('accounts-pending').hidden = false;
 }
 
@@ -155,6 +161,16 @@ function showAccounts(answer) {
   setEnabled(at('accounts-previous'), page > 1);
   setEnabled(at('accounts-next'), total === null ? items.length === PAGE_SIZE : page * PAGE_SIZE < total);
   if (focused) at('status').focus();
+}
+
+/** Takes the accounts away, and with them the buttons that ask for more of them. */
+function clearAccounts() {
+  page = 1;
+  total = null;
+  at('accounts-list').hidden = true;
+  at('accounts-pending').hidden = true;
+  at('accounts-rows').replaceChildren();
+  at('accounts-range').textContent = '';
 }
 
 function showAccountsMessage(key) {
@@ -272,7 +288,6 @@ async function loadPage(current, number) {
 }
 
 function waitForApproval() {
-  page = 1;
   hideNotice();
   showPending();
   setStatus('good', say('page.connected'));
@@ -342,10 +357,7 @@ function disconnect() {
     await client.forget();
     confirmDisconnect(false);
     at('connected').hidden = true;
-    at('accounts-list').hidden = true;
-    at('accounts-pending').hidden = true;
-    at('accounts-rows').replaceChildren();
-    page = 1;
+    clearAccounts();
     setStatus('problem', say('page.not_connected'));
     showNotice('info', say('page.disconnected'), {
       label: say('page.connect_again'),
