@@ -64,6 +64,15 @@ class ManifestDiff:
         return any(scope.escalates for scope in self.scopes) or any(field.escalates for field in self.fields)
 
     @property
+    def follows(self) -> str:
+        """Say in a sentence what becomes of installations when the new manifest asks for more."""
+        if any(field.field == "appId" for field in self.fields):
+            return "It is another application, for which nothing is approved."
+        if any(scope.escalates for scope in self.scopes):
+            return "Installations go on with what is approved, and ask for the rest."
+        return "What is approved goes on, and no scope is to be decided about."
+
+    @property
     def is_empty(self) -> bool:
         """Whether the manifests say the same."""
         return not self.scopes and not self.fields
@@ -142,15 +151,21 @@ def _change_of(code: str, before: _Asked, after: _Asked) -> ScopeChange | None:
 def _unknown_changes(old: Sequence[str], new: Sequence[str], catalogue: Catalogue) -> Iterator[ScopeChange]:
     before, after = _unknown(old, catalogue), _unknown(new, catalogue)
     for text in after - before:
-        yield ScopeChange(
-            Change.UNKNOWN, text, None, None, "new and not in the catalogue: it grants nothing here", True
-        )
+        words = f"new and {_why_unknown(text, catalogue)}: it grants nothing here"
+        yield ScopeChange(Change.UNKNOWN, text, None, None, words, True)
     for text in before - after:
-        yield ScopeChange(Change.REMOVED, text, None, None, "was asked for and is not in the catalogue", False)
+        words = f"was asked for and is {_why_unknown(text, catalogue)}"
+        yield ScopeChange(Change.REMOVED, text, None, None, words, False)
 
 
 def _unknown(texts: Sequence[str], catalogue: Catalogue) -> set[str]:
     return {text for text in texts if (scope := read(text)) is None or not catalogue.get(scope.code)}
+
+
+def _why_unknown(text: str, catalogue: Catalogue) -> str:
+    scope = read(text)
+    is_there = scope is not None and catalogue.described(scope.code) is not None
+    return "in the catalogue, but switched off" if is_there else "not in the catalogue"
 
 
 # --- Everything else ---

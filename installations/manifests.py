@@ -66,11 +66,12 @@ _KNOWN_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class ManifestNotice:
-    """Something that an operator should see, but that does not stop the import."""
+    """Something that an operator should see, but that does not stop the import; `scope` is the text it is about."""
 
     kind: NoticeKind
     path: str
     message: str
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,19 +258,20 @@ class _Check:
         for index, text in enumerate(permissions):
             path = f"permissions[{index}]"
             if text in first_place:
-                yield ManifestNotice("duplicate_scope", path, f"the same as permissions[{first_place[text]}]")
+                yield ManifestNotice("duplicate_scope", path, f"the same as permissions[{first_place[text]}]", text)
             first_place.setdefault(text, index)
             if _invisible(text) or not text.isprintable():
-                yield ManifestNotice("odd_characters", path, "contains invisible or direction-changing characters")
+                message = "contains invisible or direction-changing characters"
+                yield ManifestNotice("odd_characters", path, message, text)
             scope = self._known_scope(text)
             if scope is None:
-                yield ManifestNotice("unknown_scope", path, self.catalogue.describe(text).meaning)
+                yield ManifestNotice("unknown_scope", path, self.catalogue.describe(text).meaning, text)
             scopes.append(scope)
         parts = swallowed(scope for scope in scopes if scope is not None)
         for index, scope in enumerate(scopes):
             if scope is not None and scope.code in parts:
                 message = f"has no effect beside {parts[scope.code]}, which counts with its own level"
-                yield ManifestNotice("swallowed_scope", f"permissions[{index}]", message)
+                yield ManifestNotice("swallowed_scope", f"permissions[{index}]", message, permissions[index])
 
     def _known_scope(self, text: str) -> Scope | None:
         scope = read_scope(text)

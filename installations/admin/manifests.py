@@ -155,9 +155,14 @@ def _notices(row: Manifest) -> Any:
     if not found:
         return "none"
     items = [
-        format_html("<li>{}: {}</li>", mono(notice.path or "document"), visible(notice.message)) for notice in found
+        format_html("<li>{}{}: {}</li>", mono(notice.path or "document"), _named(notice), visible(notice.message))
+        for notice in found
     ]
     return format_html('<ul class="plain-list">{}</ul>', join(items, ""))
+
+
+def _named(notice: manifests.ManifestNotice) -> Any:
+    return format_html(" ({})", mono(notice.scope)) if notice.scope else ""
 
 
 def _pretty(row: Manifest) -> Any:
@@ -191,7 +196,7 @@ def _changes_table(old: Manifest, new: Manifest) -> Table:
         (_kind(change.change, change.escalates), mono(change.code), visible(change.words)) for change in found.scopes
     ]
     rows += [(_kind("changed", field.escalates), mono(field.field), visible(field.words)) for field in found.fields]
-    more = "It asks for more: installations go on with what is approved, and ask for the rest." * found.escalates
+    more = f"It asks for more. {found.follows}" if found.escalates else ""
     return Table(
         f"What changed since {visible_text(old.version)} ({old.sha256[:8]})",
         ("Change", "What", "How"),

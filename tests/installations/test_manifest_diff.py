@@ -65,6 +65,15 @@ def test_each_way_a_scope_can_go(old: list[str], new: list[str], expected: list[
     assert found.escalates is any(escalates for _change, _code, escalates in expected)
 
 
+def test_scope_that_is_switched_off_is_not_said_to_be_missing() -> None:
+    [added] = between([], ["agile.read"]).scopes
+    [removed] = between(["agile.read"], []).scopes
+
+    assert (str(added.change), added.code) == ("unknown", "agile.read")
+    assert added.words == "new and in the catalogue, but switched off: it grants nothing here"
+    assert removed.words == "was asked for and is in the catalogue, but switched off"
+
+
 def test_swallowing_is_explained() -> None:
     [added, swallowed] = between(["crm.accounts.full"], ["crm.full", "crm.accounts.full"]).scopes
     assert (added.words, swallowed.words) == ("new, at level full", "has no effect any more beside crm.full")

@@ -9,7 +9,7 @@ from installations.catalogue import Catalogue, CatalogueInvalid
 from installations.errors import ManifestInvalid
 from installations.management.manifest_files import read_manifest
 from installations.management.output import Refusal, VisibleCommand
-from installations.manifest_diff import Content, diff
+from installations.manifest_diff import Content, ScopeChange, diff
 
 ESCALATES, UNREADABLE = 1, 2
 
@@ -36,16 +36,24 @@ class Command(VisibleCommand):
         old, new = _content(options["old"], known), _content(options["new"], known)
         found = diff(old, new, known)
         for change in found.scopes:
-            self.say(f"{'!' if change.escalates else ' '} {change.change} {change.code}: {change.words}")
+            mark = "!" if change.escalates else " "
+            self.say(f"{mark} {change.change} {change.code}: {change.words}{_risk(change, known)}")
         for field in found.fields:
             self.say(f"{'!' if field.escalates else ' '} {field.field}: {field.words}")
         if found.escalates:
             raise CommandError(
-                "The new manifest asks for more than the old one: see the lines with '!'. Installations go on with "
-                "what is approved, and ask for the rest.",
+                f"The new manifest asks for more than the old one: see the lines with '!'. {found.follows}",
                 returncode=ESCALATES,
             )
         self.say("no change" if found.is_empty else "nothing new is asked for")
+
+
+def _risk(change: ScopeChange, known: Catalogue) -> str:
+    """Return the risk of what is asked for more, as the catalogue has it."""
+    entry = known.get(change.code)
+    if not change.escalates or change.after is None or entry is None:
+        return ""
+    return f" ({entry.at(change.after).risk} risk)"
 
 
 def _catalogue(name: str | None) -> Catalogue:
@@ -64,7 +72,8 @@ def _content(name: str, known: Catalogue) -> Content:
     try:
         parsed = manifests.parse(read_manifest(name), catalogue=known)
     except ManifestInvalid as error:
-        refusal = Refusal(f"{name}: {error.public_message}", *(f"  {problem}" for problem in error.errors))
+        said = f"{name}: The manifest cannot be read. Correct what is listed."
+        refusal = Refusal(said, *(f"  {problem}" for problem in error.errors))
         refusal.returncode = UNREADABLE
         raise refusal from None
     except CommandError as error:

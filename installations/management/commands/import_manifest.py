@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from installations.actors import command_actor
+from installations.deception import visible_text
 from installations.errors import ManifestInvalid
 from installations.management.manifest_files import read_manifest
 from installations.management.output import Refusal, VisibleCommand
@@ -29,7 +30,8 @@ class Command(VisibleCommand):
         except ManifestInvalid as error:
             raise Refusal(error.public_message, *(f"  {problem}" for problem in error.errors)) from None
         for notice in result.notices:
-            self.note(f"note: {notice.path}: {notice.message}")
+            about = f" ({visible_text(notice.scope, ascii_only=True)})" if notice.scope else ""
+            self.note(f"note: {notice.path}{about}: {notice.message}")
         what = "unchanged"
         if result.is_new_application:
             what = "registered"

@@ -37,6 +37,7 @@ def test_uploaded_manifest_is_taken_and_its_notices_are_shown(reviewer: Any) -> 
 
     # then
     assert "2 notices below." in messages(response)[0]
+    assert "permissions[1] ( crm.c \\u043E ntacts.read )" in text(response)
     assert "surprise : this field is not documented and is only kept" in text(response)
 
 

@@ -37,7 +37,7 @@ def test_content_is_compared_with_the_one_before_and_says_what_it_asks_for_more(
     shown = text(page(auditor, new))
 
     assert f"What changed since 1.0.0 ({old.sha256[:8]})" in shown
-    assert "It asks for more: installations go on with what is approved, and ask for the rest." in shown
+    assert "It asks for more. Installations go on with what is approved, and ask for the rest." in shown
     assert "unknown: asks for more warehouse.read new and not in the catalogue: it grants nothing here" in shown
     assert "removed task was asked for at level read" in shown
     assert "changed version from 1.0.0 to 1.1.0" in shown

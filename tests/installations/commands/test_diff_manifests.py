@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from installations import catalogue
 from tests import factories
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -36,11 +37,35 @@ def test_escalation_is_marked_and_ends_with_1(tmp_path: Path) -> None:
 
     lines, code = said(old, new)
 
-    assert lines[:3] == ["! widened fin: from read to full", "  narrowed task: from full to read",
+    assert lines[:3] == ["! widened fin: from read to full (high risk)", "  narrowed task: from full to read",
                          "  version: from 1.0.0 to 1.1.0"]  # fmt: skip
     assert "asks for more than the old one" in lines[3]
+    assert lines[3].endswith("Installations go on with what is approved, and ask for the rest.")
     assert code == 1
     assert said(new, written(tmp_path, "less", permissions=["task.read"], version="1.2.0"))[1] == 0
+
+
+def test_another_host_or_application_leaves_no_scope_to_decide_about(tmp_path: Path) -> None:
+    old = written(tmp_path, "old", permissions=["fin.read"], entrypointURL="https://a.example.com/")
+    host = written(tmp_path, "host", permissions=["fin.read"], entrypointURL="https://b.example.com/")
+    other = written(tmp_path, "other", permissions=["fin.read", "task.read"], appId="com.example.other")
+
+    lines, code = said(old, host)
+    assert code == 1
+    assert lines[-1].endswith("What is approved goes on, and no scope is to be decided about.")
+    assert said(old, other)[0][-1].endswith("It is another application, for which nothing is approved.")
+
+
+def test_risk_is_said_of_what_is_asked_for_more_and_known(tmp_path: Path) -> None:
+    old = written(tmp_path, "old", permissions=["task.full"])
+    new = written(tmp_path, "new", permissions=["task.read", "fin.read", "no.such"])
+
+    lines, _code = said(old, new)
+
+    risk = catalogue.load().describe("fin.read").risk
+    assert f"! added fin: new, at level read ({risk} risk)" in lines
+    assert "! unknown no.such: new and not in the catalogue: it grants nothing here" in lines
+    assert "  narrowed task: from full to read" in lines
 
 
 def test_same_manifest_is_no_change(tmp_path: Path) -> None:
@@ -70,6 +95,7 @@ def test_what_cannot_be_read_ends_with_2_and_says_which(tmp_path: Path, content:
         lines, code = said(*arguments)
         assert code == 2
         assert str(bad) in lines[0]
+        assert "import" not in lines[0]
 
 
 def test_names_are_printed_in_visible_characters_only(tmp_path: Path) -> None:

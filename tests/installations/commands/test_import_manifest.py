@@ -100,9 +100,17 @@ def test_unknown_scope_is_noted(db, file, run):
     assert printed.endswith(": registered\n")
 
 
+def test_note_names_the_scope_in_visible_characters_only(db, file, run):
+    printed = run("import_manifest", file(manifest(permissions=["task.read", "crm.\u202e\nаccounts", "task.read"])))
+
+    assert "note: permissions[1] (crm.\\u202E\\u000A\\u0430ccounts): " in printed
+    assert "note: permissions[2] (task.read): the same as permissions[0]\n" in printed
+
+
 def test_note_is_written_for_a_person(db, file, run):
     first_line = run("import_manifest", file(manifest(permissions=["warp.drive"]))).splitlines()[0]
 
     assert first_line == (
-        "note: permissions[0]: This scope is not in the catalogue. It grants nothing and cannot be approved."
+        "note: permissions[0] (warp.drive): This scope is not in the catalogue. "
+        "It grants nothing and cannot be approved."
     )
