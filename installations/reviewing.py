@@ -38,8 +38,8 @@ class ReviewResult:
 def keep_scopes(
     *, installation_id: int, codes: Iterable[str], actor: Actor, reason: str, review_by: date | None = None
 ) -> ReviewResult:
-    """Keep approved scopes, by code or `code.level`, until their next review: by the day that the risk of each gives,
-    or by `review_by` where that is earlier.
+    """Keep approved scopes, by code or `code.level`, as reviewed. The next review is due by the day that the risk of
+    each gives, or by `review_by` where that is earlier.
 
     What an approval covers, and for which manifest it was given, stays as it is. A level that is named is the one that
     was seen. To keep again on the same day with the same result changes nothing.

@@ -144,6 +144,6 @@ def plural(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
 
 
-def until(scopes: Mapping[str, date]) -> str:
-    """Return scopes with the day by which each is to be reviewed next."""
-    return ", ".join(f"{scope} until {day}" for scope, day in scopes.items())
+def with_review(scopes: Mapping[str, date]) -> str:
+    """Return scopes with the day by which each is to be reviewed next. None of them ends on it."""
+    return ", ".join(f"{scope} (review by {day})" for scope, day in scopes.items())

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from installations.management.operator_command import until
+from installations.management.operator_command import with_review
 from installations.management.review_command import ReviewCommand
 from installations.reviewing import lower_scopes
 
@@ -15,4 +15,4 @@ class Command(ReviewCommand):
 
     def review(self, **values: Any) -> str:
         result = lower_scopes(**values)
-        return f"lowered to read {until(result.lowered) or 'nothing'}{self.unchanged(result, 'at read')}"
+        return f"lowered to read {with_review(result.lowered) or 'nothing'}{self.unchanged(result, 'at read')}"

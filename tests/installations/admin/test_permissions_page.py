@@ -210,17 +210,17 @@ def test_purposes_are_told_only_to_who_may_see_them(active: Installation, portal
     assert {row["purposes"] for row in csv.DictReader(io.StringIO(answers[2].content.decode()))} == {""}
 
 
-def test_approved_cell_says_until_when_who_reviewed_it_and_that_it_is_overdue(
+def test_approved_cell_says_by_when_it_is_reviewed_who_reviewed_it_and_that_it_is_overdue(
     auditor: Any, active: Installation
 ) -> None:
     client = signed_in(auditor)
-    assert f"read until {utc_today() + timedelta(days=180)}" in text(client.get(address(active)))
+    assert f"read review by {utc_today() + timedelta(days=180)}" in text(client.get(address(active)))
 
     keep_scopes(installation_id=active.pk, codes=["task"], review_by=utc_today() + timedelta(days=9), **WHY)
     active.approved_permissions.filter(code="crm.accounts").update(review_by=utc_today() - timedelta(days=1))
 
     shown = text(client.get(address(active)))
-    assert f"read until {utc_today() + timedelta(days=9)}" in shown
+    assert f"read review by {utc_today() + timedelta(days=9)}" in shown
     assert "Last review by shell" in shown
     assert "read review overdue" in shown
     rows = client.get(address(active), {"format": "json"}).json()["scopes"]

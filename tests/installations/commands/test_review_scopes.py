@@ -1,4 +1,4 @@
-"""`keep_scopes` and `lower_scopes`: their lines say what is decided until when, and what stays as it was."""
+"""`keep_scopes` and `lower_scopes`: what is decided, by when it is reviewed next, and what stays as it was."""
 
 from datetime import timedelta
 
@@ -31,12 +31,12 @@ def approved(reviewer):
 def test_what_is_kept_is_named_with_its_next_review(approved, run):
     printed = run("keep_scopes", *HERE, "crm.accounts", "task.read", *BY)
 
-    assert printed == f"{IT}: kept crm.accounts.full until {in_days(90)}, task.read until {in_days(180)}\n"
+    assert printed == f"{IT}: kept crm.accounts.full (review by {in_days(90)}), task.read (review by {in_days(180)})\n"
 
 
 def test_earlier_review_is_taken_and_a_later_one_or_no_date_is_refused(approved, run):
     assert run("keep_scopes", *HERE, "task", "--review-by", in_days(5), *BY) == (
-        f"{IT}: kept task.read until {in_days(5)}\n"
+        f"{IT}: kept task.read (review by {in_days(5)})\n"
     )
 
     with nothing_changes():
@@ -58,7 +58,9 @@ def test_second_run_on_one_day_says_so(approved, run):
 def test_what_is_lowered_is_named_and_what_is_at_read_stays(approved, run):
     printed = run("lower_scopes", *HERE, "crm.accounts.full", "task", *BY)
 
-    assert printed == f"{IT}: lowered to read crm.accounts.full until {in_days(180)}; at read already: task.read\n"
+    assert (
+        printed == f"{IT}: lowered to read crm.accounts.full (review by {in_days(180)}); at read already: task.read\n"
+    )
     with nothing_changes():
         assert run("lower_scopes", *HERE, "task", *BY) == f"{IT}: lowered to read nothing; at read already: task.read\n"
 
