@@ -297,7 +297,7 @@ class OwnRequest(DomainError):
     code = "own_request"
     status = 403
     fault = "operator"
-    public_message = "You asked for this yourself. Another operator has to decide about it."
+    public_message = "You asked for this yourself, or approved it alone. Another operator has to look at it."
 
 
 class ReasonRequired(DomainError):

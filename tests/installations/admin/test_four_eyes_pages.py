@@ -153,7 +153,7 @@ def test_own_request_is_refused_and_the_attempt_recorded(reviewer: Any, pending:
     with nothing_changes():
         response = signed_in(reviewer).post(page_of(request, "confirm"), {"reason": "Mine."})
 
-    assert "You asked for this yourself. Another operator has to decide about it." in text(response)
+    assert "You asked for this yourself, or approved it alone. Another operator has to look at it." in text(response)
     assert (last_event().verb, last_event().target_id) == ("attempt.refused", str(request.pk))
 
 
@@ -232,7 +232,9 @@ def test_break_glass_is_offered_to_who_may_and_stays_on_its_list(
     look_at = url("installations_breakglass_look_at", object_id=alone.pk)
     assert "1 approval of high risk was made by one operator alone" in text(signed_in(reviewer).get(url("index")))
     with nothing_changes():
-        assert "You asked for this yourself" in text(client.post(look_at, {"reason": "Fine."}))
+        assert "or approved it alone. Another operator has to look at it." in text(
+            client.post(look_at, {"reason": "Fine."})
+        )
     done = signed_in(reviewer).post(look_at, {"reason": "It was right."}, follow=True)
     assert messages(done) == ["Recorded."]
     assert "made by one operator alone" not in text(signed_in(reviewer).get(url("index")))
