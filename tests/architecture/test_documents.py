@@ -1,10 +1,14 @@
 """What the documents name exists: tests and files of the threat model, rules of SECURITY.md."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import pytest
+
+from installations import manifests
+from tokens import sweeps
 
 ROOT = Path(__file__).resolve().parents[2]
 THREATS = (ROOT / "docs/security.md").read_text(encoding="utf-8")
@@ -75,3 +79,20 @@ def test_setting_that_the_threat_model_names_exists() -> None:
     named = {word for code in CODE.findall(THREATS) for word in re.findall(r"\b[A-Z][A-Z]+_[A-Z_]+\b", code)}
     assert named
     assert {name for name in named if name not in settings} == set()
+
+
+def test_every_periodic_job_is_in_the_table_with_how_often_it_runs() -> None:
+    commands = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| (`[a-z_`, ]+) \| (\d+) s \|", commands, re.MULTILINE)
+    told = {name: int(seconds) for names, seconds in lines for name in CODE.findall(names)}
+
+    assert told == {job.name: job.every_seconds for job in sweeps.JOBS}
+
+
+def test_sample_manifest_is_one_of_which_the_members_are_told() -> None:
+    commands = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    section = commands.partition("## The manifest")[2].partition("\n## ")[0]
+    sample = json.loads((ROOT / "flowlu_admin/sandbox/sample-manifest.json").read_text(encoding="utf-8"))
+
+    assert sample.keys() <= set(CODE.findall(section))
+    assert set(manifests._KNOWN_FIELDS) <= set(CODE.findall(section))
