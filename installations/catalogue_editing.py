@@ -25,6 +25,7 @@ _MOST_TOLD = 50  # changes in one audit event, and lines in each
 _LINE_TOLD = 500
 MAX_RULES_IN_ALL = 2000  # of the operators' entries: what an edit changes is worked out from all of them
 MAX_ACTIONS = 50  # of one rule
+MAX_NAME = 50  # of a module, model or action; each is named in what an edit changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,8 @@ def _edit(known: Catalogue, own: Sequence[CatalogueEntry], document: bytes) -> E
 def _document(own: Sequence[CatalogueEntry]) -> bytes:
     """Return what is stored of the operators' entries; raises CatalogueNotTaken where they are too many or too long.
 
-    What is taken can be read back, and exported with the shipped entries it can be imported again. These limits bind on
-    the way in only: an edition that is stored stays readable, or every call would be denied.
+    What is taken can be read back, and exported with the shipped entries it can be imported again. The limits of
+    rules and names bind on the way in only: an edition that is stored stays readable, or every call would be denied.
     """
     whole = catalogue.overlaid(catalogue.load(), own, 0).entries
     if len(whole) > MAX_ENTRIES:
@@ -148,6 +149,11 @@ def _document(own: Sequence[CatalogueEntry]) -> bytes:
     if sum(len(entry.covers) for entry in own) > MAX_RULES_IN_ALL:
         raise CatalogueNotTaken(f"The operators' entries would have more than {MAX_RULES_IN_ALL} rules in all.")
     for entry in own:
+        names = [name for rule in entry.covers for name in (rule.module, rule.model, *rule.actions)]
+        if any(len(name) > MAX_NAME for name in names):
+            raise CatalogueNotTaken(
+                f"{entry.code}: a module, model or action has a name of more than {MAX_NAME} characters."
+            )
         if any(len(rule.actions) > MAX_ACTIONS for rule in entry.covers if rule.actions != ANY):
             raise CatalogueNotTaken(f"{entry.code}: a rule names more than {MAX_ACTIONS} actions. None means all.")
     if len(catalogue.exported(whole)) > MAX_CATALOGUE_BYTES:

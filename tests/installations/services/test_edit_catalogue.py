@@ -202,6 +202,8 @@ def test_as_many_entries_as_an_export_may_hold_are_taken_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
+        ([entry("a", f"a/{'m' * 51}")], "a: a module, model or action has a name of more than 50 characters"),
+        ([entry("a", f"a/b/{'x' * 51}")], "a: a module, model or action has a name of more than 50 characters"),
         ([entry("a", "a/b/" + "/".join(f"x{number}" for number in range(51)))], "a: a rule names more than 50 actions"),
         (
             [entry(f"a{n}", *(f"b/m{number}" for number in range(200))) for n in range(11)],
