@@ -209,8 +209,8 @@ def scopes_table(row: ApprovalRequest, held: Mapping[str, str] | None = None) ->
     wanted.sort(key=lambda scope: -RISKS.index(known.describe(scope).risk or "high"))
     return Table(
         "Scopes",
-        ("Scope", *(("Change",) if held is not None else ()), "What it covers", "Risk"),
-        [(mono(scope), *change(scope), words(scope), risk_badge(known.describe(scope))) for scope in wanted],
+        ("Scope", "What it covers", "Risk", *(("Change",) if held is not None else ())),
+        [(mono(scope), words(scope), risk_badge(known.describe(scope)), *change(scope)) for scope in wanted],
         "None.",
         kind="scopes",
     )
