@@ -25,6 +25,8 @@ _BEFORE = r"(?:(?<![A-Za-z])|(?<=%[0-9A-F]{2}))"
 # Quotes are escaped in JSON inside JSON and percent-encoded in URLs.
 _QUOTE = r"(?:\\*[\"']|%22|%27)?"
 _QUOTED = r"""(?:b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\]|\\.)*'|\\+["'].*?\\+["'])"""
+# One token in some thousands has no digit at all; a name of the code has no capitals beside its small letters.
+_MIXED = r"(?:(?=[\w-]*\d)(?=[\w-]*[A-Za-z])|(?=[\w-]*[a-z])(?=[\w-]*[A-Z]))"
 _PATTERNS = (
     # A header may hold several cookies: all of it goes.
     re.compile(rf"(?P<keep>(?:set-)?cookie{_QUOTE}\s*[=:]\s*)(?!\s*\[redacted\])(?:{_QUOTED}|[^\r\n]+)", re.IGNORECASE),
@@ -43,10 +45,10 @@ _PATTERNS = (
     re.compile(r"(?P<keep>)\beyJ[\w-]{5,}(?:\.[\w-]+)+"),
     # A service key says what it is.
     re.compile(r"(?P<keep>)\bfls_[\w-]{8,}"),
-    # A long run of letters and digits: tokens and keys have no other mark (flowlu-platform §2.1).
-    re.compile(r"(?P<keep>)(?<![\w/.-])(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{40,}={0,2}"),
+    # A long run of mixed letters and digits: tokens and keys have no other mark (flowlu-platform §2.1).
+    re.compile(rf"(?P<keep>)(?<![\w/.-]){_MIXED}[\w-]{{40,}}={{0,2}}"),
     # The same as a whole step of a path: a part of one is the digest in a file's name.
-    re.compile(r"(?P<keep>/)(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{40,}={0,2}(?!\.?\w|-)"),
+    re.compile(rf"(?P<keep>/){_MIXED}[\w-]{{40,}}={{0,2}}(?!\.?\w|-)"),
 )
 _CONFIGURED = ("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY", "FLOWLU_CLIENT_SECRET")
 

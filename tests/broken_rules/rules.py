@@ -335,8 +335,8 @@ SECRETS = (
     Breakage(
         "secrets: a token as a step of a path is written to the log",
         "flowlu_admin/redaction.py",
-        '    re.compile(r"(?P<keep>/)(?=[',
-        '    re.compile(r"(?P<keep>//)(?=[',
+        '    re.compile(rf"(?P<keep>/){_MIXED}',
+        '    re.compile(rf"(?P<keep>//){_MIXED}',
         CANARY_PROCESS,
     ),
     Breakage(

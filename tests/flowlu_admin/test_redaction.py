@@ -117,6 +117,8 @@ def test_rest_of_the_line_stays(line, expected):
         "Not Found: /api/v1/flowlu/crm/account/list",
         "SELECT a FROM installations_approvedpermission WHERE withdrawn_at IS NULL",
         "installations.management.commands.withdraw_scopes_of_every_installation",
+        "tests.security.test_canary.test_mail_about_an_exception_holds_no_secret_at_all",
+        "a_function_with_a_name_of_more_than_forty_letters in line 42",
         "",
     ],
 )
@@ -364,3 +366,14 @@ def test_service_key_is_redacted_by_its_prefix_without_a_digit_in_it(text: str) 
     key = "fls_" + "abcdefghij-KLMNOPQRST_" * 2
     assert key not in redact(text.format(key))
     assert "fls_" not in redact(text.format(key))
+
+
+@pytest.mark.parametrize("text", ["token {}", "/x/{}/y", "/x/{}", "a={}", "'{}'", "{}"])
+@pytest.mark.parametrize("token", ["IeIlmPaSeiAZnhGUIxGgyGpGBUqIzdYzBqTEhwLhZvQ", "abcdefghijklmnopqrst-uvwxyz_abcdefghijklmnO"])
+def test_token_without_a_digit_is_redacted(text: str, token: str) -> None:
+    assert redact(text.format(token)) == text.format(REDACTED)
+
+
+@pytest.mark.parametrize("token", ["0123456789" * 4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_ABCDEFGHIJKLMNOPQR", "a" * 60, "CONSOLE-" * 8])
+def test_long_word_of_one_kind_of_character_stays(token: str) -> None:
+    assert redact(f"line {token}") == f"line {token}"
