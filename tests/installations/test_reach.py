@@ -79,6 +79,11 @@ def test_actions_are_sets(one: Actions, other: Actions) -> None:
         (~READS, "every write"),
         (~Actions(frozenset({"delete"})), "every action but delete"),
         (NONE, ""),
+        (Actions(frozenset(f"a{number:02}" for number in range(20))), ", ".join(f"a{n:02}" for n in range(20))),
+        (
+            Actions(frozenset(f"a{number:02}" for number in range(23))),
+            ", ".join(f"a{n:02}" for n in range(20)) + " and 3 more",
+        ),
     ],
 )
 def test_actions_in_words(actions: Actions, words: str) -> None:
@@ -106,7 +111,15 @@ def test_actions_in_words(actions: Actions, words: str) -> None:
             ["core: user, get, records by id only"],
         ),
         ([Coverage("core", "user", ("get",), True)], [], ["core: user, get, own record only"]),
+        (
+            [Coverage("fin", "invoice"), Coverage("crm", "*")],
+            [],
+            ["crm: every model, every action", "fin: invoice, every action"],
+        ),
     ],
 )
 def test_difference_in_words(one: list[Coverage], other: list[Coverage], words: list[str]) -> None:
-    assert (Reach.of(one) - Reach.of(other)).in_words() == words
+    beyond = Reach.of(one) - Reach.of(other)
+
+    assert beyond.in_words() == words
+    assert bool(beyond) is bool(words)

@@ -41,6 +41,7 @@ def test_edited_words_never_lower_it_and_always_raise_it(entry: CatalogueEntry, 
     [
         (["products/*"], Level.READ, "low"),
         (["products/product"], Level.FULL, "medium"),
+        (["products/product/list"], Level.FULL, "low"),  # though the level says more, nothing is written
         (["task/*"], Level.READ, "medium"),
         (["fin/invoice"], Level.READ, "high"),
         (["products/*", "fin/invoice"], Level.READ, "high"),
