@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help run test lint format check-types embed-client pytest stress bench broken-rules mutants coverage clean
+.PHONY: help run test lint format check-types scripts pytest stress bench broken-rules mutants coverage clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 run: $(VENV)/.installed ## Start the service and the sandbox portal on SQLite (PORT=8000 SANDBOX_PORT=8001)
 	@DEBUG=1 exec $(BIN)/python manage.py run_with_sandbox
 
-test: lint check-types embed-client pytest ## Run every check and test (DATABASE_URL=postgres://… for PostgreSQL)
+test: lint check-types scripts pytest ## Run every check and test (DATABASE_URL=postgres://… for PostgreSQL)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -67,8 +67,8 @@ broken-rules: $(VENV)/.installed-dev ## Break each rule on purpose in a copy and
 mutants: $(VENV)/.installed-dev ## Change the code that decides at every place, and see that a test fails (MUTMUT='--max-children 1')
 	@$(BIN)/python -m tests.mutants $(MUTMUT)
 
-embed-client:
-	@if command -v node >/dev/null; then node --test --test-timeout=60000 tests/embed_client/; else echo "NOT RUN: the embed client's tests need Node 20 or newer"; fi
+scripts:
+	@if command -v node >/dev/null; then node --test --test-timeout=60000 tests/embed_client/ tests/console_script/; else echo "NOT RUN: the tests of the browser scripts need Node 20 or newer"; fi
 
 format: $(VENV)/.installed-dev ## Format the code
 	$(BIN)/ruff format .

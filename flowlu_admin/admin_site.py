@@ -5,14 +5,16 @@ from typing import Any, Final
 
 from allauth.account.views import logout as account_logout
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import path, reverse
 
 from flowlu_admin.second_factor import what_is_missing
+from installations.pasted import looks_like_credential
 
 # Everything else that packages register (accounts, groups, second factors, social apps with their secrets) would be
 # raw rows to edit; the console shows what has verbs.
@@ -42,10 +44,15 @@ _ORDER: Final = (
     "ServiceCall",
 )
 
+_LOOKS_LIKE_CREDENTIAL: Final = (
+    "What you searched for looks like a token or a key, so nothing was searched for. It stood in the address of the "
+    "page: remove that from your browser's history. If it may have leaked, hand it to the desk for leaked tokens."
+)
+
 
 class OperatorAdminSite(admin.AdminSite):
     """Every page needs an active staff account, and a session that gave its second factor where there is one; with
-    OPERATOR_MFA=required there has to be one."""
+    OPERATOR_MFA=required there has to be one. No page searches for what looks like a credential."""
 
     site_header = "Flowlu console"
     site_title = "Flowlu console"
@@ -73,6 +80,11 @@ class OperatorAdminSite(admin.AdminSite):
         # One page for it, with allauth's rate limit and a fresh sign-in.
         return redirect("account_change_password")
 
+    def get_urls(self) -> list[Any]:
+        from flowlu_admin.search_page import search_view
+
+        return [path("search/", self.admin_view(search_view), name="search"), *super().get_urls()]
+
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = super().get_app_list(request, app_label)
         for app in found:
@@ -84,14 +96,17 @@ class OperatorAdminSite(admin.AdminSite):
         return found
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        return super().admin_view(self._with_second_factor(view), cacheable)
+        return super().admin_view(self._checked(view), cacheable)
 
-    def _with_second_factor(self, view: Any) -> Callable[..., HttpResponse]:
+    def _checked(self, view: Any) -> Callable[..., HttpResponse]:
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             missing = what_is_missing(request) if self.has_permission(request) else None
             if missing is not None:
                 messages.warning(request, missing.words)
                 return redirect(missing.address)
+            if looks_like_credential(request.GET.get(SEARCH_VAR, "")):
+                messages.error(request, _LOOKS_LIKE_CREDENTIAL)
+                return redirect(request.path)
             response: HttpResponse = view(request, *args, **kwargs)
             return response
 

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
 from installations.deception import one_line
+from installations.pasted import MIXED
 
 REDACTED = "[redacted]"
 _NAMES = (
@@ -25,8 +26,6 @@ _BEFORE = r"(?:(?<![A-Za-z])|(?<=%[0-9A-F]{2}))"
 # Quotes are escaped in JSON inside JSON and percent-encoded in URLs.
 _QUOTE = r"(?:\\*[\"']|%22|%27)?"
 _QUOTED = r"""(?:b?"(?:[^"\\]|\\.)*"|b?'(?:[^'\\]|\\.)*'|\\+["'].*?\\+["'])"""
-# One token in some thousands has no digit at all; a name of the code has no capitals beside its small letters.
-_MIXED = r"(?:(?=[\w-]*\d)(?=[\w-]*[A-Za-z])|(?=[\w-]*[a-z])(?=[\w-]*[A-Z]))"
 _PATTERNS = (
     # A header may hold several cookies: all of it goes.
     re.compile(rf"(?P<keep>(?:set-)?cookie{_QUOTE}\s*[=:]\s*)(?!\s*\[redacted\])(?:{_QUOTED}|[^\r\n]+)", re.IGNORECASE),
@@ -46,9 +45,9 @@ _PATTERNS = (
     # A service key says what it is.
     re.compile(r"(?P<keep>)\bfls_[\w-]{8,}"),
     # A long run of mixed letters and digits: tokens and keys have no other mark (flowlu-platform §2.1).
-    re.compile(rf"(?P<keep>)(?<![\w/.-]){_MIXED}[\w-]{{40,}}={{0,2}}"),
+    re.compile(rf"(?P<keep>)(?<![\w/.-]){MIXED}[\w-]{{40,}}={{0,2}}"),
     # The same as a whole step of a path: a part of one is the digest in a file's name.
-    re.compile(rf"(?P<keep>/){_MIXED}[\w-]{{40,}}={{0,2}}(?!\.?\w|-)"),
+    re.compile(rf"(?P<keep>/){MIXED}[\w-]{{40,}}={{0,2}}(?!\.?\w|-)"),
 )
 _CONFIGURED = ("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY", "FLOWLU_CLIENT_SECRET")
 

@@ -335,9 +335,23 @@ SECRETS = (
     Breakage(
         "secrets: a token as a step of a path is written to the log",
         "flowlu_admin/redaction.py",
-        '    re.compile(rf"(?P<keep>/){_MIXED}',
-        '    re.compile(rf"(?P<keep>//){_MIXED}',
+        '    re.compile(rf"(?P<keep>/){MIXED}',
+        '    re.compile(rf"(?P<keep>//){MIXED}',
         CANARY_PROCESS,
+    ),
+    Breakage(
+        "secrets: a page searches for a token that stands in its address",
+        "flowlu_admin/admin_site.py",
+        'if looks_like_credential(request.GET.get(SEARCH_VAR, "")):',
+        "if False:",
+        (*CANARY_CONSOLE, "tests/flowlu_admin/test_search.py"),
+    ),
+    Breakage(
+        "secrets: the search takes a token",
+        "flowlu_admin/search_page.py",
+        "refused = looks_like_credential(text)",
+        "refused = False",
+        (*CANARY_CONSOLE, "tests/flowlu_admin/test_search.py"),
     ),
     Breakage(
         "secrets: Django's own page for what is not there",

@@ -173,6 +173,41 @@ def test_page_opened_outside_a_portal_explains_itself(stack: Stack, open_page: A
     assert complaints == []
 
 
+def test_search_is_a_key_away_and_lets_no_token_out_of_the_browser(
+    stack: Stack, open_page: Any, complaints: list[str]
+) -> None:
+    token = "x8Kq2nN0vR7bT4mZ9pLsWd3yC5fG1hJ6"
+    open_application(open_page(), stack, "acme.flowlu.com", "3").locator("#user-name").wait_for()
+    page = open_page()
+    sign_in(page, stack)
+
+    # when an operator presses the key and types a portal
+    page.keyboard.press("/")
+    page.keyboard.type("acme")
+    page.keyboard.press("Enter")
+    # then its installation is found
+    page.wait_for_url(re.compile(r"/admin/search/\?q=acme$"))
+    expect(page.locator("#content-main")).to_contain_text("on acme.flowlu.com")
+
+    # when a token is pasted into the search, or into that of a list
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(f"{request.url} {request.post_data}"))
+    for address, field in (("/admin/search/", "#console-search"), ("/admin/installations/portal/", "#searchbar")):
+        page.goto(f"{stack.service}{address}")
+        page.fill(field, token)
+        page.press(field, "Enter")
+        # then the page says so, the field is empty, and nothing was sent
+        expect(page.locator("#search-refused")).to_be_visible()
+        expect(page.locator(field)).to_have_value("")
+    assert [request for request in sent if token in request] == []
+
+    # and the key is a letter like any other where somebody types
+    page.fill("#searchbar", "a")
+    page.press("#searchbar", "/")
+    expect(page.locator("#searchbar")).to_have_value("a/")
+    assert complaints == []
+
+
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_every_console_page_opens_without_complaint(
     stack: Stack, open_page: Any, complaints: list[str], color_scheme: str

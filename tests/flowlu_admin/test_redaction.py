@@ -369,11 +369,15 @@ def test_service_key_is_redacted_by_its_prefix_without_a_digit_in_it(text: str) 
 
 
 @pytest.mark.parametrize("text", ["token {}", "/x/{}/y", "/x/{}", "a={}", "'{}'", "{}"])
-@pytest.mark.parametrize("token", ["IeIlmPaSeiAZnhGUIxGgyGpGBUqIzdYzBqTEhwLhZvQ", "abcdefghijklmnopqrst-uvwxyz_abcdefghijklmnO"])
+@pytest.mark.parametrize(
+    "token", ["IeIlmPaSeiAZnhGUIxGgyGpGBUqIzdYzBqTEhwLhZvQ", "abcdefghijklmnopqrst-uvwxyz_abcdefghijklmnO"]
+)
 def test_token_without_a_digit_is_redacted(text: str, token: str) -> None:
     assert redact(text.format(token)) == text.format(REDACTED)
 
 
-@pytest.mark.parametrize("token", ["0123456789" * 4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_ABCDEFGHIJKLMNOPQR", "a" * 60, "CONSOLE-" * 8])
+@pytest.mark.parametrize(
+    "token", ["0123456789" * 4, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_ABCDEFGHIJKLMNOPQR", "a" * 60, "CONSOLE-" * 8]
+)
 def test_long_word_of_one_kind_of_character_stays(token: str) -> None:
     assert redact(f"line {token}") == f"line {token}"

@@ -146,6 +146,7 @@ _NO_RIGHT = "It gives no right over what is stored, and the access log has it."
 PAGES: dict[str, str] = {
     "home": "Leads on.",
     "admin:index": "Reads only.",
+    "admin:search": "Reads only.",
     "admin:login": "Leads to the sign-in.",
     "admin:logout": _NO_RIGHT,
     "admin:password_change": "Leads on.",
