@@ -170,6 +170,8 @@ class PortalUser(models.Model):
                 condition=Q(erased_at__isnull=True) | Q(name=""), name="installations_portaluser_erased_has_no_name"
             ),
         ]
+        # Of names there is one by their words, on PostgreSQL (migration 0023).
+        indexes: ClassVar = [models.Index(fields=["flowlu_user_id"], name="installations_portaluser_id")]
 
     def __str__(self) -> str:
         return f"user {self.flowlu_user_id} of {self.portal}"

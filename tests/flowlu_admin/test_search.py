@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from flowlu_admin import search
+from installations import selectors
 from installations.models import ApprovalRequest, AuditEvent, PortalUser
 from tests import factories
 from tests.installations.admin.console import messages, signed_in, text, url
@@ -228,3 +229,13 @@ def test_every_model_that_is_searched_shows_its_page(client: Client, world: dict
 def test_api_key_is_named_without_its_value(client: Client, world: dict[str, Any]) -> None:
     assert ApiKey.objects.count() == 1
     assert found(client, f"#{world['key'].pk}")["API keys"] == [f"API key #{world['key'].pk}"]
+
+
+@pytest.mark.postgresql
+def test_names_are_answered_by_the_index_that_is_made_for_them(world: dict[str, Any]) -> None:
+    """The expression has to be the index's own, word by word."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = selectors.portal_users_named("maría cruz").explain()
+
+    assert "installations_portaluser_words" in plan

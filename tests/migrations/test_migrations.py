@@ -308,7 +308,7 @@ def test_every_data_step_can_be_taken_back():
         ("0015_evidence_of_before", True),
         ("0018_catalogue_editions_append_only", True),
         ("0020_review_by_of_old_approvals", True),
-        ("0022_names_by_word", True),
+        ("0023_names_by_word", True),
         ("0010_named_scopes_as_shipped", True),
     ]
 

@@ -19,6 +19,6 @@ def _run(sql):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("installations", "0021_approval_in_force_has_review_by")]
+    dependencies = [("installations", "0022_portal_users_by_id")]
 
     operations = [migrations.RunPython(_run(CREATE), _run(DROP))]
