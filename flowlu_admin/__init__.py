@@ -1,1 +1,4 @@
-"""Composition root: settings, URLs, admin site, system checks. No business rule lives here."""
+"""Composition root: settings, URLs, admin site, system checks, and the accounts of operators.
+
+What may be done with portals, installations and tokens is decided in the apps.
+"""

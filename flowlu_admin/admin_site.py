@@ -18,8 +18,8 @@ from installations.pasted import looks_like_credential
 
 # Everything else that packages register (accounts, groups, second factors, social apps with their secrets) would be
 # raw rows to edit; the console shows what has verbs.
-SHOWN_APPS: Final = frozenset({"installations", "tokens"})
-# As an operator thinks of them, not by the alphabet.
+# In the order in which an operator thinks of them, not by the alphabet.
+SHOWN_APPS: Final = ("installations", "tokens", "flowlu_admin")
 _ORDER: Final = (
     "Installation",
     "Review",
@@ -42,6 +42,7 @@ _ORDER: Final = (
     "Purpose",
     "ServiceClient",
     "ServiceCall",
+    "Operator",
 )
 
 _LOOKS_LIKE_CREDENTIAL: Final = (
@@ -87,6 +88,7 @@ class OperatorAdminSite(admin.AdminSite):
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = super().get_app_list(request, app_label)
+        found.sort(key=lambda app: SHOWN_APPS.index(app["app_label"]))
         for app in found:
             app["models"].sort(key=lambda model: _place(model["object_name"]))
             for model in app["models"]:

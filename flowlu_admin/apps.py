@@ -17,7 +17,7 @@ class OperatorAdminConfig(AdminConfig):
 class FlowluAdminConfig(AppConfig):
     name = "flowlu_admin"
     default = True
-    verbose_name = "Flowlu console"
+    verbose_name = "Operators"
 
     def ready(self) -> None:
         from flowlu_admin import account_events, celery, second_factor

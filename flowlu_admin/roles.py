@@ -28,9 +28,9 @@ VIEW: Final = (
     "tokens.view_serviceclient",
     "tokens.view_servicecall",
 )
-# In no group: tokens.close_upstream, which gives up on a token that Flowlu did not confirm to be dead, and
-# installations.break_glass, which approves without a second operator. A superuser has them, or a group of the
-# deployment's own.
+# In no group: tokens.close_upstream, which gives up on a token that Flowlu did not confirm to be dead,
+# installations.break_glass, which approves without a second operator, and all of flowlu_admin, which manages operators.
+# A superuser has them, or a group of the deployment's own.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "Auditor": (*VIEW, "installations.export_audit"),
     "Reviewer": (
@@ -67,7 +67,7 @@ def make_groups(using: str = DEFAULT_DB_ALIAS, **_signal: Any) -> None:
     """
     from django.contrib.auth.models import Group, Permission
 
-    for label in ("installations", "tokens"):
+    for label in ("installations", "tokens", "flowlu_admin"):
         create_permissions(apps.get_app_config(label), verbosity=0, using=using)
     by_name = {
         f"{permission.content_type.app_label}.{permission.codename}": permission

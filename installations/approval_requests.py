@@ -205,6 +205,21 @@ def refuse_request(*, request_id: int, actor: Actor, reason: str) -> str:
     return str(state)
 
 
+def void_requests_of(operator_id: str, *, actor: Actor, why: str) -> list[audit.Event]:
+    """Make void what an operator asked for and nobody decided about; returns the events, for the caller to append.
+
+    Part of a verb: call it inside its transaction, before it appends.
+    """
+    waiting = ApprovalRequest.objects.select_for_update(no_key=True).filter(
+        state=State.OPEN, requested_by_id=operator_id
+    )
+    events = []
+    for request in waiting.order_by("pk"):
+        _decide(request, State.VOID, actor, why)
+        events.append(_event("approval_request.voided", request, why, {"because": [why]}))
+    return events
+
+
 def approve_alone(
     *,
     installation_id: int,

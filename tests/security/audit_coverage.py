@@ -69,6 +69,11 @@ ACTS: dict[str, Covered] = {
     "tokens_upstreamrevocation_try_again": ("upstream.retried",),
     "tokens_oauthtoken_revoke_by": CUT,
     "tokens_revocation_portal_step": ("revocation.portal_step_done",),
+    # of an operator who asked for two approvals
+    "flowlu_admin_operator_remove": ("approval_request.voided", "approval_request.voided", "operator.removed"),
+    "flowlu_admin_operator_restore": ("operator.restored",),
+    "flowlu_admin_operator_sign_out": ("operator.signed_out",),
+    "flowlu_admin_operator_groups": ("operator.groups_changed",),
 }
 
 ACTIONS: dict[str, Covered] = {
@@ -89,6 +94,10 @@ COMMANDS: dict[str, Covered] = {
     "anchor_audit": ("audit.anchored",),
     "approve_scopes": ("scopes.approved",),
     "create_operator": ("operator.created",),
+    "remove_operator": ("approval_request.voided", "approval_request.voided", "operator.removed"),
+    "restore_operator": ("operator.restored",),
+    "sign_out_operator": ("operator.signed_out",),
+    "set_operator_groups": ("operator.groups_changed",),
     "erase_portal_user": ("tokens.revoked", "portaluser.erased"),
     "export_audit": ("audit.exported",),
     "find_leaked": ("leaked.looked_up",),
@@ -197,6 +206,15 @@ VERBS: dict[str, Covered] = {
     "installations.approval_requests.request_approval": ("approval_request.made",),
     "installations.approval_requests.review_break_glass": ("approval.looked_at",),
     "installations.approval_requests.what_changed": _READS,
+    "flowlu_admin.operator_accounts.remove_operator": (
+        "approval_request.voided",
+        "approval_request.voided",
+        "operator.removed",
+    ),
+    "flowlu_admin.operator_accounts.restore_operator": ("operator.restored",),
+    "flowlu_admin.operator_accounts.sign_out_operator": ("operator.signed_out",),
+    "flowlu_admin.operator_accounts.set_operator_groups": ("operator.groups_changed",),
+    "installations.approval_requests.void_requests_of": _STEP,
     "installations.catalogue_editing.import_catalogue": ("catalogue.imported",),
     "installations.catalogue_editing.preview_entry": _READS,
     "installations.catalogue_editing.preview_import": _READS,

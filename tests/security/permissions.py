@@ -140,6 +140,22 @@ URLS: dict[str, dict[str, str]] = {
     "admin:tokens_refreshattempt_delete": NOBODY,
     "admin:tokens_refreshattempt_change": OBJECT,
     "admin/tokens/refreshattempt/<path:object_id>/": LEADS_ON,
+    "admin:flowlu_admin_operator_changelist": CLOSES,
+    "admin:flowlu_admin_operator_add": NOBODY,
+    "admin:flowlu_admin_operator_history": {
+        "GET": "302 302 404 404 404 404 302 302",
+        "POST": "302 302 404 404 404 404 302 302",
+    },
+    "admin:flowlu_admin_operator_delete": NOBODY,
+    "admin:flowlu_admin_operator_change": {
+        "GET": "302 302 403 403 403 403 302 200",
+        "POST": "302 302 403 403 403 403 302 403",
+    },
+    "admin/flowlu_admin/operator/<path:object_id>/": LEADS_ON,
+    "admin:flowlu_admin_operator_remove": CLOSES,
+    "admin:flowlu_admin_operator_restore": CLOSES,
+    "admin:flowlu_admin_operator_sign_out": CLOSES,
+    "admin:flowlu_admin_operator_groups": CLOSES,
     "admin:tokens_upstreamrevocation_try_again": RESPONDS,
     "admin:tokens_upstreamrevocation_close": CLOSES,
     "admin:tokens_upstreamrevocation_changelist": LIST,
@@ -416,6 +432,10 @@ REVIEWERS, RESPONDERS = {"reviewer", "superuser"}, {"responder", "superuser"}
 HERE = ("--portal", "acme.flowlu.com", "--app", "com.example.desk")
 COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "create_operator": (None, ()),
+    "remove_operator": ({"superuser"}, ("asker",)),
+    "restore_operator": ({"superuser"}, ("asker",)),
+    "sign_out_operator": ({"superuser"}, ("asker",)),
+    "set_operator_groups": ({"superuser"}, ("asker", "--group", "Auditor")),
     "import_manifest": (None, ()),
     "run_with_sandbox": (None, ()),
     "diff_manifests": (None, ()),

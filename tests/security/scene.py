@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.test import Client, override_settings
 from django.utils import timezone
 
+from flowlu_admin.models import Operator
 from installations.approval_requests import approve_alone, request_approval
 from installations.models import Application, ApprovalRequest, Evidence, Installation, PortalUser
 from installations.services import withdraw_scopes
@@ -51,6 +52,7 @@ class Scene:
             "installations_portaluser": self.portal_user,
             "installations_application": self.application,
             "installations_portal": self.installation.portal,
+            "flowlu_admin_operator": Operator.objects.get(username="asker"),
             "installations_approvalrequest": ApprovalRequest.objects.order_by("pk").filter(state="open").first()
             or ApprovalRequest.objects.latest("pk"),
         }

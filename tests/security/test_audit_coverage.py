@@ -19,6 +19,8 @@ from django.core.management import call_command, get_commands
 from django.urls import reverse
 from rest_framework.test import APIClient
 
+from flowlu_admin import operator_accounts
+from flowlu_admin.models import Operator
 from flowlu_admin.sandbox.server import SandboxServer
 from installations import approval_requests, catalogue, editions, reviewing, services
 from installations.four_columns import utc_today
@@ -45,6 +47,7 @@ from tokens.targets import RevocationTarget
 pytestmark = pytest.mark.django_db
 TABLES = "tests/security/audit_coverage.py"
 VERB_PACKAGES = (
+    "flowlu_admin.operator_accounts",
     "installations.approval_requests",
     "installations.catalogue_editing",
     "installations.reviewing",
@@ -183,6 +186,8 @@ def prepare(scene: Scene, name: str) -> None:
         ServiceClient.objects.update(enabled=False)
     if "confirm_deletion" in name:
         revoke_api_key(api_key_id=scene.objects()["tokens_apikey"].pk, **WHY)
+    if "restore" in name:
+        Operator.objects.filter(username="asker").update(is_active=False)
     if "unlock" in name:
         kind = next((each for each in ("portaluser", "portal", "application") if f"_{each}_" in name), "installation")
         lock(target=scene.objects()[f"installations_{kind}"], **WHY)
@@ -309,6 +314,7 @@ def test_route_records_its_events(pages: dict[tuple[str, str], Callable[[], Any]
 def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
     """Return a call of every verb that can be called by itself."""
     here: dict[str, Any] = {"installation_id": scene.installation.pk, **WHY}
+    asker: dict[str, Any] = {"operator_id": Operator.objects.get(username="asker").pk, **WHY}
     asked = {"request_id": scene.objects()["installations_approvalrequest"].pk}
     portal = Portal.objects.get(pk=scene.installation.portal_id)
     user = factories.actor(scene.operators["auditor"])
@@ -351,6 +357,12 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         ),
         "installations.catalogue_editing.import_catalogue": lambda: catalogues.bring_in(
             catalogue.written([catalogues.entry("garage")])
+        ),
+        "flowlu_admin.operator_accounts.remove_operator": lambda: operator_accounts.remove_operator(**asker),
+        "flowlu_admin.operator_accounts.restore_operator": lambda: operator_accounts.restore_operator(**asker),
+        "flowlu_admin.operator_accounts.sign_out_operator": lambda: operator_accounts.sign_out_operator(**asker),
+        "flowlu_admin.operator_accounts.set_operator_groups": lambda: operator_accounts.set_operator_groups(
+            groups=["Auditor"], **asker
         ),
         "installations.catalogue_editing.remove_catalogue_override": lambda: (
             catalogues.edit("fin", "fin/invoice"),

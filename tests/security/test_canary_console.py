@@ -102,6 +102,7 @@ def test_console_shows_no_secret_on_any_page(page: Page, scene: Scene, canaries:
 
 # Every act and a form that it takes, in an order in which each of them changes something.
 FORMS: dict[str, dict[str, str]] = {
+    "admin:flowlu_admin_operator_sign_out": {},
     "admin:installations_portal_lock": {},
     "admin:installations_portal_unlock": {},
     "admin:installations_portaluser_lock": {},
@@ -164,6 +165,10 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_application_import": {"document": manifest(version="2.0.0")},
     "admin:installations_installation_still_there": {},
     "admin:installations_installation_uninstall": {},
+    # of an operator who asked for what is confirmed above
+    "admin:flowlu_admin_operator_groups": {"groups": "Auditor"},
+    "admin:flowlu_admin_operator_remove": {},
+    "admin:flowlu_admin_operator_restore": {},
 }
 
 

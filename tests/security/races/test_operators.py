@@ -110,6 +110,29 @@ def test_same_manifest_imported_at_once_is_one_row(workers: Workers) -> None:
     chain_holds()
 
 
+def test_of_two_superusers_who_remove_each_other_one_stays(workers: Workers) -> None:
+    def race(number: int) -> str:
+        one, other, third = (
+            factories.operator(f"{name}{number}", superuser=True) for name in ("one", "other", "third")
+        )
+        if number % 2:
+            third.delete()
+        ended = workers.at_once(
+            {"job": "remove_operator", "by": one.pk, "operator": other.pk},
+            {"job": "remove_operator", "by": other.pk, "operator": one.pk},
+        )
+        assert sorted(bool(one.value) for one in ended) == [False, True]
+        # Whoever was removed before the account was read is refused as any inactive one is.
+        assert {one.refused for one in ended} <= {"", "not_permitted", "state_conflict"}
+        left = type(one).objects.filter(is_superuser=True, is_active=True)
+        assert left.filter(pk__in=(one.pk, other.pk)).count() == 1
+        left.delete()
+        return "the first" if ended[0].value else "the second"
+
+    workers.rounds(race, expect=("the first", "the second"))
+    chain_holds()
+
+
 def test_audit_chain_is_gapless_under_eight_writers(workers: Workers, application: Application) -> None:
     found = factories.installation(application)
     users = [factories.launch(application, user_id=str(number)).portal_user.pk for number in range(100, 105)]

@@ -24,6 +24,7 @@ from django.contrib.auth import get_user_model  # noqa: E402
 from django.db import connection  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
+from flowlu_admin.operator_accounts import remove_operator as remove  # noqa: E402
 from installations import approval_requests, reviewing, services  # noqa: E402
 from installations.actors import Via, operator_actor  # noqa: E402
 from installations.approving import Seen  # noqa: E402
@@ -134,6 +135,11 @@ def _die_at(point: int) -> None:
 
     connection.execute_wrappers.append(statement)
     connection.commit = before_and_after_commit  # type: ignore[method-assign]
+
+
+def remove_operator(by: int, operator: int) -> bool:
+    actor = operator_actor(get_user_model().objects.get(pk=by), Via.ADMIN)
+    return bool(remove(operator_id=operator, actor=actor, reason="A test."))
 
 
 def use_keys(token_keys: str, fingerprint_key: str) -> None:
@@ -308,7 +314,7 @@ _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
         handshake, hand_over, call, delete, many, revoke, revoke_target, revoke_killed, uninstall, suspend, resume,
-        lock, unlock, toggle,
+        lock, unlock, toggle, remove_operator,
         approve, approve_as_seen, approve_and_note, edit_catalogue, declare, withdraw, keep, lower, decide,
         ask, approve_many, confirm, refuse, import_manifest,
         store_refresh_tokens, use_keys, rewrap, refresh,
