@@ -29,7 +29,9 @@ def first_failure(breakage: Breakage) -> str:
         shutil.copytree(ROOT, copy, ignore=_LEFT_OUT)
         break_it(breakage, copy)
         command = [sys.executable, "-m", "pytest", "-x", "-n0", "-p", "no:cacheprovider", *breakage.tests]
-        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+        # Where the two databases have statements of their own, each has a breakage of its own.
+        database = os.environ.get("DATABASE_URL", "") if breakage.needs_postgresql else ""
+        environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "DATABASE_URL": database}
         ended = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
         if ended.returncode == 0:
             return ""

@@ -600,6 +600,13 @@ KEYS = (
         'same = [f"({column} IS %s OR 1=1)" for column in sealed]',
         REWRAP,
     ),
+    race(
+        "rewrap: what somebody changed beside it is overwritten, on PostgreSQL",
+        "tokens/sealed_models.py",
+        'f"t.{column} IS NOT DISTINCT FROM d.c{place}" for column',
+        'f"(t.{column} IS NOT DISTINCT FROM d.c{place} OR true)" for column',
+        REWRAP,
+    ),
     Breakage(
         "rewrap: complete although a row is left",
         "tokens/services/keys.py",

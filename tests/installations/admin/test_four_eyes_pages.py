@@ -125,6 +125,14 @@ def test_confirmation_is_offered_to_another_operator_while_it_can_be_done(
     assert "waits for a second operator" not in text(signed_in(bob).get(url("index")))
 
 
+def test_request_says_what_is_approved_already(reviewer: Any, bob: Any, pending: Installation, settings: Any) -> None:
+    request = ask(reviewer, pending)
+    settings.FOUR_EYES = "off"
+    factories.approve(pending, "fin.read")
+
+    assert "approved already" in text(signed_in(bob).get(page_of(request)))
+
+
 def test_both_operators_read_what_operators_wrote_into_the_catalogue(
     reviewer: Any, bob: Any, pending: Installation
 ) -> None:
