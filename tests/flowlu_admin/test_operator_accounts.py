@@ -221,6 +221,17 @@ def test_pages_show_who_may_what_and_what_they_did(application: Application, ana
     assert "set up" not in shown
 
 
+def test_page_shows_of_an_operator_what_its_reader_may_see(ana: Any) -> None:
+    reader = factories.operator("reader")
+    reader.user_permissions.add(_permission("view_operator"))
+
+    page = signed_in(reader).get(url("flowlu_admin_operator_change", ana.pk))
+
+    assert page.status_code == 200
+    assert page.context["tables"] == []
+    assert page.context["acts"] == []
+
+
 def test_acts_are_offered_where_they_make_sense(ana: Any, superuser: Any) -> None:
     client = signed_in(superuser)
 
