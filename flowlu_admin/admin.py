@@ -197,6 +197,10 @@ class OperatorAdmin(ReadOnlyAdmin):
         rows: QuerySet[Operator] = super().get_queryset(request)
         return rows.filter(is_staff=True).annotate(has_factor=Exists(factors)).prefetch_related("groups")
 
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Everybody may look at the own page: what they may do, and what was done in their name."""
+        return super().has_view_permission(request, obj) or (obj is not None and obj.pk == request.user.pk)
+
     def badges(self, row: Operator) -> Sequence[Any]:
         return [_state(row), *([badge("superuser", "wait")] if row.is_superuser else [])]
 
@@ -210,8 +214,9 @@ class OperatorAdmin(ReadOnlyAdmin):
         found = []
         if request.user.has_perm("installations.view_approvalrequest"):
             found.append(_waiting(row))
-        if request.user.has_perm("installations.view_auditevent"):
-            found.append(_activity(row))
+        sees_trail = request.user.has_perm("installations.view_auditevent")
+        if sees_trail or request.user.pk == row.pk:
+            found.append(_activity(row, sees_trail=sees_trail))
         return found
 
 
@@ -225,14 +230,14 @@ def _waiting(row: Operator) -> Table:
     )
 
 
-def _activity(row: Operator) -> Table:
+def _activity(row: Operator, *, sees_trail: bool) -> Table:
     events = AuditEvent.objects.filter(actor_kind="operator", actor_id=str(row.pk)).order_by("-sequence")[:20]
     return Table(
         "What they did last",
         ("What", "When", "Target", "Why"),
         [
             (
-                link(event, event.verb),
+                link(event, event.verb) if sees_trail else event.verb,
                 utc(event.occurred_at),
                 join((event.target_kind, visible(event.target_id))),
                 visible(event.reason or "–"),
@@ -240,6 +245,6 @@ def _activity(row: Operator) -> Table:
             for event in events
         ],
         "Nothing yet.",
-        more_url=list_url(AuditEvent, f"actor_kind=operator&actor_id={row.pk}"),
+        more_url=list_url(AuditEvent, f"actor_kind=operator&actor_id={row.pk}") if sees_trail else "",
         more="Show all of it in the audit trail",
     )

@@ -166,6 +166,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
         return {
             "title": visible_text(self.page_title(row)),
             "subtitle": None,
+            "may_list": self.has_view_permission(request),
             "badges": self.badges(row),
             "acts": offered(self.acts, request, row),
             "tables": self.tables(request, row),

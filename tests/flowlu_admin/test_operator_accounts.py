@@ -6,9 +6,11 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.test import Client
 
 from flowlu_admin import operator_accounts as verbs
+from installations import audit
 from installations.approval_requests import confirm_request, request_approval
 from installations.errors import NotPermitted, ReasonRequired, StateConflict
 from installations.models import Application, ApprovalRequest, AuditEvent
@@ -230,6 +232,29 @@ def test_page_shows_of_an_operator_what_its_reader_may_see(ana: Any) -> None:
     assert page.status_code == 200
     assert page.context["tables"] == []
     assert page.context["acts"] == []
+
+
+@pytest.mark.parametrize("group", ["Auditor", None])
+def test_everybody_sees_their_own_page_and_no_other(ana: Any, group: str | None) -> None:
+    reader = factories.operator("reader", group)
+    client = signed_in(reader)
+    own = url("flowlu_admin_operator_change", reader.pk)
+    with transaction.atomic():
+        audit.append(
+            factories.actor(reader), audit.Event("portal.locked", "portal", "acme.flowlu.com", reason="A test.")
+        )
+
+    page = client.get(own)
+
+    assert page.status_code == 200
+    assert page.context["acts"] == []
+    assert "portal.locked" in text(page)
+    assert "acme.flowlu.com" in text(page)
+    assert ("actor_id" in page.content.decode()) is (group == "Auditor")
+    assert f'href="{own}"' in client.get(url("index")).content.decode()
+    assert url("flowlu_admin_operator_changelist") + '"' not in page.content.decode()
+    assert client.get(url("flowlu_admin_operator_change", ana.pk)).status_code == 403
+    assert client.get(url("flowlu_admin_operator_changelist")).status_code == 403
 
 
 def test_acts_are_offered_where_they_make_sense(ana: Any, superuser: Any) -> None:
