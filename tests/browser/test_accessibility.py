@@ -1,0 +1,78 @@
+"""Every page as axe-core sees it, in both themes: no violation of WCAG 2.2 AA."""
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.conftest import Stack
+from tests.browser.test_story import open_application, sign_in
+
+pytestmark = pytest.mark.browser
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def violations(page: Any) -> list[str]:
+    """Return what axe finds on the page, one line for each rule with the first element that breaks it."""
+    found = Axe().run(page, options={"runOnly": RULES, "resultTypes": ["violations"]}).response
+    assert found["testEngine"]["version"] >= "4.12"
+    return [
+        f"{page.url}: {rule['id']}, {rule['help']}: {rule['nodes'][0]['html'][:200]}" for rule in found["violations"]
+    ]
+
+
+def addresses(page: Any, selector: str) -> list[str]:
+    found: list[str] = page.eval_on_selector_all(selector, "links => [...new Set(links.map(link => link.href))]")
+    return found
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_no_page_of_the_console_bars_anybody(stack: Stack, open_page: Any, color_scheme: str) -> None:
+    page = open_page(color_scheme=color_scheme)
+    open_application(open_page(), stack, "acme.flowlu.com", "3").locator("#user-name").wait_for()
+    page.goto(f"{stack.service}/accounts/login/")
+    found = violations(page)
+    sign_in(page, stack)
+
+    def look(address: str) -> None:
+        page.goto(address)
+        found.extend(violations(page))
+
+    look(f"{stack.service}/admin/")
+    lists, objects, acts = addresses(page, "#content a[href^='/admin/']"), [], []
+    for address in lists:
+        look(address)
+        objects += addresses(page, "#result_list tbody tr:first-child th a")
+    for address in objects:
+        look(address)
+        acts += addresses(page, "a.act")
+    for address in acts:
+        look(address)
+    for path in ("/admin/search/?q=acme", "/admin/search/?q=nothing", "/accounts/2fa/", "/accounts/password/change/"):
+        look(f"{stack.service}{path}")
+
+    assert len(lists) > 10
+    assert len(objects) > 5
+    assert len(acts) > 10
+    assert found == []
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_embedded_page_bars_nobody(stack: Stack, open_page: Any, color_scheme: str) -> None:
+    page = open_page(color_scheme=color_scheme)
+    open_application(page, stack, "acme.flowlu.com", "3").locator("#user-name").wait_for()
+    inside = next(frame for frame in page.frames if "/embed/" in frame.url)
+    axe = Axe()
+    inside.evaluate(axe.axe_script)
+    found = inside.evaluate(f"axe.run(document, {{runOnly: {RULES[:5]}}})")["violations"]
+
+    assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
+
+
+def test_axe_sees_what_bars_somebody(stack: Stack, open_page: Any) -> None:
+    page = open_page()
+    page.goto(f"{stack.service}/accounts/login/")
+    page.evaluate("document.documentElement.removeAttribute('lang')")
+
+    assert any("html-has-lang" in line for line in violations(page))
