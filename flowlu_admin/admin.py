@@ -23,6 +23,7 @@ from installations.actors import Actor
 from installations.admin.acts import Act, Outcome, posted
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import Table, at, badge, column, join, link, list_url, plural, utc
+from installations.admin.lists import NamedFilter
 from installations.admin.text import visible
 from installations.forms import ReasonForm
 from installations.models import ApprovalRequest, AuditEvent
@@ -30,10 +31,12 @@ from installations.seen import digest_of
 
 
 def _groups(row: Operator) -> Any:
-    named = ", ".join(sorted(group.name for group in row.groups.all()))
     if row.is_superuser:
         return badge("superuser", "wait")
-    return visible(named) if named else "none: sees nothing"
+    named = sorted(group.name for group in row.groups.all())
+    if own := len(row.user_permissions.all()):
+        named.append(f"{plural(own, 'right')} given from a shell")
+    return visible(", ".join(named)) if named else "none: sees nothing"
 
 
 def _state(row: Operator) -> Any:
@@ -79,6 +82,7 @@ class Remove(_OperatorAct):
             "it, and their page leads there.",
             "Service keys and API keys that they handled stay valid. Replace those that they may have kept.",
             "A shell on the machine is not taken away by this.",
+            "What they sent in the same moment may still be done, as if it had come just before.",
         )
 
     def perform(self, target: Operator, form: ReasonForm, actor: Actor) -> Outcome:
@@ -145,7 +149,10 @@ class ChangeGroups(_OperatorAct):
         return form
 
     def stops(self, target: Operator) -> Sequence[str]:
-        return ("From the moment this is saved, they may do exactly what the chosen groups may, in open sessions too.",)
+        return (
+            "From the moment this is saved, they may do what the chosen groups may, in open sessions too.",
+            "Rights that were given to them one by one, from a shell, stay beside that.",
+        )
 
     def stays(self, target: Operator) -> Sequence[str]:
         return (
@@ -175,7 +182,7 @@ class OperatorAdmin(ReadOnlyAdmin):
         at("last_login", "last sign-in", empty="never"),
         at("date_joined", "created"),
     )
-    list_filter = ("is_active", "is_superuser", "groups")
+    list_filter = ("is_active", "is_superuser", ("groups", NamedFilter))
     allowed_lookups = frozenset({"is_active__exact", "is_superuser__exact", "groups__id__exact"})
     search_fields = ("username", "email")
     search_help_text = "Search by name or mail address"
@@ -195,7 +202,11 @@ class OperatorAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Operator]:
         factors = Authenticator.objects.filter(user=OuterRef("pk"), type=Authenticator.Type.TOTP)
         rows: QuerySet[Operator] = super().get_queryset(request)
-        return rows.filter(is_staff=True).annotate(has_factor=Exists(factors)).prefetch_related("groups")
+        return (
+            rows.filter(is_staff=True)
+            .annotate(has_factor=Exists(factors))
+            .prefetch_related("groups", "user_permissions")
+        )
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Everybody may look at the own page: what they may do, and what was done in their name."""

@@ -1,11 +1,11 @@
 """The console's admin site: stock Django admin, entered through allauth and, where required, a second factor."""
 
 from collections.abc import Callable
+from functools import update_wrapper
 from typing import Any, Final
 
 from allauth.account.views import logout as account_logout
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -46,14 +46,14 @@ _ORDER: Final = (
 )
 
 _LOOKS_LIKE_CREDENTIAL: Final = (
-    "What you searched for looks like a token or a key, so nothing was searched for. It stood in the address of the "
-    "page: remove that from your browser's history. If it may have leaked, hand it to the desk for leaked tokens."
+    "The address of the page held what looks like a token or a key, so it was not used. Remove it from your browser's "
+    "history. If it may have leaked, hand it to the desk for leaked tokens."
 )
 
 
 class OperatorAdminSite(admin.AdminSite):
     """Every page needs an active staff account, and a session that gave its second factor where there is one; with
-    OPERATOR_MFA=required there has to be one. No page searches for what looks like a credential."""
+    OPERATOR_MFA=required there has to be one. No page takes what looks like a credential in its address."""
 
     site_header = "Flowlu console"
     site_title = "Flowlu console"
@@ -98,17 +98,26 @@ class OperatorAdminSite(admin.AdminSite):
         return found
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        return super().admin_view(self._checked(view), cacheable)
+        inner = super().admin_view(self._with_second_factor(view), cacheable)
 
-    def _checked(self, view: Any) -> Callable[..., HttpResponse]:
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            # Before the sign-in and the second factor, which would carry the address on.
+            given = (text for name, values in request.GET.lists() for text in (name, *values))
+            if any(map(looks_like_credential, given)):
+                if request.user.is_authenticated:
+                    messages.error(request, _LOOKS_LIKE_CREDENTIAL)
+                return redirect(request.path)
+            response: HttpResponse = inner(request, *args, **kwargs)
+            return response
+
+        return update_wrapper(guarded, inner)
+
+    def _with_second_factor(self, view: Any) -> Callable[..., HttpResponse]:
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             missing = what_is_missing(request) if self.has_permission(request) else None
             if missing is not None:
                 messages.warning(request, missing.words)
                 return redirect(missing.address)
-            if looks_like_credential(request.GET.get(SEARCH_VAR, "")):
-                messages.error(request, _LOOKS_LIKE_CREDENTIAL)
-                return redirect(request.path)
             response: HttpResponse = view(request, *args, **kwargs)
             return response
 

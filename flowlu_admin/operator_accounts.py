@@ -40,7 +40,7 @@ def remove_operator(*, operator_id: int, actor: Actor, reason: str) -> Removed |
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
         # All superusers are held: of two that remove each other at once, the second is told.
-        superusers = set(_lock(Operator.objects.filter(is_superuser=True, is_active=True)))
+        superusers = set(_lock(Operator.objects.filter(is_superuser=True, is_staff=True, is_active=True)))
         operator = _managed(operator_id, actor)
         if not operator.is_active:
             return None

@@ -41,13 +41,12 @@ _PATTERNS = (
     # userinfo in a URL; a scheme without a bound would cost the square of a long line
     re.compile(r"(?P<keep>\b[a-z][a-z0-9+.-]{0,30}://)(?!\s*\[redacted\])[^/\s@]+@", re.IGNORECASE),
     # A JSON web token: its parts may each be short.
-    re.compile(r"(?P<keep>)\beyJ[\w-]{5,}(?:\.[\w-]+)+"),
+    re.compile(r"(?P<keep>)(?<![\w-])eyJ[\w-]{5,}(?:\.[\w-]+)+"),
     # A service key says what it is.
     re.compile(r"(?P<keep>)\bfls_[\w-]{8,}"),
-    # A long run of mixed letters and digits: tokens and keys have no other mark (flowlu-platform §2.1).
-    re.compile(rf"(?P<keep>)(?<![\w/.-]){MIXED}[\w-]{{40,}}={{0,2}}"),
-    # The same as a whole step of a path: a part of one is the digest in a file's name.
-    re.compile(rf"(?P<keep>/){MIXED}[\w-]{{40,}}={{0,2}}(?!\.?\w|-)"),
+    # A long run of mixed letters and digits: tokens and keys have no other mark (flowlu-platform §2.1). Of hexadecimal
+    # digits beside a dot, it is the digest in a file's name.
+    re.compile(rf"(?P<keep>)(?<![\w-])(?!(?<=\.)[0-9a-f]+(?![\w-])|[0-9a-f]+\.\w){MIXED}[\w-]{{40,}}={{0,2}}"),
 )
 _CONFIGURED = ("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY", "FLOWLU_CLIENT_SECRET")
 

@@ -5,10 +5,11 @@ an index or over the few applications, so that a million rows make no difference
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.db.models import Model, Q, QuerySet
 from django.utils.safestring import SafeString
@@ -25,6 +26,7 @@ LONGEST = 200
 SHOWN = 8  # of each kind
 _FEWEST = 2  # characters of a domain or a name
 _NUMBER = re.compile(r"#?([0-9]{1,18})")
+_ADDRESS = re.compile(r"(?:https?:)?(?://)?([a-z0-9-]+(?:\.[a-z0-9-]+)+)\.?(?::[0-9]+)?(?:[/?#].*)?", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9a-f]{4,64}")
 _FINGERPRINTS = ("access_fingerprint", "refresh_fingerprint")
 _NONE = Q(pk__in=())
@@ -59,14 +61,10 @@ def may_search(may: Callable[[str], bool]) -> list[str]:
 
 
 def _host_or_text(text: str) -> str:
-    """Return the portal of an address that was copied from the browser, or the text as it is."""
-    text = text.strip()
-    if re.match(r"https?://", text, re.IGNORECASE):
-        try:
-            return urlsplit(text).hostname or text
-        except ValueError:
-            return text
-    return text
+    """Return the portal of an address that was copied from the browser, whole or in part, or the text as it is."""
+    text = unicodedata.normalize("NFC", text.strip())
+    found = _ADDRESS.fullmatch(text)
+    return found[1] if found else text
 
 
 def _installations(text: str) -> Iterator[Kind]:
@@ -112,7 +110,7 @@ def _portal_users(text: str) -> Iterator[Kind]:
     wanted = PortalUser.objects.none()
     if _NUMBER.fullmatch(text):
         wanted = PortalUser.objects.filter(flowlu_user_id=text.removeprefix("#"))
-    elif len(text) >= _FEWEST:
+    elif len(text) >= _FEWEST or not text.isascii():  # a name may be one character
         wanted = selectors.portal_users_named(text)
     yield _kind(
         "Portal users",

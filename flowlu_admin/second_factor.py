@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY, get_authentication_records
+from allauth.account.signals import password_changed
 from allauth.mfa import signals
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
@@ -51,6 +52,7 @@ def connect() -> None:
     """Do what belongs to a change of factors from now on."""
     signals.authenticator_added.connect(_added, dispatch_uid="flowlu_admin.factor_added")
     signals.authenticator_removed.connect(_removed, dispatch_uid="flowlu_admin.factor_removed")
+    password_changed.connect(_password_changed, dispatch_uid="flowlu_admin.password_ends_sessions")
 
 
 def _added(request: HttpRequest, user: AbstractBaseUser, authenticator: Authenticator, **_more: Any) -> None:
@@ -66,6 +68,11 @@ def _removed(request: HttpRequest, user: AbstractBaseUser, authenticator: Authen
     if authenticator.type != Authenticator.Type.TOTP:
         return
     _keep(request, [each for each in get_authentication_records(request, user) if each.get("method") != _METHOD])
+    end_other_sessions(user.pk, request.session.session_key)
+
+
+def _password_changed(request: HttpRequest, user: AbstractBaseUser, **_more: Any) -> None:
+    # Django ends those that are signed in; one that gave the old password and waits for the factor would go on.
     end_other_sessions(user.pk, request.session.session_key)
 
 

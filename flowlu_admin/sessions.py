@@ -9,6 +9,7 @@ import binascii
 from hashlib import sha256
 from typing import Any
 
+from allauth.account.internal.stagekit import LOGIN_SESSION_KEY
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionStore
 from django.contrib.sessions.base_session import AbstractBaseSession
@@ -76,8 +77,16 @@ class SessionStore(DatabaseSessionStore):
 
 
 def end_other_sessions(user_id: int, session_key: str | None) -> int:
-    """End every session of an operator but the one of this key; returns how many. Reads all rows: operators are few."""
+    """End every session of an operator but the one of this key; returns how many. Reads all rows: operators are few.
+
+    One that waits for the second factor, after the password, is one of them.
+    """
     store = SessionStore()
     others = Session.objects.exclude(session_key=stored_key(session_key or ""))
-    theirs = [row.pk for row in others if store.decode_at(row.pk, row.session_data).get(SESSION_KEY) == str(user_id)]
+    theirs = [row.pk for row in others if str(user_id) in _holders(store.decode_at(row.pk, row.session_data))]
     return Session.objects.filter(pk__in=theirs).delete()[0]
+
+
+def _holders(content: dict[str, Any]) -> tuple[Any, Any]:
+    """Return whose a session is, and who is on the way to sign in with it."""
+    return content.get(SESSION_KEY), (content.get(LOGIN_SESSION_KEY) or {}).get("user_pk")

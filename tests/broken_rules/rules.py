@@ -335,8 +335,8 @@ SECRETS = (
     Breakage(
         "secrets: a token as a step of a path is written to the log",
         "flowlu_admin/redaction.py",
-        '    re.compile(rf"(?P<keep>/){MIXED}',
-        '    re.compile(rf"(?P<keep>//){MIXED}',
+        'rf"(?P<keep>)(?<![\\w-])(?!(?<=',
+        'rf"(?P<keep>)(?<![\\w/-])(?!(?<=',
         CANARY_PROCESS,
     ),
     Breakage(
@@ -384,7 +384,7 @@ SECRETS = (
     Breakage(
         "secrets: a page searches for a token that stands in its address",
         "flowlu_admin/admin_site.py",
-        'if looks_like_credential(request.GET.get(SEARCH_VAR, "")):',
+        "if any(map(looks_like_credential, given)):",
         "if False:",
         (*CANARY_CONSOLE, "tests/flowlu_admin/test_search.py"),
     ),

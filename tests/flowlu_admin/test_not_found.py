@@ -32,4 +32,8 @@ def test_post_to_nothing_is_not_found_rather_than_forbidden() -> None:
 def test_token_as_a_step_of_a_path_is_redacted(step: str) -> None:
     assert redact(f"Internal Server Error: /api/v1/{step}") == "Internal Server Error: /api/v1/[redacted]"
     assert redact(f'"GET /{step}/x?y" 404') == '"GET /[redacted]/x?y" 404'
-    assert redact(f"/static/{step}.css") == f"/static/{step}.css"
+
+
+def test_digest_in_the_name_of_a_file_is_no_token() -> None:
+    for name in (f"{'0' * 39}a.css", f"base.{'0' * 39}a.css"):
+        assert redact(f"/static/{name}") == f"/static/{name}"

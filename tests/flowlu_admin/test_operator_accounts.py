@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from allauth.mfa.adapter import get_adapter as mfa_adapter
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
@@ -109,6 +111,37 @@ def test_signed_out_operator_has_to_sign_in_anew_and_others_go_on(ana: Any, root
     assert signed_in(ana).get(url("index")).status_code == 200
 
 
+def half_way_in(user: Any) -> Client:
+    """Give the password and stop before the second factor."""
+    user.set_password("battery-horse-staple-9")
+    user.save()
+    Authenticator.objects.create(user=user, type="totp", data={"secret": mfa_adapter().encrypt("JBSWY3DPEHPK3PXP")})
+    client = Client()
+    answer = client.post("/accounts/login/", {"login": user.username, "password": "battery-horse-staple-9"})
+    assert answer["Location"].startswith("/accounts/2fa/authenticate/")
+    return client
+
+
+@pytest.mark.parametrize("verb", ["remove", "sign-out"])
+def test_sign_in_that_waits_for_the_factor_ends_too(ana: Any, root: Any, verb: str) -> None:
+    client = half_way_in(ana)
+
+    VERBS[verb](operator_id=ana.pk, actor=root, **WHY)
+
+    assert client.get("/accounts/2fa/authenticate/")["Location"].startswith("/accounts/login/")
+
+
+def test_sign_in_with_the_old_password_that_waits_for_the_factor_ends_with_it(ana: Any) -> None:
+    client, own = half_way_in(ana), signed_in(ana)
+    new = {"password1": "another-horse-staple-8", "password2": "another-horse-staple-8"}
+
+    own.post("/accounts/password/change/", {"oldpassword": "battery-horse-staple-9", **new})
+
+    ana.refresh_from_db()
+    assert ana.check_password("another-horse-staple-8")
+    assert client.get("/accounts/2fa/authenticate/")["Location"].startswith("/accounts/login/")
+
+
 def test_groups_count_from_the_commit_on_in_open_sessions_too(ana: Any, root: Any) -> None:
     client = signed_in(ana)
     assert client.get(url("installations_application_import")).status_code == 200
@@ -189,6 +222,14 @@ def test_whoever_was_removed_meanwhile_removes_nobody(ana: Any, root: Any) -> No
         verbs.remove_operator(operator_id=ana.pk, actor=other, **WHY)
 
 
+def test_superuser_who_may_not_enter_the_console_is_no_other_one(ana: Any, root: Any) -> None:
+    ana.user_permissions.add(_permission("manage_operator"), _permission("manage_superuser"))
+    type(ana).objects.create_user("outside", is_superuser=True)
+
+    with nothing_changes(), pytest.raises(StateConflict, match="last superuser"):
+        verbs.remove_operator(operator_id=int(root.id), actor=factories.actor(type(ana).objects.get(pk=ana.pk)), **WHY)
+
+
 def test_what_is_so_already_changes_nothing_and_says_so(ana: Any, root: Any) -> None:
     how = {"operator_id": ana.pk, "actor": root, **WHY}
     with nothing_changes():
@@ -221,6 +262,25 @@ def test_pages_show_who_may_what_and_what_they_did(application: Application, ana
     assert "request #" in shown
     assert "approval_request.made" in shown
     assert "set up" not in shown
+
+
+def test_rights_that_were_given_one_by_one_are_not_kept_quiet(ana: Any, superuser: Any) -> None:
+    ana.groups.clear()
+    ana.user_permissions.add(_permission("view_operator"))
+
+    assert "1 right given from a shell" in text(signed_in(superuser).get(url("flowlu_admin_operator_changelist")))
+
+
+def test_deceptive_name_of_a_group_is_shown_as_such(ana: Any, superuser: Any) -> None:
+    Group.objects.create(name="Audit\u202eor")
+    client = signed_in(superuser)
+
+    for page in ("changelist", "groups"):
+        key = {"object_id": ana.pk} if page == "groups" else {}
+        shown = client.get(url(f"flowlu_admin_operator_{page}", **key)).content.decode()
+        assert "\\u202E" in shown
+        # The value of a box is what is sent back; nobody reads it.
+        assert "\u202e" not in shown.replace('value="Audit\u202eor"', "")
 
 
 def test_page_shows_of_an_operator_what_its_reader_may_see(ana: Any) -> None:

@@ -381,3 +381,15 @@ def test_token_without_a_digit_is_redacted(text: str, token: str) -> None:
 )
 def test_long_word_of_one_kind_of_character_stays(token: str) -> None:
     assert redact(f"line {token}") == f"line {token}"
+
+
+@pytest.mark.parametrize(
+    "text", ["/x/{}.json", "./{}.txt", "x.{}", "User.{}", "a/b.{}", "/x/.{}", "token...{}", "/x/{}._"]
+)
+def test_token_beside_a_dot_is_redacted(text: str) -> None:
+    token = "IeIlmPaSeiAZnhGUIxGgyGpGBUqIzdYzBqTEhwLhZvQ"
+    assert redact(text.format(token)) == text.format(REDACTED)
+
+
+def test_many_beginnings_of_a_web_token_take_no_time_that_grows_with_their_square() -> None:
+    assert redact("eyJaaaaa-" * 50_000) == REDACTED

@@ -59,6 +59,10 @@ def found(client: Client, wanted: str) -> dict[str, list[str]]:
         ("acme", {"Installations": 1, "Portals": 1}),
         ("ACME.flowlu", {"Installations": 1, "Portals": 1}),
         ("https://acme.flowlu.com/_module/crm/view/7", {"Installations": 1, "Portals": 1}),
+        ("acme.flowlu.com/module/x", {"Installations": 1, "Portals": 1}),
+        ("acme.flowlu.com:443", {"Installations": 1, "Portals": 1}),
+        ("//acme.flowlu.com/", {"Installations": 1, "Portals": 1}),
+        ("acme.flowlu.com.", {"Installations": 1, "Portals": 1}),
         (" globex ", {"Installations": 1, "Portals": 1}),
         ("desk", {"Applications": 1}),
         ("acme desk", {"Installations": 1}),
@@ -169,6 +173,30 @@ def test_credential_is_refused_and_repeated_nowhere(client: Client, world: dict[
     assert TOKEN not in " ".join(query["sql"] for query in asked.captured_queries)
     assert "was not searched for" in text(answer)
     assert url("tokens_oauthtoken_leaked") in answer.content.decode()
+
+
+@pytest.mark.parametrize("query", [f"q={TOKEN}&q=acme", f"q=acme&q={TOKEN}", f"o={TOKEN}", f"{TOKEN}=1", f"p={TOKEN}"])
+def test_no_parameter_of_a_page_takes_a_credential(client: Client, query: str) -> None:
+    where = url("installations_portal_changelist")
+
+    answer = client.get(f"{where}?{query}", follow=True)
+
+    assert answer.redirect_chain == [(where, 302)]
+    assert TOKEN not in answer.content.decode()
+
+
+def test_sign_in_carries_no_credential_on(db: None) -> None:
+    """Nor does the page that asks for the second factor: the address is refused before either."""
+    answer = Client().get(url("search"), {"q": TOKEN}, follow=True)
+
+    assert answer.redirect_chain[0] == (url("search"), 302)
+    assert [where for where, _status in answer.redirect_chain if TOKEN in where] == []
+
+
+def test_user_of_one_character_is_found(client: Client, world: dict[str, Any]) -> None:
+    PortalUser.objects.create(portal=world["acme"].portal, flowlu_user_id="88", name="李")
+
+    assert found(client, "李") == {"Portal users": ["李"]}
 
 
 def test_who_may_not_use_the_desk_is_told_whom_to_tell() -> None:

@@ -5,18 +5,19 @@
 const MIXED = String.raw`(?:(?=[\w-]*\d)(?=[\w-]*[A-Za-z])|(?=[\w-]*[a-z])(?=[\w-]*[A-Z]))`;
 const CASED = new RegExp(
   [
-    String.raw`(?<![\w-])${MIXED}[\w-]{40,}`,
-    String.raw`(?<![\w+=-])(?=[\w+=-]*\d)(?=[\w+=-]*[a-z])(?=[\w+=-]*[A-Z])[\w+=-]{20,}`,
+    String.raw`(?<![\w-])(?![a-z0-9-]+\.[a-z])${MIXED}[\w-]{40,}`,
+    String.raw`(?<![\w+=-])(?=[\w+=-]*\d)(?=[\w+=-]*[a-z])(?=[\w+=-]*[A-Z])[\w+=-]{32,}`,
     String.raw`(?<![\w-])(?=\d*[A-Fa-f])(?=[A-Fa-f]*\d)[0-9A-Fa-f]{20,}(?![\w-])`,
     String.raw`(?<![\w-])(?=\d*[A-Z])(?=[A-Z]*\d)[0-9A-Z]{20,}(?![\w-])`,
-    String.raw`\bfls_[\w-]{8,}`,
-    String.raw`\beyJ[\w-]{5,}\.`,
+    String.raw`(?<![\w-])fls_[\w-]{8,}`,
+    String.raw`(?<![\w-])eyJ[\w-]{5,}\.`,
   ].join('|'),
 );
 const NAMED = new RegExp(
   [
-    String.raw`(?:access_token|refresh_token|session_token|api_?key|client_secret|password|secret)["']?\s*[=:]`,
-    String.raw`\bbearer\s+\S`,
+    String.raw`(?:access_token|refresh_token|session_token|api_?key|client_secret)["']?\s*[=:]`,
+    String.raw`(?:password|secret)\s*=`,
+    String.raw`\bbearer\s+[\w.~+/=-]{16,}`,
   ].join('|'),
   'i',
 );
