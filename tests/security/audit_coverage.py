@@ -206,6 +206,7 @@ VERBS: dict[str, Covered] = {
     "installations.approval_requests.request_approval": ("approval_request.made",),
     "installations.approval_requests.review_break_glass": ("approval.looked_at",),
     "installations.approval_requests.what_changed": _READS,
+    "flowlu_admin.operator_accounts.as_seen": _READS,
     "flowlu_admin.operator_accounts.remove_operator": (
         "approval_request.voided",
         "approval_request.voided",
