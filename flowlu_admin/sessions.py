@@ -15,6 +15,7 @@ from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionS
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.contrib.sessions.models import Session
 from django.utils import timezone
+from django.utils.http import int_to_base36
 
 from tokens import vault
 from tokens.errors import UnsealFailed
@@ -83,10 +84,12 @@ def end_other_sessions(user_id: int, session_key: str | None) -> int:
     """
     store = SessionStore()
     others = Session.objects.exclude(session_key=stored_key(session_key or ""))
-    theirs = [row.pk for row in others if str(user_id) in _holders(store.decode_at(row.pk, row.session_data))]
+    wanted = {SESSION_KEY: str(user_id), LOGIN_SESSION_KEY: int_to_base36(user_id)}
+    theirs = [row.pk for row in others if _is_of(store.decode_at(row.pk, row.session_data), wanted)]
     return Session.objects.filter(pk__in=theirs).delete()[0]
 
 
-def _holders(content: dict[str, Any]) -> tuple[Any, Any]:
-    """Return whose a session is, and who is on the way to sign in with it."""
-    return content.get(SESSION_KEY), (content.get(LOGIN_SESSION_KEY) or {}).get("user_pk")
+def _is_of(content: dict[str, Any], wanted: dict[str, str]) -> bool:
+    """Return whether somebody is signed in with a session, or on the way to it, which allauth writes in base 36."""
+    on_the_way = content.get(LOGIN_SESSION_KEY) or {}
+    return wanted[SESSION_KEY] == content.get(SESSION_KEY) or wanted[LOGIN_SESSION_KEY] == on_the_way.get("user_pk")
