@@ -33,7 +33,6 @@ def search_view(request: HttpRequest) -> HttpResponse:
         "problem": problem,
         "kinds": found,
         "may_search": may_search(request.user.has_perm),
-        "may_find_leaked": request.user.has_perms(("tokens.find_leaked", "tokens.view_oauthtoken")),
     }
     return TemplateResponse(request, "admin/search.html", context)
 
