@@ -75,6 +75,7 @@ def found(client: Client, wanted: str) -> dict[str, list[str]]:
         ("nothing like it", {}),
         ("a", {}),
         ("%", {}),
+        ("%%", {}),
         ("me.flowlu", {}),
         ("' OR 1=1 --", {}),
         ("a & ! | <-> b:*", {}),
