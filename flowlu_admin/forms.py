@@ -20,4 +20,4 @@ class GroupsForm(SeenForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = Group.objects.order_by("name").values_list("name", flat=True)
-        self.fields["groups"].choices = [(name, visible_text(name)) for name in names]  # type: ignore[attr-defined]
+        self.fields["groups"].choices = [(name, visible_text(name)) for name in names]  # type: ignore[attr-defined]  # the stubs know it as any field

@@ -1,7 +1,7 @@
 """Verbs about operators' accounts: remove and restore them, end their sessions, change their groups.
 
 Nobody does any of it to themselves, nobody gives more than they have, and one superuser always stays. Locks are taken
-in the order accounts (by number) → requests (by number) → audit head.
+in the order superusers (by number) → the account → its requests (by number) → audit head.
 """
 
 from collections.abc import Collection
@@ -37,6 +37,7 @@ def remove_operator(*, operator_id: int, actor: Actor, reason: str) -> Removed |
 
     Raises NotPermitted, ReasonRequired, and StateConflict for oneself, the last superuser, or nobody.
     """
+    actor.require(MANAGE)
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
         # All superusers are held: of two that remove each other at once, the second is told.
@@ -63,6 +64,7 @@ def restore_operator(*, operator_id: int, actor: Actor, reason: str) -> bool:
 
     Raises NotPermitted, ReasonRequired, and StateConflict for nobody.
     """
+    actor.require(MANAGE)
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
         operator = _managed(operator_id, actor)
@@ -81,6 +83,7 @@ def sign_out_operator(*, operator_id: int, actor: Actor, reason: str) -> int:
 
     Raises NotPermitted, ReasonRequired, and StateConflict for oneself or nobody.
     """
+    actor.require(MANAGE)
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
         operator = _managed(operator_id, actor)
@@ -99,6 +102,7 @@ def set_operator_groups(
     that is so. Raises NotPermitted, also where a group that is added may more than who adds it, ReasonRequired, and
     StateConflict for oneself, nobody, a group that does not exist, and groups that changed since.
     """
+    actor.require(MANAGE)
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
         operator = _managed(operator_id, actor)
@@ -128,8 +132,7 @@ def _lock(rows: QuerySet[Operator]) -> list[Operator]:
 
 
 def _managed(operator_id: int, actor: Actor) -> Operator:
-    """Return the account, held until the end of the transaction, when the actor may manage it."""
-    actor.require(MANAGE)
+    """Return the account, held until the end of the transaction, if the actor may manage this one."""
     operator = next(iter(_lock(Operator.objects.filter(pk=operator_id, is_staff=True))), None)
     if operator is None:
         raise StateConflict("There is no such operator.")

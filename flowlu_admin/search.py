@@ -42,10 +42,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What was found of one kind. `more_url` leads to a list with all of them, where there are more."""
+    """What was found of one kind. Where there is more than is shown, `more_url` may lead to a list of all of it."""
 
     title: str
     hits: list[Hit]
+    has_more: bool = False
     more_url: str = ""
 
 
@@ -181,7 +182,7 @@ def _events(text: str) -> Iterator[Kind]:
 
 def _kind(title: str, rows: Iterable[Any], show: Callable[[Any], Hit], more_url: str = "") -> Kind:
     found = list(rows)
-    return Kind(title, [show(row) for row in found[:SHOWN]], more_url if len(found) > SHOWN else "")
+    return Kind(title, [show(row) for row in found[:SHOWN]], len(found) > SHOWN, more_url)
 
 
 def _keys(*wanted: QuerySet[Any]) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, NoReturn
 
 from django.db import models
+from django.db.models import Q
 
 
 class AuditTrailIsAppendOnly(TypeError):
@@ -54,7 +55,13 @@ class AuditEvent(models.Model):
         ordering: ClassVar = ["-sequence"]
         indexes: ClassVar = [
             # Which keys the trail needs, for /readyz.
-            models.Index(fields=["key_id"], name="installations_audit_key_idx")
+            models.Index(fields=["key_id"], name="installations_audit_key_idx"),
+            # What an operator did last, on the page of each: portal users act far more often.
+            models.Index(
+                fields=["actor_id", "-sequence"],
+                condition=Q(actor_kind="operator"),
+                name="installations_audit_actor_idx",
+            ),
         ]
         permissions: ClassVar = [
             ("export_audit", "Can export the audit trail"),

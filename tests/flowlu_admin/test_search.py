@@ -139,10 +139,23 @@ def test_more_than_fits_leads_to_the_list(client: Client, world: dict[str, Any])
     answer = client.get(url("search"), {"q": "zoe"})
 
     (kind,) = answer.context["kinds"]
+    assert kind.has_more
     assert len(kind.hits) == search.SHOWN
     assert kind.more_url == url("installations_portaluser_changelist") + "?q=zoe"
     assert "Show all of them in the list" in text(answer)
     assert text(client.get(kind.more_url)).count("Zoe 1") == 20
+
+
+def test_more_tokens_than_fit_are_not_kept_quiet(client: Client, world: dict[str, Any]) -> None:
+    token = world["token"]
+    for number in range(search.SHOWN + 1):
+        made = factories.token(world["acme"], token.portal_user, f"another-token-{number}")
+        OAuthToken.objects.filter(pk=made.pk).update(access_fingerprint=f"abcd{number:060}")
+
+    answer = client.get(url("search"), {"q": "abcd"})
+
+    assert len(answer.context["kinds"][0].hits) == search.SHOWN
+    assert "There are more. Type more of it." in text(answer)
 
 
 def test_operator_finds_what_they_may_see_and_nothing_else(world: dict[str, Any]) -> None:
