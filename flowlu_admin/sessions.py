@@ -78,12 +78,13 @@ class SessionStore(DatabaseSessionStore):
 
 
 def end_other_sessions(user_id: int, session_key: str | None) -> int:
-    """End every session of an operator but the one of this key; returns how many. Reads all rows: operators are few.
+    """End every open session of an operator but the one of this key; returns how many. Reads all: operators are few.
 
     One that waits for the second factor, after the password, is one of them.
     """
     store = SessionStore()
-    others = Session.objects.exclude(session_key=stored_key(session_key or ""))
+    open_now = Session.objects.filter(expire_date__gt=timezone.now())
+    others = open_now.exclude(session_key=stored_key(session_key or ""))
     wanted = {SESSION_KEY: str(user_id), LOGIN_SESSION_KEY: int_to_base36(user_id)}
     theirs = [row.pk for row in others if _is_of(store.decode_at(row.pk, row.session_data), wanted)]
     return Session.objects.filter(pk__in=theirs).delete()[0]

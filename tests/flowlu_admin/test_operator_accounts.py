@@ -10,6 +10,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
 from flowlu_admin import operator_accounts as verbs
 from flowlu_admin.models import Operator
@@ -103,6 +104,8 @@ def test_restored_operator_signs_in_again_with_what_they_had(ana: Any, root: Any
 
 
 def test_signed_out_operator_has_to_sign_in_anew_and_others_go_on(ana: Any, root: Any) -> None:
+    signed_in(ana)
+    Session.objects.update(expire_date=timezone.now())  # one that is over already is none that ends
     theirs, other = signed_in(ana), signed_in(factories.operator("ben", "Reviewer"))
 
     assert verbs.sign_out_operator(operator_id=ana.pk, actor=root, **WHY) == 1
