@@ -1,0 +1,1 @@
+"""Telling operators what waits or went wrong, by mail and webhook: docs/adr/0029."""
