@@ -1,0 +1,150 @@
+"""The list of a model: pages that stay as they are while rows come and go, and no count that costs."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from django.contrib import messages
+from django.contrib.admin.utils import build_q_object_from_lookup_parameters
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext
+
+from installations.admin.filter_counts import BOUND, MOST_CHOICES, counts_in_rest, counts_in_whole, own_parameters
+from installations.admin.keyset import Keyset, NoPlace
+
+AFTER: Final = "after"
+BEFORE: Final = "before"
+_PLACES: Final = (AFTER, BEFORE)
+# Counted so far at most. What is searched for may be few among a million, and is looked for one by one.
+_COUNTED: Final = 10_000
+_COUNTED_OF_SEARCHED: Final = 1_000
+
+
+class ConsoleChangeList(ChangeList):
+    """A list that is named by what it holds, not by what to select in it.
+
+    It opens at a place, or at the beginning. Each page costs one bounded count and one statement for the rows, or one
+    for each column of the ordering.
+    """
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        self.after, self.before = (request.GET.get(name, "") for name in _PLACES)
+        self.previous_url = self.next_url = self.first_url = ""
+        self.is_counted_out = True
+        super().__init__(request, *args, **kwargs)
+        name = str(self.opts.verbose_name_plural)
+        self.title = name[:1].upper() + name[1:]
+
+    def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
+        # A place belongs to one look at the list: no link of a filter or heading takes it along.
+        return str(super().get_query_string(new_params, [*(remove or ()), *_PLACES]))
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        for name in _PLACES:  # they are no lookups
+            self.params.pop(name, None)
+            self.filter_params.pop(name, None)
+        return super().get_queryset(request, exclude_parameters)
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        found = super().get_filters(request)
+        self._other_lookups: Any = dict(
+            found[2]
+        )  # what no filter takes for its own, such as an object that a page led from
+        return found
+
+    def shown_filters(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Yield the title of each filter with its choices, and how many rows they would leave where that is cheap to
+        say. One statement a filter at most."""
+        for spec in self.filter_specs:
+            choices = list(spec.choices(self))
+            own = [own_parameters(spec, choice) for choice in choices]
+            asked = [parameters for parameters in own if parameters]
+            counts = iter(self._counts(spec, asked) if len(asked) <= MOST_CHOICES else [])
+            yield (
+                str(spec.title),
+                [
+                    {**choice, "count": next(counts, "") if parameters else ""}
+                    for choice, parameters in zip(choices, own, strict=True)
+                ],
+            )
+
+    def _counts(self, spec: Any, asked: Sequence[dict[str, list[str]]]) -> Sequence[str]:
+        shown: Any = self.model_admin
+        if not asked or not shown.counts_choices:
+            return ()
+        names = spec.expected_parameters()
+        others = [name for name in self.get_filters_params() if name not in names]
+        if not others and not self.query and not shown.indexed_filters.isdisjoint(names):
+            return counts_in_whole(self.root_queryset, spec, asked)
+        is_unused = not spec.used_parameters
+        # Of these it is known already that they are too many, or it would take the search once more to find out.
+        if (is_unused and self.result_count > BOUND) or (self.query and not is_unused):
+            return ()
+        rest = self.queryset if is_unused else self._without(spec)
+        return counts_in_rest(self.root_queryset, rest, spec, asked)
+
+    def _without(self, spec: Any) -> QuerySet[Any]:
+        """Return the rows of the list as it would be without one of its filters."""
+        rows: Any = self.root_queryset
+        for other in self.filter_specs:
+            if other is not spec:
+                rows = other.queryset(other.request, rows)
+        found: QuerySet[Any] = rows.filter(build_q_object_from_lookup_parameters(self._other_lookups))
+        return found
+
+    def get_results(self, request: HttpRequest) -> None:
+        rows = self.queryset
+        bound = _COUNTED_OF_SEARCHED if self.query else _COUNTED
+        counted = count_up_to(rows, bound)
+        self.is_counted_out = counted <= bound
+        self.result_count = min(counted, bound)
+        self.count_words = (
+            f"{self.result_count:,}"
+            if self.is_counted_out
+            else gettext("more than %(bound)s") % {"bound": f"{bound:,}"}
+        )
+        self.show_full_result_count, self.full_result_count = False, None
+        self.show_admin_actions = True
+        self.can_show_all = counted <= self.list_max_show_all
+        self.multi_page = counted > self.list_per_page
+        self.paginator = self.model_admin.get_paginator(request, rows, self.list_per_page)
+        if not self.multi_page or (self.show_all and self.can_show_all):
+            self.result_list = rows._clone()
+        else:
+            self.result_list = self._page(request, Keyset(rows, rows.query.order_by))
+
+    def completed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
+        """Return the rows with what their columns need beside them."""
+        return rows
+
+    def _page(self, request: HttpRequest, keyset: Keyset) -> list[Any]:
+        size = self.list_per_page
+        try:
+            if self.after:
+                found = keyset.after(keyset.read(self.after), size + 1)
+                if found:
+                    return self._shown(keyset, found[:size], has_before=True, has_after=len(found) > size)
+                messages.info(request, gettext("Nothing is left behind that place. This is the beginning of the list."))
+            if self.before:
+                found = keyset.before(keyset.read(self.before), size + 1)
+                if len(found) > size:
+                    return self._shown(keyset, found[-size:], has_before=True, has_after=True)
+        except NoPlace:
+            words = gettext("The address named no place in this list as it is sorted now. This is its beginning.")
+            messages.warning(request, words)
+        found = keyset.first(size + 1)
+        return self._shown(keyset, found[:size], has_before=False, has_after=len(found) > size)
+
+    def _shown(self, keyset: Keyset, rows: list[Any], *, has_before: bool, has_after: bool) -> list[Any]:
+        if has_before:
+            self.first_url = self.get_query_string()
+            self.previous_url = self.get_query_string({BEFORE: keyset.text_of(rows[0])})
+        if has_after:
+            self.next_url = self.get_query_string({AFTER: keyset.text_of(rows[-1])})
+        return rows
+
+
+def count_up_to(rows: QuerySet[Any], bound: int) -> int:
+    """Return how many rows there are, or one more than the bound where there are more."""
+    return rows.order_by().values("pk")[: bound + 1].count()
