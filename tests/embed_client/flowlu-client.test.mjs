@@ -104,6 +104,11 @@ test('five calls that go stale at once share one refresh and one hand-over, and 
   const { service, sdk, client } = await given();
   await client.open();
   service.accepted.delete('access-1');
+  // None is answered before all are there: one that came after the hand-over would find a fresh token.
+  service.overrides.push(async () => {
+    while (service.count('GET', '/flowlu/crm/account/list') < 5) await new Promise((resolve) => setTimeout(resolve, 2));
+    return undefined;
+  });
   const answers = await Promise.all(Array.from({ length: 5 }, () => listAccounts(client)));
   assert.equal(answers.length, 5);
   assert.equal(sdk.refreshes, 1);

@@ -6,7 +6,7 @@
  */
 import { FlowluClient, FlowluClientError } from './flowlu-client.js';
 import { createFlowluSdk } from './flowlu-sdk.js';
-import { textFor } from './texts.js';
+import { textFor, wordsFor } from './texts.js';
 
 const ACCOUNTS = { module: 'crm', model: 'account', action: 'list' };
 const PAGE_SIZE = 10;
@@ -20,13 +20,15 @@ const PASSING = new Set([
 // What no retry of this page can mend: access is stopped, although the session itself may be alive.
 const STOPPED = new Set([
   'token_revoked', 'user_locked', 'user_mismatch', 'installation_locked', 'installation_suspended',
-  'portal_not_allowed', 'application_unknown',
+  'portal_not_allowed', 'origin_not_allowed', 'application_unknown',
 ]);
 
 const app = document.getElementById('app');
 const at = (id) => document.getElementById(id);
 const launch = app.dataset;
-const language = launch.language || 'en';
+const { lang: language } = document.documentElement; // the service has chosen among those that the page speaks
+// English is not the same in London and New York: the browser's own variant, where it has one of this language.
+const region = navigator.languages.find((tag) => tag.split('-')[0] === language) ?? language;
 const say = (key, values) => textFor(key, language, values);
 
 const client = new FlowluClient({
@@ -80,7 +82,7 @@ function hideNotice() {
 function showProblem(error, retry) {
   const code = error instanceof FlowluClientError ? error.code : 'unknown';
   stopChecking();
-  const wait = error.retryAfter ? ` ${say('page.retry_after', { seconds: error.retryAfter })}` : '';
+  const wait = error.retryAfter ? ` ${say('page.retry_after', { count: error.retryAfter })}` : '';
   const offers = {
     // A click, never the page by itself, asks for new tokens after a revocation.
     token_revoked: ['page.connect_again', () => connect({ fresh: true })],
@@ -123,8 +125,8 @@ function showApproved(permissions) {
   at('approved-none').textContent = say('page.nothing_approved');
   at('approved-none').hidden = scopes.length > 0;
   at('approved').replaceChildren(...scopes.map((scope) => {
-    const item = element('li', scope.title || scope.scope);
-    if (scope.allows) item.append(element('span', scope.allows, 'quiet'));
+    const item = element('li', wordsFor(scope.title, language) || scope.scope);
+    if (scope.allows) item.append(element('span', wordsFor(scope.allows, language), 'quiet'));
     item.append(element('code', scope.scope, 'quiet'));
     return item;
   }));
@@ -296,7 +298,7 @@ function waitForApproval() {
 }
 
 function noteCheck() {
-  const time = new Date().toLocaleTimeString(); // in the browser's own way: the language here is a hint from outside
+  const time = new Date().toLocaleTimeString(region);
   at('accounts-checked').textContent = say(
     checks < CHECKS_AT_MOST ? 'page.accounts.checking' : 'page.accounts.stopped', { time },
   );
