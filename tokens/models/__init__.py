@@ -5,6 +5,7 @@ A secret column holds a sealed value or nothing. No attribute of a row is ever a
 """
 
 from tokens.models.credentials import ApiKey, ApiKeyQuerySet, OAuthToken, OAuthTokenQuerySet, RefreshAttempt
+from tokens.models.day_counts import DayCount
 from tokens.models.keys import KeyRecord
 from tokens.models.revocation import ReplacedFingerprint, Revocation, RevokedFingerprint, UpstreamRevocation
 from tokens.models.service import Purpose, ServiceCall, ServiceClient
@@ -14,6 +15,7 @@ from tokens.models.sweeps import SweepRun
 __all__ = [
     "ApiKey",
     "ApiKeyQuerySet",
+    "DayCount",
     "EmbedSession",
     "EmbedSessionQuerySet",
     "KeyRecord",

@@ -6,8 +6,10 @@ from typing import Any, ClassVar, Self
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from installations.models import Installation, PortalUser
+from installations.said import said
 from tokens.models.digests import HEX_DIGEST
 
 
@@ -27,9 +29,9 @@ class OAuthToken(models.Model):
     """
 
     class State(models.TextChoices):
-        ACTIVE = "active", "active"
-        STALE = "stale", "stale"
-        REVOKED = "revoked", "revoked"
+        ACTIVE = "active", _("active")
+        STALE = "stale", _("stale")
+        REVOKED = "revoked", _("revoked")
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="tokens")
@@ -40,16 +42,16 @@ class OAuthToken(models.Model):
     refresh_fingerprint = models.CharField(max_length=64, blank=True)
     fingerprint_key_id = models.CharField(max_length=32)
     seal_key_id = models.CharField(
-        max_length=32, blank=True, help_text="The key that the sealed values of this row are under."
+        max_length=32, blank=True, help_text=_("The key that the sealed values of this row are under.")
     )
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="As the frontend said; may be unknown.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text=_("As the frontend said; may be unknown."))
     generation = models.PositiveIntegerField(default=1)
     needs_proof = models.BooleanField(
-        default=False, help_text="Refreshed here, and Flowlu has yet to say whose it is: not used until then."
+        default=False, help_text=_("Refreshed here, and Flowlu has yet to say whose it is: not used until then.")
     )
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
     created_at = models.DateTimeField(default=timezone.now)
-    stored_at = models.DateTimeField(default=timezone.now, help_text="When the present pair was sealed.")
+    stored_at = models.DateTimeField(default=timezone.now, help_text=_("When the present pair was sealed."))
     stale_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     revocation = models.ForeignKey(
@@ -59,7 +61,7 @@ class OAuthToken(models.Model):
     objects = OAuthTokenQuerySet.as_manager()
 
     class Meta:
-        verbose_name = "token"
+        verbose_name = _("token")
         permissions: ClassVar = [("revoke_oauthtoken", "Can revoke tokens")]
         constraints: ClassVar = [
             models.UniqueConstraint(
@@ -96,6 +98,9 @@ class OAuthToken(models.Model):
             ),
         ]
         indexes: ClassVar = [
+            # The list as it opens, and by its filter.
+            models.Index(fields=["-stored_at", "-id"], name="tokens_oauthtoken_list_idx"),
+            models.Index(fields=["state", "-stored_at", "-id"], name="tokens_oauthtoken_state_idx"),
             # Counting rows by sealing key, for /readyz and key rotation.
             models.Index(
                 fields=["seal_key_id"],
@@ -110,10 +115,12 @@ class OAuthToken(models.Model):
                 fields=["fingerprint_key_id"], condition=~Q(state="revoked"), name="tokens_oauthtoken_printkey_idx"
             ),
             models.Index(fields=["stored_at"], condition=~Q(state="revoked"), name="tokens_oauthtoken_stored_idx"),
+            # How many are stale, and since when, for the first page.
+            models.Index(fields=["stale_at"], condition=Q(state="stale"), name="tokens_oauthtoken_stale_idx"),
         ]
 
     def __str__(self) -> str:
-        return f"token #{self.pk}"
+        return said("token #%(pk)s", pk=self.pk)
 
 
 class RefreshAttempt(models.Model):
@@ -124,28 +131,28 @@ class RefreshAttempt(models.Model):
     """
 
     class Outcome(models.TextChoices):
-        STARTED = "started", "under way"
-        FRESH = "fresh", "fresh pair"
-        PERMANENT = "permanent", "no further try"
-        TRANSIENT = "transient", "failed for now"
-        UNKNOWN = "unknown", "outcome unknown"
-        DISCARDED = "discarded", "too late, not stored"
+        STARTED = "started", _("under way")
+        FRESH = "fresh", _("fresh pair")
+        PERMANENT = "permanent", _("no further try")
+        TRANSIENT = "transient", _("failed for now")
+        UNKNOWN = "unknown", _("outcome unknown")
+        DISCARDED = "discarded", _("too late, not stored")
 
     class Trigger(models.TextChoices):
-        CALL = "call", "a call, shortly before the expiry"
-        REFUSED = "refused", "Flowlu refused the access token"
-        SWEEP = "sweep", "the sweep"
+        CALL = "call", _("a call, shortly before the expiry")
+        REFUSED = "refused", _("Flowlu refused the access token")
+        SWEEP = "sweep", _("the sweep")
 
     oauth_token = models.ForeignKey(OAuthToken, on_delete=models.PROTECT, related_name="refresh_attempts")
-    generation = models.PositiveIntegerField(help_text="The generation of the pair that is redeemed.")
+    generation = models.PositiveIntegerField(help_text=_("The generation of the pair that is redeemed."))
     refresh_fingerprint = models.CharField(
-        max_length=64, blank=True, help_text="Keyed hash of the refresh token; empty when it stays good."
+        max_length=64, blank=True, help_text=_("Keyed hash of the refresh token; empty when it stays good.")
     )
     trigger = models.CharField(max_length=10, choices=Trigger.choices, default=Trigger.CALL)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.STARTED)
-    error = models.CharField(max_length=40, blank=True, help_text="A fixed code of ours; never Flowlu's text.")
-    tries = models.PositiveSmallIntegerField(default=1, help_text="Tries of this pair so far, this one included.")
-    retry_at = models.DateTimeField(null=True, blank=True, help_text="Not tried again before.")
+    error = models.CharField(max_length=40, blank=True, help_text=_("A fixed code of ours; never Flowlu's text."))
+    tries = models.PositiveSmallIntegerField(default=1, help_text=_("Tries of this pair so far, this one included."))
+    retry_at = models.DateTimeField(null=True, blank=True, help_text=_("Not tried again before."))
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -177,7 +184,7 @@ class RefreshAttempt(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"refresh attempt #{self.pk}"
+        return said("refresh attempt #%(pk)s", pk=self.pk)
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
@@ -197,14 +204,14 @@ class ApiKey(models.Model):
     """
 
     class State(models.TextChoices):
-        ACTIVE = "active", "active"
-        REVOKED = "revoked", "revoked"
+        ACTIVE = "active", _("active")
+        REVOKED = "revoked", _("revoked")
 
     class Ending(models.TextChoices):
-        REVOKED = "revoked", "revoked by an operator"
-        REPLACED = "replaced", "replaced by another key"
-        EXPIRED = "expired", "expired"
-        UNINSTALLED = "uninstalled", "the installation is gone"
+        REVOKED = "revoked", _("revoked by an operator")
+        REPLACED = "replaced", _("replaced by another key")
+        EXPIRED = "expired", _("expired")
+        UNINSTALLED = "uninstalled", _("the installation is gone")
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="api_keys")
@@ -215,7 +222,8 @@ class ApiKey(models.Model):
     seal_key_id = models.CharField(max_length=32, blank=True)
     scopes = models.JSONField(default=list)
     covers = models.JSONField(
-        default=dict, help_text="What each scope covered when it was named: a later, wider entry does not widen this."
+        default=dict,
+        help_text=_("What each scope covered when it was named: a later, wider entry does not widen this."),
     )
     purposes: "models.ManyToManyField[Any, Any]" = models.ManyToManyField(
         "tokens.Purpose", blank=True, related_name="api_keys"
@@ -226,18 +234,18 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     revoked_at = models.DateTimeField(null=True, blank=True)
     ending = models.CharField(
-        max_length=12, choices=Ending.choices, blank=True, help_text="Why it is not used any more."
+        max_length=12, choices=Ending.choices, blank=True, help_text=_("Why it is not used any more.")
     )
     replaced_by = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="replaces")
     deletion_confirmed_at = models.DateTimeField(
-        null=True, blank=True, help_text="When somebody stated that the key is deleted at Flowlu."
+        null=True, blank=True, help_text=_("When somebody stated that the key is deleted at Flowlu.")
     )
     deletion_confirmed_by = models.CharField(max_length=250, blank=True)
 
     objects = ApiKeyQuerySet.as_manager()
 
     class Meta:
-        verbose_name = "API key"
+        verbose_name = _("API key")
         permissions: ClassVar = [
             ("manage_apikey", "Can add and replace API keys"),
             ("revoke_apikey", "Can revoke API keys and record that they are deleted at Flowlu"),
@@ -262,4 +270,4 @@ class ApiKey(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"API key #{self.pk}"
+        return said("API key #%(pk)s", pk=self.pk)

@@ -5,8 +5,10 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from installations.models import Installation
+from installations.said import said
 from tokens.models.credentials import OAuthToken
 from tokens.models.digests import HEX_DIGEST
 
@@ -19,37 +21,38 @@ class Revocation(models.Model):
     """
 
     class Scope(models.TextChoices):
-        TOKEN = "token", "one token"
-        PORTAL_USER = "portal_user", "all tokens of one portal user"
-        INSTALLATION = "installation", "all tokens of one installation"
-        PORTAL = "portal", "all tokens of one portal"
-        APPLICATION = "application", "all tokens of one application"
-        STORED_BEFORE = "stored_before", "tokens stored before a time"
-        FINGERPRINTS = "fingerprints", "tokens with listed fingerprints"
+        TOKEN = "token", _("one token")
+        PORTAL_USER = "portal_user", _("all tokens of one portal user")
+        INSTALLATION = "installation", _("all tokens of one installation")
+        PORTAL = "portal", _("all tokens of one portal")
+        APPLICATION = "application", _("all tokens of one application")
+        STORED_BEFORE = "stored_before", _("tokens stored before a time")
+        FINGERPRINTS = "fingerprints", _("tokens with listed fingerprints")
 
     class State(models.TextChoices):
-        RUNNING = "running", "not finished"
-        DONE = "done", "done"
+        RUNNING = "running", _("not finished")
+        STOPPED = "stopped", _("stopped by an operator")
+        DONE = "done", _("done")
 
     class Upstream(models.TextChoices):
-        NOT_POSSIBLE = "not_possible", "not possible: Flowlu documents no way to revoke a token"
-        PENDING = "pending", "under way: Flowlu is being told"
-        CONFIRMED = "confirmed", "confirmed: Flowlu took back all that it was told of"
-        IRREVOCABLE = "irrevocable", "irrevocable: Flowlu did not take at least one back"
-        CLOSED = "closed", "closed by an operator; at least one was not confirmed"
+        NOT_POSSIBLE = "not_possible", _("not possible: Flowlu documents no way to revoke a token")
+        PENDING = "pending", _("under way: Flowlu is being told")
+        CONFIRMED = "confirmed", _("confirmed: Flowlu took back all that it was told of")
+        IRREVOCABLE = "irrevocable", _("irrevocable: Flowlu did not take at least one back")
+        CLOSED = "closed", _("closed by an operator; at least one was not confirmed")
 
     class Probe(models.TextChoices):
-        REFUSED = "refused", "refused"
-        NO_SESSION = "no_session", "no open session lived on what was cut"
-        LET_IN = "let_in", "let in"
+        REFUSED = "refused", _("refused")
+        NO_SESSION = "no_session", _("no open session lived on what was cut")
+        LET_IN = "let_in", _("let in")
 
     class PortalStep(models.TextChoices):
-        OPEN = "open", "open"
-        DONE = "done", "done"
-        NOT_ASKED = "not_asked", "not asked for"
+        OPEN = "open", _("open")
+        DONE = "done", _("done")
+        NOT_ASKED = "not_asked", _("not asked for")
 
     scope = models.CharField(max_length=20, choices=Scope.choices)
-    target = models.JSONField(default=dict, help_text="What was aimed at, as a run that is resumed reads it.")
+    target = models.JSONField(default=dict, help_text=_("What was aimed at, as a run that is resumed reads it."))
     target_id = models.CharField(max_length=250, blank=True)
     target_label = models.CharField(max_length=500, blank=True)
     installation = models.ForeignKey(
@@ -58,24 +61,29 @@ class Revocation(models.Model):
     actor_name = models.CharField(max_length=250)
     reason = models.CharField(max_length=1000)
     state = models.CharField(max_length=10, choices=State.choices, default=State.DONE)
-    cursor = models.BigIntegerField(default=0, help_text="Tokens up to this number were looked at.")
-    until = models.BigIntegerField(default=0, help_text="The newest token when it began; later ones are left alone.")
-    tokens_expected = models.PositiveIntegerField(default=0, help_text="As counted when it began.")
-    asked_at = models.DateTimeField(null=True, blank=True, help_text="When the operator confirmed.")
-    cut_at = models.DateTimeField(default=timezone.now, help_text="No call through here starts after it.")
+    in_background = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text=_("A periodic job cuts what is left, batch by batch (docs/adr/0036)."),
+    )
+    cursor = models.BigIntegerField(default=0, help_text=_("Tokens up to this number were looked at."))
+    until = models.BigIntegerField(default=0, help_text=_("The newest token when it began; later ones are left alone."))
+    tokens_expected = models.PositiveIntegerField(default=0, help_text=_("As counted when it began."))
+    asked_at = models.DateTimeField(null=True, blank=True, help_text=_("When the operator confirmed."))
+    cut_at = models.DateTimeField(default=timezone.now, help_text=_("No call through here starts after it."))
     tokens_cut = models.PositiveIntegerField()
     first_refused_at = models.DateTimeField(
-        null=True, blank=True, help_text="The first call that was refused because of it."
+        null=True, blank=True, help_text=_("The first call that was refused because of it.")
     )
     probe = models.CharField(max_length=10, choices=Probe.choices, blank=True)
     probed_at = models.DateTimeField(null=True, blank=True)
     upstream = models.CharField(max_length=20, choices=Upstream.choices, default=Upstream.NOT_POSSIBLE)
     possibly_alive_until = models.DateTimeField(
-        null=True, blank=True, help_text="The latest expiry of what was cut, where it is known."
+        null=True, blank=True, help_text=_("The latest expiry of what was cut, where it is known.")
     )
-    without_expiry = models.PositiveIntegerField(default=0, help_text="How many were cut whose expiry is unknown.")
+    without_expiry = models.PositiveIntegerField(default=0, help_text=_("How many were cut whose expiry is unknown."))
     portal_step = models.CharField(
-        "administrator's step at the portal", max_length=10, choices=PortalStep.choices, default=PortalStep.OPEN
+        _("administrator's step at the portal"), max_length=10, choices=PortalStep.choices, default=PortalStep.OPEN
     )
     portal_step_at = models.DateTimeField(null=True, blank=True)
     portal_step_by = models.CharField(max_length=250, blank=True)
@@ -91,7 +99,12 @@ class Revocation(models.Model):
                 ]),
                 name="tokens_revocation_scope_known",
             ),
-            models.CheckConstraint(condition=Q(state__in=["running", "done"]), name="tokens_revocation_state_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=["running", "stopped", "done"]), name="tokens_revocation_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(in_background=False) | Q(state="running"), name="tokens_revocation_background_runs"
+            ),
             models.CheckConstraint(
                 condition=Q(probe="", probed_at__isnull=True)
                 | Q(probe__in=["refused", "no_session", "let_in"], probed_at__isnull=False),
@@ -109,13 +122,15 @@ class Revocation(models.Model):
             ),
         ]  # fmt: skip
         indexes: ClassVar = [
+            # What was cut on a day, for the charts.
+            models.Index(fields=["cut_at"], name="tokens_revocation_cut_idx"),
             models.Index(fields=["state"], condition=Q(state="running"), name="tokens_revocation_running_idx"),
             # What the overview counts: what a user revoked of their own is not among them.
             models.Index(fields=["cut_at"], condition=Q(portal_step="open"), name="tokens_revocation_step_idx"),
         ]
 
     def __str__(self) -> str:
-        return f"revocation #{self.pk}"
+        return said("revocation #%(pk)s", pk=self.pk)
 
 
 class RevokedFingerprint(models.Model):
@@ -126,7 +141,7 @@ class RevokedFingerprint(models.Model):
     revocation = models.ForeignKey(Revocation, on_delete=models.PROTECT, related_name="fingerprints")
     revoked_at = models.DateTimeField(default=timezone.now)
     reported_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the audit trail last said that it was handed in again."
+        null=True, blank=True, help_text=_("When the audit trail last said that it was handed in again.")
     )
 
     class Meta:
@@ -139,7 +154,7 @@ class RevokedFingerprint(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"revoked fingerprint #{self.pk}"
+        return said("revoked fingerprint #%(pk)s", pk=self.pk)
 
 
 class UpstreamRevocationQuerySet(models.QuerySet["UpstreamRevocation"]):
@@ -154,10 +169,10 @@ class UpstreamRevocation(models.Model):
     """
 
     class State(models.TextChoices):
-        PENDING = "pending", "pending"
-        CONFIRMED = "confirmed", "confirmed"
-        IRREVOCABLE = "irrevocable", "irrevocable"
-        CLOSED = "closed", "closed anyway"
+        PENDING = "pending", _("pending")
+        CONFIRMED = "confirmed", _("confirmed")
+        IRREVOCABLE = "irrevocable", _("irrevocable")
+        CLOSED = "closed", _("closed anyway")
 
     revocation = models.ForeignKey(Revocation, on_delete=models.PROTECT, related_name="upstream_revocations")
     oauth_token = models.ForeignKey(OAuthToken, on_delete=models.PROTECT, related_name="upstream_revocations")
@@ -167,7 +182,7 @@ class UpstreamRevocation(models.Model):
     state = models.CharField(max_length=20, choices=State.choices, default=State.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_try_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
-    error = models.CharField(max_length=40, blank=True, help_text="A fixed code of ours; never Flowlu's text.")
+    error = models.CharField(max_length=40, blank=True, help_text=_("A fixed code of ours; never Flowlu's text."))
     created_at = models.DateTimeField(default=timezone.now)
     last_tried_at = models.DateTimeField(null=True, blank=True)
     confirmed_at = models.DateTimeField(null=True, blank=True)
@@ -212,7 +227,7 @@ class UpstreamRevocation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"upstream revocation #{self.pk}"
+        return said("upstream revocation #%(pk)s", pk=self.pk)
 
 
 class ReplacedFingerprint(models.Model):
@@ -243,4 +258,4 @@ class ReplacedFingerprint(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"replaced fingerprint #{self.pk}"
+        return said("replaced fingerprint #%(pk)s", pk=self.pk)

@@ -5,8 +5,10 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from installations.models import Installation, Portal, PortalUser
+from installations.said import said
 from installations.scopes import Level
 from tokens.models.credentials import ApiKey, OAuthToken
 from tokens.models.digests import HEX_DIGEST
@@ -16,14 +18,15 @@ class Purpose(models.Model):
     """A declared reason for which backend code may act with a stored credential."""
 
     class ActsAs(models.TextChoices):
-        USER = "user", "a portal user"
-        SYSTEM = "system", "the system"
+        USER = "user", _("a portal user")
+        SYSTEM = "system", _("the system")
 
     code = models.SlugField(max_length=100, unique=True)
     description = models.CharField(max_length=1000)
     scopes = models.JSONField(default=list)
     covers = models.JSONField(
-        default=dict, help_text="What each scope covered when it was named: a later, wider entry does not widen this."
+        default=dict,
+        help_text=_("What each scope covered when it was named: a later, wider entry does not widen this."),
     )
     acts_as = models.CharField(max_length=10, choices=ActsAs.choices)
     owner = models.CharField(max_length=150)
@@ -99,10 +102,10 @@ class ServiceCall(models.Model):
         OAuthToken, null=True, blank=True, on_delete=models.PROTECT, related_name="service_calls"
     )
     api_key = models.ForeignKey(ApiKey, null=True, blank=True, on_delete=models.PROTECT, related_name="service_calls")
-    call = models.CharField(max_length=200, blank=True, help_text="module/model/action; never parameters")
-    code = models.CharField(max_length=200, blank=True, help_text="the approved scope under which it went out")
+    call = models.CharField(max_length=200, blank=True, help_text=_("module/model/action; never parameters"))
+    code = models.CharField(max_length=200, blank=True, help_text=_("the approved scope under which it went out"))
     level = models.CharField(max_length=4, blank=True, choices=[(level.value, level.value) for level in Level])
-    outcome = models.CharField(max_length=40, help_text="ok, or the code of the error")
+    outcome = models.CharField(max_length=40, help_text=_("ok, or the code of the error"))
     milliseconds = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:
@@ -117,4 +120,4 @@ class ServiceCall(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"service call #{self.pk}"
+        return said("service call #%(pk)s", pk=self.pk)

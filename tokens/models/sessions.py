@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from installations.said import said
 from tokens.models.credentials import OAuthToken
 from tokens.models.digests import HEX_DIGEST
 
@@ -39,8 +40,12 @@ class EmbedSession(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(token_hash__regex=HEX_DIGEST), name="tokens_embedsession_hash_is_hex")
         ]
-        # For those that were over long ago.
-        indexes: ClassVar = [models.Index(fields=["expires_at"], name="tokens_embedsession_age_idx")]
+        indexes: ClassVar = [
+            # For those that were over long ago.
+            models.Index(fields=["expires_at"], name="tokens_embedsession_age_idx"),
+            # The list as it opens.
+            models.Index(fields=["-created_at", "-id"], name="tokens_embedsession_list_idx"),
+        ]
 
     def __str__(self) -> str:
-        return f"session #{self.pk}"
+        return said("session #%(pk)s", pk=self.pk)
