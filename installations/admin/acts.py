@@ -5,18 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext_lazy as _
 
 from installations.actors import Actor, Via, operator_actor
 from installations.admin.display import change_url, list_url
-from installations.admin.text import visible_text
+from installations.admin.text import Text, visible_text
 from installations.errors import DomainError, NotPermitted
 from installations.forms import ReasonForm
 from installations.models import Installation
+from installations.said import said
 from installations.services import Lockable, public_id
 from installations.trail.refusals import note_refused
 
@@ -24,17 +26,18 @@ if TYPE_CHECKING:
     from installations.admin.base import ReadOnlyAdmin
 
 # Said by every page that cuts or stops something (design.md §2.8).
-SDK_GOES_ON = (
-    "The page's own calls to Flowlu through the JS SDK go on. They do not pass through this service, "
-    "so nothing here can stop them."
+SDK_GOES_ON = _(
+    "The page's own calls to Flowlu through the JS SDK go on. They do not pass through this service, so nothing here "
+    "can stop them."
 )
-TOKENS_STAY_VALID = (
-    "The tokens stay valid at Flowlu until they expire or the portal's administrator removes the application. "
-    "Flowlu documents no way to revoke a token."
+TOKENS_STAY_VALID = _(
+    "The tokens stay valid at Flowlu until they expire or the portal's administrator removes the application. Flowlu "
+    "documents no way to revoke a token."
 )
-IN_FLIGHT = "A call that is already under way may still end, within 30 seconds."
-FROM_COMMIT = "From the moment this is saved, on every worker."
-FROM_COMMIT_ON = "From the moment this is saved, on every worker,"
+CONFIRM_FIRST = said(
+    "Confirm first that it is you, in the tab that opens, and then press the button once more. Nothing is lost."
+)
+IN_FLIGHT = _("A call that is already under way may still end, within 30 seconds.")
 
 
 def actor_of(request: HttpRequest) -> Actor:
@@ -73,23 +76,43 @@ class Outcome:
 
     message: str
     changed: bool = True
+    leads_to: Any = None  # an object to show instead of the one that the operator came from
 
     @classmethod
     def of(cls, changed: bool, message: str, *, already: str) -> "Outcome":
         """Return what to say of a verb that tells whether it changed anything."""
-        return cls(message) if changed else cls(f"Nothing changed: {already}.", changed=False)
+        return cls(message) if changed else cls(already, changed=False)
+
+
+class ConfirmFirst(DomainError):
+    """Whoever does it has to prove anew who they are: the last proof of theirs is too old for this."""
+
+    code = "confirm_first"
+    status = 403
+    fault = "operator"
+    public_message = CONFIRM_FIRST
+
+
+def where_to_confirm(request: HttpRequest) -> str:
+    """Return where an operator proves first that it is they, or "" where they did a short time ago."""
+    site: Any = admin.site
+    found: str = site.where_to_confirm(request)
+    return found
 
 
 class Act(ABC):
     """One verb for one object. Subclasses say what it does in words; state is in the arguments, never on `self`."""
 
     slug: ClassVar[str]
-    label: ClassVar[str]
-    summary: ClassVar[str]
+    label: ClassVar[Text]
+    summary: ClassVar[Text]
     permission: ClassVar[str]
     tone: ClassVar[str] = "plain"  # or "go", "stop" (can be taken back), "danger" (cannot)
-    stops_heading: ClassVar[str] = "What happens"
-    stays_heading: ClassVar[str] = "What does not happen"
+    # Whether it gives power to operators, services or frontends, which needs a fresh proof of who does it, as all does
+    # that cannot be taken back (docs/adr/0040).
+    empowers: ClassVar[bool] = False
+    stops_heading: ClassVar[Text] = _("What happens")
+    stays_heading: ClassVar[Text] = _("What does not happen")
     form_class: ClassVar[type[ReasonForm]] = ReasonForm
     template_name: ClassVar[str] = "admin/console/act.html"
     route: ClassVar[str] = "<int:object_id>/{slug}/"
@@ -115,11 +138,11 @@ class Act(ABC):
         return True
 
     @abstractmethod
-    def stops(self, target: Any) -> Sequence[str]:
+    def stops(self, target: Any) -> Sequence[Text]:
         """Return what the act stops, or does."""
 
     @abstractmethod
-    def stays(self, target: Any) -> Sequence[str]:
+    def stays(self, target: Any) -> Sequence[Text]:
         """Return what goes on, or is not done."""
 
     def form(self, request: HttpRequest, target: Any) -> ReasonForm:
@@ -157,6 +180,15 @@ class Act(ABC):
     def permitted(self, request: HttpRequest) -> bool:
         return request.user.has_perm(self.permission) and self.model_admin.has_view_permission(request)
 
+    @property
+    def needs_proof(self) -> bool:
+        """Return whether whoever does it has to have proved a short time ago who they are."""
+        return self.empowers or self.tone == "danger"
+
+    def where_to_confirm(self, request: HttpRequest) -> str:
+        """Return where to prove that first, or "" where it is not needed."""
+        return where_to_confirm(request) if self.needs_proof else ""
+
     def audited_as(self, target: Any) -> tuple[str, str, int | None]:
         """Return kind, id and installation under which the audit trail has what the act is about."""
         installation = target.pk if isinstance(target, Installation) else getattr(target, "installation_id", None)
@@ -177,9 +209,14 @@ class Act(ABC):
             raise self.refuse(request, target)
         if target is None:
             raise Http404
+        confirm_at = self.where_to_confirm(request)
+        if confirm_at and request.method != "POST":
+            return HttpResponseRedirect(confirm_at)
         form = self.form(request, target)
         if request.method == "POST" and form.is_valid():
             try:
+                if confirm_at:
+                    raise ConfirmFirst
                 outcome = self.perform(target, form, actor_of(request))
             except NotPermitted:
                 raise self.refuse(request, target) from None
@@ -190,8 +227,11 @@ class Act(ABC):
         return self.page(request, target, form)
 
     def done(self, request: HttpRequest, target: Any, outcome: Outcome) -> HttpResponse:
-        """Say what was done, on the page that the operator came from."""
+        """Say what was done, on the page that the operator came from or of what came out of it."""
         messages.add_message(request, messages.SUCCESS if outcome.changed else messages.INFO, outcome.message)
+        shown = outcome.leads_to
+        if shown is not None and self.model_admin.admin_site.get_model_admin(type(shown)).has_view_permission(request):
+            return HttpResponseRedirect(change_url(shown))
         return HttpResponseRedirect(self.back_to(target))
 
     def page(self, request: HttpRequest, target: Any, form: ReasonForm) -> TemplateResponse:
@@ -206,6 +246,7 @@ class Act(ABC):
             "stops": self.stops(target),
             "stays": self.stays(target),
             "form": form,
+            "confirm_at": self.where_to_confirm(request),
             **self.context(request, target, form),
         }
         return TemplateResponse(request, self.template_name, context)
@@ -231,7 +272,7 @@ class CreateAct(Act):
         return ""  # the list is named in the way back already
 
     def heading(self, target: Any) -> str:
-        return self.label
+        return str(self.label)
 
     def back_to(self, target: Any) -> str:
         return list_url(self.model_admin.model)
@@ -241,16 +282,22 @@ class CreateAct(Act):
 class ActLink:
     """An act as it is offered on the page of its object."""
 
-    label: str
-    summary: str
+    label: Text
+    summary: Text
     tone: str
     url: str
 
+    @property
+    def stops(self) -> bool:
+        """Return whether the act stops something or ends it for good."""
+        return self.tone in ("stop", "danger")
+
 
 def offered(acts: Sequence[Act], request: HttpRequest, target: Any) -> list[ActLink]:
-    """Return the acts that this operator may do and that make sense now."""
-    return [
+    """Return the acts that this operator may do and that make sense now, those that stop something last."""
+    found = [
         ActLink(act.label, act.summary, act.tone, act.url(object_id=target.pk))
         for act in acts
         if act.permitted(request) and act.applies(target) and act.offered_to(request, target)
     ]
+    return sorted(found, key=lambda link: link.stops)
