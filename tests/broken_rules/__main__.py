@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.broken_rules.rules import BREAKAGES, Breakage
+from tests.broken_rules.breakage import Breakage
+from tests.broken_rules.rules import BREAKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", ".hypothesis", "docs")
