@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help run test lint format check-types scripts pytest stress bench broken-rules mutants coverage clean
+.PHONY: help run test lint format check-types scripts pytest stress bench broken-rules mutants coverage messages screenshots clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -67,8 +67,14 @@ broken-rules: $(VENV)/.installed-dev ## Break each rule on purpose in a copy and
 mutants: $(VENV)/.installed-dev ## Change the code that decides at every place, and see that a test fails (MUTMUT='--max-children 1')
 	@$(BIN)/python -m tests.mutants $(MUTMUT)
 
+screenshots: $(VENV)/.installed-dev ## Take the pictures of docs/ anew, with Chromium
+	@$(BIN)/python -m tests.screenshots
+
 scripts:
 	@if command -v node >/dev/null; then node --test --test-timeout=60000 tests/embed_client/ tests/console_script/; else echo "NOT RUN: the tests of the browser scripts need Node 20 or newer"; fi
+
+messages: $(VENV)/.installed-dev ## Bring the translations up to date with the texts, compile them, and say what is missing
+	@$(BIN)/python -m tests.messages
 
 format: $(VENV)/.installed-dev ## Format the code
 	$(BIN)/ruff format .

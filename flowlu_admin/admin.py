@@ -4,47 +4,76 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.contrib import admin
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
+from flowlu_admin.factors import APP, KEY
 from flowlu_admin.forms import GroupsForm
+from flowlu_admin.granting import MANAGE, MANAGE_SUPERUSER
+from flowlu_admin.invitation_admin import InvitationAdmin
 from flowlu_admin.models import Operator
+from flowlu_admin.notices.admin import NoticeDeliveryAdmin
+from flowlu_admin.oidc.accounts import company_account_of
+from flowlu_admin.oidc.provider import is_on
+from flowlu_admin.open_sessions import open_sessions
 from flowlu_admin.operator_accounts import (
-    MANAGE,
-    MANAGE_SUPERUSER,
     as_seen,
     remove_operator,
+    reset_second_factors,
     restore_operator,
     set_operator_groups,
     sign_out_operator,
 )
 from installations.actors import Actor
+from installations.admin import counted
 from installations.admin.acts import Act, Outcome, posted
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import Table, at, badge, column, join, link, list_url, plural, utc
+from installations.admin.display import Table, at, badge, column, join, link, list_url, when
 from installations.admin.lists import NamedFilter
-from installations.admin.text import visible
+from installations.admin.text import Text, visible
 from installations.forms import ReasonForm
 from installations.models import ApprovalRequest, AuditEvent
 from installations.seen import digest_of
 
+__all__ = ["InvitationAdmin", "NoticeDeliveryAdmin", "OperatorAdmin"]
+
 
 def _groups(row: Operator) -> Any:
     if row.is_superuser:
-        return badge("superuser", "wait")
+        return badge(gettext("superuser"), "wait")
     named = sorted(group.name for group in row.groups.all())
     if own := len(row.user_permissions.all()):
-        named.append(f"{plural(own, 'right')} given from a shell")
-    return visible(", ".join(named)) if named else "none: sees nothing"
+        named.append(
+            ngettext("%(count)s right given from a shell", "%(count)s rights given from a shell", own)
+            % {"count": f"{own:,}"}
+        )
+    return visible(", ".join(named)) if named else gettext("none: sees nothing")
 
 
 def _state(row: Operator) -> Any:
-    return badge("active", "good") if row.is_active else badge("removed", "gone")
+    return badge(gettext("active"), "good") if row.is_active else badge(gettext("removed"), "gone")
 
 
 def _factor(row: Any) -> Any:
-    return badge("set up", "good") if row.has_factor else badge("none", "wait")
+    return badge(gettext("set up"), "good") if row.apps or row.keys else badge(gettext("none"), "wait")
+
+
+def _factors(row: Any) -> Any:
+    named = [gettext("authenticator app")] * row.apps + [counted.security_keys(row.keys)] * bool(row.keys)
+    return ", ".join(named) or badge(gettext("none"), "wait")
+
+
+def _company(row: Operator) -> Any:
+    if not is_on():
+        return gettext("sign-in with one is off")
+    linked = company_account_of(row.pk)
+    return join((badge(gettext("linked"), "good"), when(linked.linked_at))) if linked else "none"
 
 
 class _OperatorAct(Act):
@@ -63,80 +92,134 @@ class _OperatorAct(Act):
 
 class Remove(_OperatorAct):
     slug = "remove"
-    label = "Remove"
-    summary = "Let them do nothing any more. The account stays, for what they did to be named."
+    label = _("Remove")
+    summary = _("Let them do nothing any more. The account stays, for what they did to be named.")
     tone = "danger"
-    stops_heading = "What stops"
-    stays_heading = "What stays"
+    stops_heading = _("What stops")
+    stays_heading = _("What stays")
 
-    def stops(self, target: Operator) -> Sequence[str]:
+    def stops(self, target: Operator) -> Sequence[Text]:
         return (
-            "From the moment this is saved, they can neither sign in nor go on in a session that is open, here or by a "
-            "command.",
-            "What they asked for and no second operator confirmed is void.",
+            gettext(
+                "From the moment this is saved, they can neither sign in nor go on in a session that is open, here or "
+                "by a command."
+            ),
+            gettext(
+                "What they asked for and no second operator confirmed is void, and whom they invited cannot come any "
+                "more."
+            ),
         )
 
-    def stays(self, target: Operator) -> Sequence[str]:
+    def stays(self, target: Operator) -> Sequence[Text]:
         return (
-            "What they approved stays in force. Look through it if you do not trust it: the audit trail names all of "
-            "it, and their page leads there.",
-            "Service keys and API keys that they handled stay valid. Replace those that they may have kept.",
-            "A shell on the machine is not taken away by this.",
-            "What they sent in the same moment may still be done, as if it had come just before.",
+            gettext(
+                "What they approved stays in force. Look through it if you do not trust it: the audit trail names all "
+                "of it, and their page leads there."
+            ),
+            gettext("Service keys and API keys that they handled stay valid. Replace those that they may have kept."),
+            gettext("A shell on the machine is not taken away by this."),
+            gettext("What they sent in the same moment may still be done, as if it had come just before."),
         )
 
     def perform(self, target: Operator, form: ReasonForm, actor: Actor) -> Outcome:
         done = remove_operator(operator_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
         if done is None:
-            return Outcome("Nothing changed: they were removed already.", changed=False)
-        sessions, requests = plural(done.sessions_ended, "session"), plural(done.requests_voided, "request")
-        return Outcome(f"{target.get_username()} is removed: {sessions} ended, {requests} made void.")
+            return Outcome(gettext("Nothing changed: they were removed already."), changed=False)
+        sessions, requests = counted.sessions(done.sessions_ended), counted.requests(done.requests_voided)
+        withdrawn = counted.invitations(done.invitations_withdrawn)
+        return Outcome(
+            gettext("%(username)s is removed: %(sessions)s ended, %(requests)s made void, %(withdrawn)s withdrawn.")
+            % {"username": target.get_username(), "sessions": sessions, "requests": requests, "withdrawn": withdrawn}
+        )
 
 
 class Restore(_OperatorAct):
     slug = "restore"
-    label = "Restore"
-    summary = "Let them sign in again."
+    label = _("Restore")
+    summary = _("Let them sign in again.")
+    empowers = True
     active = False
 
-    def stops(self, target: Operator) -> Sequence[str]:
-        return ("They can sign in again, with the password, the second factor and the groups that they had.",)
+    def stops(self, target: Operator) -> Sequence[Text]:
+        return (gettext("They can sign in again, with the password, the second factor and the groups that they had."),)
 
-    def stays(self, target: Operator) -> Sequence[str]:
-        return ("Sessions that ended do not come back, and requests that became void stay void.",)
+    def stays(self, target: Operator) -> Sequence[Text]:
+        return (gettext("Sessions that ended do not come back, and requests that became void stay void."),)
 
     def perform(self, target: Operator, form: ReasonForm, actor: Actor) -> Outcome:
         changed = restore_operator(operator_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
         name = target.get_username()
-        return Outcome.of(changed, f"{name} may sign in again.", already=f"{name} was not removed")
+        return Outcome.of(
+            changed,
+            gettext("%(name)s may sign in again.") % {"name": name},
+            already=gettext("Nothing changed: %(name)s was not removed.") % {"name": name},
+        )
 
 
 class SignOut(_OperatorAct):
     slug = "sign-out"
-    label = "Sign out everywhere"
-    summary = "End every session of theirs. They may sign in anew."
+    label = _("Sign out everywhere")
+    summary = _("End every session of theirs. They may sign in anew.")
     tone = "stop"
-    stops_heading = "What stops"
-    stays_heading = "What does not stop"
+    stops_heading = _("What stops")
+    stays_heading = _("What does not stop")
 
-    def stops(self, target: Operator) -> Sequence[str]:
-        return ("Every browser in which they are signed in has to sign in anew.",)
+    def stops(self, target: Operator) -> Sequence[Text]:
+        return (gettext("Every browser in which they are signed in has to sign in anew."),)
 
-    def stays(self, target: Operator) -> Sequence[str]:
+    def stays(self, target: Operator) -> Sequence[Text]:
         return (
-            "Whoever knows the password and holds the second factor signs in again at once. Where an account was taken "
-            "over, remove it.",
+            gettext(
+                "Whoever knows the password and holds the second factor signs in again at once. Where an account was "
+                "taken over, remove it."
+            ),
         )
 
     def perform(self, target: Operator, form: ReasonForm, actor: Actor) -> Outcome:
         ended = sign_out_operator(operator_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
-        return Outcome(f"{plural(ended, 'session')} of {target.get_username()} ended.")
+        return Outcome(
+            ngettext("%(count)s session of %(username)s ended.", "%(count)s sessions of %(username)s ended.", ended)
+            % {"count": f"{ended:,}", "username": target.get_username()}
+        )
+
+
+class ResetFactors(_OperatorAct):
+    slug = "reset-factors"
+    label = _("Reset second factors")
+    summary = _("Take every second factor away, where all of them are lost. They add another one.")
+    tone = "danger"
+    stops_heading = _("What stops")
+    stays_heading = _("What does not stop")
+
+    def stops(self, target: Operator) -> Sequence[Text]:
+        return (
+            gettext("Their authenticator app, security keys and recovery codes open nothing any more."),
+            gettext("Every browser in which they are signed in has to sign in anew."),
+        )
+
+    def stays(self, target: Operator) -> Sequence[Text]:
+        return (
+            gettext(
+                "Whoever signs in next with their password sets up the second factor. Make sure, and not by mail, "
+                "that it is them who ask. Where somebody else may know the password, let them set another one first."
+            ),
+        )
+
+    def perform(self, target: Operator, form: ReasonForm, actor: Actor) -> Outcome:
+        changed = reset_second_factors(operator_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
+        name = target.get_username()
+        return Outcome.of(
+            changed,
+            gettext("%(name)s sets up a second factor anew.") % {"name": name},
+            already=gettext("Nothing changed: %(name)s had none.") % {"name": name},
+        )
 
 
 class ChangeGroups(_OperatorAct):
     slug = "groups"
-    label = "Change groups"
-    summary = "Choose what they may do."
+    label = _("Change groups")
+    summary = _("Choose what they may do.")
+    empowers = True
     form_class = GroupsForm
 
     def applies(self, target: Operator) -> bool:
@@ -148,17 +231,29 @@ class ChangeGroups(_OperatorAct):
         form.show(digest_of(as_seen(groups)))
         return form
 
-    def stops(self, target: Operator) -> Sequence[str]:
+    def stops(self, target: Operator) -> Sequence[Text]:
         return (
-            "From the moment this is saved, they may do what the chosen groups may, in open sessions too.",
-            "Rights that were given to them one by one, from a shell, stay beside that.",
+            gettext("From the moment this is saved, they may do what the chosen groups may, in open sessions too."),
+            gettext("Rights that were given to them one by one, from a shell, stay beside that."),
         )
 
     def stays(self, target: Operator) -> Sequence[str]:
-        return (
-            "What they did stays. A request of theirs that needs a right they lose cannot be confirmed any more.",
-            "You can add only groups that may nothing that you may not.",
-        )
+        lines = [
+            gettext(
+                "What they did stays. A request of theirs that needs a right they lose cannot be confirmed any more."
+            ),
+            gettext("You can add only groups that may nothing that you may not."),
+        ]
+        if is_on() and settings.OIDC_GROUP_MAP:
+            mapped = sorted({name for names in settings.OIDC_GROUP_MAP.values() for name in names})
+            lines.append(
+                gettext(
+                    "Whoever signs in with a company account gets and loses these as the company's provider says: "
+                    "%(mapped)s."
+                )
+                % {"mapped": ", ".join(mapped)}
+            )
+        return lines
 
     def perform(self, target: Operator, form: ReasonForm, actor: Actor) -> Outcome:
         changed = set_operator_groups(
@@ -169,42 +264,47 @@ class ChangeGroups(_OperatorAct):
             seen=form.cleaned_data["seen"],
         )
         name = target.get_username()
-        return Outcome.of(changed, f"{name} is in other groups now.", already=f"{name} was in these groups")
+        return Outcome.of(
+            changed,
+            gettext("%(name)s is in other groups now.") % {"name": name},
+            already=gettext("Nothing changed: %(name)s was in these groups.") % {"name": name},
+        )
 
 
 @admin.register(Operator)
 class OperatorAdmin(ReadOnlyAdmin):
     list_display = (
-        column("name", "operator", lambda row: visible(row.get_username()), order="username"),
-        column("state", "state", _state, order="is_active"),
-        column("may", "groups", _groups),
-        column("factor", "second factor", _factor),
-        at("last_login", "last sign-in", empty="never"),
-        at("date_joined", "created"),
+        column("name", _("operator"), lambda row: visible(row.get_username()), order="username"),
+        column("state", _("state"), _state, order="is_active"),
+        column("may", _("groups"), _groups),
+        column("factor", _("second factor"), _factor),
+        at("last_login", _("last sign-in"), empty=_("never")),
+        at("date_joined", _("created")),
     )
     list_filter = ("is_active", "is_superuser", ("groups", NamedFilter))
-    allowed_lookups = frozenset({"is_active__exact", "is_superuser__exact", "groups__id__exact"})
+    allowed_lookups = frozenset({"is_active__exact", "is_superuser__exact", "groups__id__exact", "groups__isnull"})
     search_fields = ("username", "email")
-    search_help_text = "Search by name or mail address"
+    search_help_text = _("Search by name or mail address")
     ordering = ("-is_active", "username")
+    can_be_exported = True
     facts = (
-        column("name", "name", lambda row: visible(row.get_username())),
-        column("mail", "mail address", lambda row: visible(row.email or "none")),
-        column("state", "state", _state),
-        column("may", "groups", _groups),
-        column("factor", "second factor", _factor),
-        at("last_login", "last sign-in", empty="never"),
-        at("date_joined", "created"),
+        column("name", _("name"), lambda row: visible(row.get_username())),
+        column("mail", _("mail address"), lambda row: visible(row.email or "none")),
+        column("state", _("state"), _state),
+        column("may", _("groups"), _groups),
+        column("factor", _("second factor"), _factors),
+        column("company", _("company account"), _company),
+        at("last_login", _("last sign-in"), empty=_("never")),
+        at("date_joined", _("created")),
     )
-    act_classes = (ChangeGroups, SignOut, Remove, Restore)
-    intro = "Who may sign in to this console, and what each may do. New ones are made with manage.py create_operator."
+    act_classes = (ChangeGroups, SignOut, ResetFactors, Remove, Restore)
+    intro = _("Who may sign in to this console, and what each may do. New ones are invited: see Invitations.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Operator]:
-        factors = Authenticator.objects.filter(user=OuterRef("pk"), type=Authenticator.Type.TOTP)
         rows: QuerySet[Operator] = super().get_queryset(request)
         return (
             rows.filter(is_staff=True)
-            .annotate(has_factor=Exists(factors))
+            .annotate(apps=_how_many(APP), keys=_how_many(KEY))
             .prefetch_related("groups", "user_permissions")
         )
 
@@ -213,7 +313,7 @@ class OperatorAdmin(ReadOnlyAdmin):
         return super().has_view_permission(request, obj) or (obj is not None and obj.pk == request.user.pk)
 
     def badges(self, row: Operator) -> Sequence[Any]:
-        return [_state(row), *([badge("superuser", "wait")] if row.is_superuser else [])]
+        return [_state(row), *([badge(gettext("superuser"), "wait")] if row.is_superuser else [])]
 
     def page_title(self, row: Operator) -> str:
         return row.get_username()
@@ -223,6 +323,8 @@ class OperatorAdmin(ReadOnlyAdmin):
 
     def tables(self, request: HttpRequest, row: Operator) -> Sequence[Table]:
         found = []
+        if request.user.pk == row.pk or request.user.has_perm(MANAGE):
+            found.append(_sessions(row, own=request.user.pk == row.pk))
         if request.user.has_perm("installations.view_approvalrequest"):
             found.append(_waiting(row))
         sees_trail = request.user.has_perm("installations.view_auditevent")
@@ -231,31 +333,51 @@ class OperatorAdmin(ReadOnlyAdmin):
         return found
 
 
+def _how_many(kind: str) -> Coalesce:
+    of_one = Authenticator.objects.filter(user=OuterRef("pk"), type=kind).values("user")
+    return Coalesce(Subquery(of_one.annotate(found=Count("pk")).values("found")), 0)
+
+
+def _sessions(row: Operator, *, own: bool) -> Table:
+    return Table(
+        gettext("Open sessions"),
+        (gettext("Browser"), gettext("Address"), gettext("Signed in"), gettext("Last used")),
+        [
+            (each.browser or "–", each.address or "–", when(each.began_at), when(each.seen_at))
+            for each in open_sessions(row.pk)
+        ],
+        gettext("They are signed in nowhere."),
+        note=gettext("The last use is known to ten minutes."),
+        more_url=reverse("admin:sessions") if own else "",
+        more=gettext("End sessions of yours"),
+    )
+
+
 def _waiting(row: Operator) -> Table:
     rows = ApprovalRequest.objects.waiting().filter(requested_by_id=str(row.pk)).order_by("requested_at")[:20]
     return Table(
-        "Requests that wait for a second operator",
-        ("Request", "Asked", "Scopes"),
-        [(link(request), utc(request.requested_at), visible(", ".join(request.scopes))) for request in rows],
-        "None waits.",
+        gettext("Requests that wait for a second operator"),
+        (gettext("Request"), gettext("Asked"), gettext("Scopes")),
+        [(link(request), when(request.requested_at), visible(", ".join(request.scopes))) for request in rows],
+        gettext("None waits."),
     )
 
 
 def _activity(row: Operator, *, sees_trail: bool) -> Table:
     events = AuditEvent.objects.filter(actor_kind="operator", actor_id=str(row.pk)).order_by("-sequence")[:20]
     return Table(
-        "What they did last",
-        ("What", "When", "Target", "Why"),
+        gettext("What they did last"),
+        (gettext("What"), gettext("When"), gettext("Target"), gettext("Why")),
         [
             (
                 link(event, event.verb) if sees_trail else event.verb,
-                utc(event.occurred_at),
+                when(event.occurred_at),
                 join((event.target_kind, visible(event.target_id))),
                 visible(event.reason or "–"),
             )
             for event in events
         ],
-        "Nothing yet.",
+        gettext("Nothing yet."),
         more_url=list_url(AuditEvent, f"actor_kind=operator&actor_id={row.pk}") if sees_trail else "",
-        more="Show all of it in the audit trail",
+        more=gettext("Show all of it in the audit trail"),
     )

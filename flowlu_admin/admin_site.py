@@ -12,8 +12,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 
-from flowlu_admin.second_factor import what_is_missing
+from flowlu_admin.glossary_page import glossary_view
+from flowlu_admin.open_sessions import note_seen
+from flowlu_admin.second_factor import what_is_missing, where_to_confirm
 from installations.pasted import looks_like_credential
 
 # Everything else that packages register (accounts, groups, second factors, social apps with their secrets) would be
@@ -21,31 +24,33 @@ from installations.pasted import looks_like_credential
 # In the order in which an operator thinks of them, not by the alphabet.
 SHOWN_APPS: Final = ("installations", "tokens", "flowlu_admin")
 _ORDER: Final = (
-    "Installation",
-    "Review",
-    "Application",
-    "Manifest",
-    "ApprovalRequest",
-    "BreakGlass",
-    "ApprovedPermission",
-    "CatalogueEdition",
-    "Portal",
-    "PortalUser",
-    "Evidence",
-    "AuditEvent",
-    "OAuthToken",
-    "EmbedSession",
-    "Revocation",
-    "UpstreamRevocation",
-    "RefreshAttempt",
-    "ApiKey",
-    "Purpose",
-    "ServiceClient",
-    "ServiceCall",
-    "Operator",
+    "installation",
+    "review",
+    "application",
+    "manifest",
+    "approvalrequest",
+    "breakglass",
+    "approvedpermission",
+    "catalogueedition",
+    "portal",
+    "portaluser",
+    "evidence",
+    "auditevent",
+    "oauthtoken",
+    "embedsession",
+    "revocation",
+    "upstreamrevocation",
+    "refreshattempt",
+    "apikey",
+    "purpose",
+    "serviceclient",
+    "servicecall",
+    "operator",
+    "invitation",
+    "noticedelivery",
 )
 
-_LOOKS_LIKE_CREDENTIAL: Final = (
+_LOOKS_LIKE_CREDENTIAL: Final = _(
     "The address of the page held what looks like a token or a key, so it was not used. Remove it from your browser's "
     "history. If it may have leaked, hand it to the desk for leaked tokens."
 )
@@ -55,9 +60,9 @@ class OperatorAdminSite(admin.AdminSite):
     """Every page needs an active staff account, and a session that gave its second factor where there is one; with
     OPERATOR_MFA=required there has to be one. No page takes what looks like a credential in its address."""
 
-    site_header = "Flowlu console"
-    site_title = "Flowlu console"
-    index_title = "Overview"
+    site_header = _("Flowlu console")
+    site_title = _("Flowlu console")
+    index_title = _("Overview")
     site_url = None
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
@@ -81,10 +86,30 @@ class OperatorAdminSite(admin.AdminSite):
         # One page for it, with allauth's rate limit and a fresh sign-in.
         return redirect("account_change_password")
 
-    def get_urls(self) -> list[Any]:
-        from flowlu_admin.search_page import search_view
+    def where_to_confirm(self, request: HttpRequest) -> str:
+        """Return where to lead whoever is about to do what needs a fresh proof of who they are, or ""."""
+        return where_to_confirm(request)
 
-        return [path("search/", self.admin_view(search_view), name="search"), *super().get_urls()]
+    def get_urls(self) -> list[Any]:
+        from flowlu_admin.notices.page import notices_view
+        from flowlu_admin.search_page import search_view
+        from flowlu_admin.sessions_page import sessions_view
+        from installations.admin import saved_filters
+
+        return [
+            path("search/", self.admin_view(search_view), name="search"),
+            path("glossary/", self.admin_view(glossary_view), name="glossary"),
+            path("notices/", self.admin_view(notices_view), name="notices"),
+            path("sessions/", self.admin_view(sessions_view), name="sessions"),
+            path("filters/", self.admin_view(saved_filters.save_view), name="saved_filter_save"),
+            path("filters/<int:object_id>/", self.admin_view(saved_filters.open_view), name="saved_filter"),
+            path(
+                "filters/<int:object_id>/delete/",
+                self.admin_view(saved_filters.delete_view),
+                name="saved_filter_delete",
+            ),
+            *super().get_urls(),
+        ]
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = super().get_app_list(request, app_label)
@@ -118,6 +143,7 @@ class OperatorAdminSite(admin.AdminSite):
             if missing is not None:
                 messages.warning(request, missing.words)
                 return redirect(missing.address)
+            note_seen(request)
             response: HttpResponse = view(request, *args, **kwargs)
             return response
 
@@ -127,4 +153,5 @@ class OperatorAdminSite(admin.AdminSite):
 
 
 def _place(name: str) -> int:
+    name = name.lower()
     return _ORDER.index(name) if name in _ORDER else len(_ORDER)

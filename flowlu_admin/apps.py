@@ -6,6 +6,7 @@ from django.apps import AppConfig, apps
 from django.contrib.admin.apps import AdminConfig
 from django.core import checks
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 
 class OperatorAdminConfig(AdminConfig):
@@ -17,11 +18,12 @@ class OperatorAdminConfig(AdminConfig):
 class FlowluAdminConfig(AppConfig):
     name = "flowlu_admin"
     default = True
-    verbose_name = "Operators"
+    verbose_name = _("Operators")
 
     def ready(self) -> None:
-        from flowlu_admin import account_events, celery, second_factor
+        from flowlu_admin import account_events, celery, cross_origin, open_sessions, second_factor, time_zones
         from flowlu_admin.checks import check_settings
+        from flowlu_admin.notices.tasks import add_to_sweep
         from flowlu_admin.roles import make_groups
         from flowlu_admin.sealed_operators import SecondFactors, SignInSessions
         from tokens.sealed_models import register
@@ -30,7 +32,11 @@ class FlowluAdminConfig(AppConfig):
         celery.app.set_default()
         account_events.connect()
         second_factor.connect()
+        open_sessions.connect()
+        cross_origin.connect()
+        time_zones.connect()
         import_module("tokens.tasks")
+        add_to_sweep()
         checks.register(check_settings, checks.Tags.security)
         register(SecondFactors())
         register(SignInSessions())

@@ -4,21 +4,25 @@ None of them queries the database or the network.
 """
 
 from collections.abc import Iterator
+from email.utils import parseaddr
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
-from django.core.exceptions import ImproperlyConfigured
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 from flowlu_admin.network import parse_networks
+from installations.flowlu.posting import is_post_address
 from installations.keys import KeyRingError, parse_key_ring
 from tokens.rates import parse_rate
 
 _RINGS = ("TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
 MAX_TOTAL_SECONDS = 35  # graceful_timeout in gunicorn_conf.py
 _MOST_DAYS = 3660  # ten years: beyond it nobody reviews anything
+_SHORTEST_SECRET = 32
 _HOW = "Make one with: manage.py generate_key"
 _DEBUG = "For a first look set DEBUG=1: it is then made and kept in var/."
 _MEND = (
@@ -38,6 +42,9 @@ def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage
         *_reviews(),
         *_processes(),
         *_oauth_client(),
+        *_openid_provider(),
+        *_mail(),
+        *_notices(),
     ]
 
 
@@ -103,6 +110,7 @@ def _addresses() -> Iterator[CheckMessage]:
         "AUDIT_ANCHOR_URL",
         "FLOWLU_TOKEN_URL",
         "FLOWLU_REVOCATION_URL",
+        "OIDC_ISSUER",
     ):
         value = getattr(settings, name)
         if value and urlsplit(value).scheme != "https":
@@ -135,7 +143,7 @@ def _processes() -> Iterator[CheckMessage]:
 
 
 def _limits() -> Iterator[CheckMessage]:
-    for name in ("HANDSHAKE_RATE", "CALL_RATE", "LEAKED_RATE", "SERVICE_RATE"):
+    for name in ("HANDSHAKE_RATE", "CALL_RATE", "LEAKED_RATE", "SERVICE_RATE", "NOTICE_TEST_RATE"):
         try:
             parse_rate(getattr(settings, name))
         except ValueError as error:
@@ -218,6 +226,105 @@ def _oauth_client() -> Iterator[CheckMessage]:
         )
     if not settings.OAUTH_TOTAL_SECONDS <= MAX_TOTAL_SECONDS:
         yield Error(f"OAUTH_TOTAL_SECONDS must be at most {MAX_TOTAL_SECONDS}.", id="flowlu_admin.E013")
+
+
+def _openid_provider() -> Iterator[CheckMessage]:
+    """Look at the company's provider: whole or not at all, under one exact name, and with a secret of its own."""
+    client = (settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET)
+    if any(client) and not (all(client) and settings.PUBLIC_URL):
+        yield Error(
+            "OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET and PUBLIC_URL belong together.",
+            hint="Set all of them to let operators sign in with a company account, or none of the first three.",
+            id="flowlu_admin.E023",
+        )
+    issuer = settings.OIDC_ISSUER
+    if issuer and (not is_post_address(issuer, allow_http=True) or set("?#") & set(issuer) or len(issuer) > 255):
+        yield Error(
+            "OIDC_ISSUER must be an address without user information, query or fragment, as the provider writes it.",
+            hint="It is the `issuer` that its page /.well-known/openid-configuration names, letter by letter.",
+            id="flowlu_admin.E023",
+        )
+    secret = settings.OIDC_CLIENT_SECRET
+    others = [
+        _secret_key(),
+        settings.FLOWLU_CLIENT_SECRET,
+        settings.NOTICE_WEBHOOK_SECRET,
+        *(getattr(settings, name) for name in _RINGS),
+    ]
+    if secret and any(secret in other or other in secret for other in others if other):
+        yield Error(
+            "OIDC_CLIENT_SECRET is also another secret of the service.",
+            hint="The provider knows it, so it must be used for nothing else.",
+            id="flowlu_admin.E023",
+        )
+    if settings.OIDC_CREATE_OPERATORS and not settings.OIDC_GROUP_MAP:
+        yield Error(
+            "OIDC_CREATE_OPERATORS is on, and OIDC_GROUP_MAP names no group.",
+            hint="Nobody new could come in: an operator is made of who is in a mapped group.",
+            id="flowlu_admin.E023",
+        )
+    if settings.OIDC_TOTAL_SECONDS > MAX_TOTAL_SECONDS:
+        yield Error(f"OIDC_TOTAL_SECONDS must be at most {MAX_TOTAL_SECONDS}.", id="flowlu_admin.E013")
+
+
+def _mail() -> Iterator[CheckMessage]:
+    """Look at the mail server: what is sent to it opens accounts, so that nobody may read it on the way."""
+    if not settings.EMAIL_HOST:
+        return
+    try:
+        validate_email(parseaddr(settings.DEFAULT_FROM_EMAIL)[1])
+    except ValidationError:
+        yield Error(
+            "DEFAULT_FROM_EMAIL is no mail address.",
+            hint="For example DEFAULT_FROM_EMAIL=Console <console@example.com>",
+            id="flowlu_admin.E021",
+        )
+    if settings.EMAIL_USE_TLS and settings.EMAIL_USE_SSL:
+        yield Error(
+            "EMAIL_USE_TLS and EMAIL_USE_SSL exclude each other.",
+            hint="TLS begins with STARTTLS, as on port 587; SSL at once, as on port 465.",
+            id="flowlu_admin.E021",
+        )
+    encrypted = settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL
+    if not (encrypted or settings.DEBUG or _is_local(settings.EMAIL_HOST)):
+        yield Error(
+            "EMAIL_HOST is another machine, and neither EMAIL_USE_TLS nor EMAIL_USE_SSL is on.",
+            hint="Mail that opens an account may only travel over TLS.",
+            id="flowlu_admin.E021",
+        )
+
+
+def _notices() -> Iterator[CheckMessage]:
+    """Look at how operators are told: somehow, over https, under a key of its own."""
+    if not (settings.EMAIL_HOST or settings.NOTICE_WEBHOOK_URL or settings.DEBUG):
+        yield Warning(
+            "Neither EMAIL_HOST nor NOTICE_WEBHOOK_URL is set: nobody is told when something waits or goes wrong.",
+            hint="Set one of them (docs/settings.md).",
+            id="flowlu_admin.W001",
+        )
+    urls = [part.strip() for part in settings.NOTICE_WEBHOOK_URL.split(",") if part.strip()]
+    if not all(is_post_address(url, allow_http=settings.DEBUG) for url in urls):
+        yield Error(
+            "NOTICE_WEBHOOK_URL must be https addresses without a user name, with commas between them.",
+            hint="Plain http is taken only with DEBUG=1.",
+            id="flowlu_admin.E022",
+        )
+    secret = settings.NOTICE_WEBHOOK_SECRET
+    if urls and len(secret) < _SHORTEST_SECRET:
+        yield Error(
+            f"NOTICE_WEBHOOK_SECRET must be at least {_SHORTEST_SECRET} characters.", hint=_HOW, id="flowlu_admin.E022"
+        )
+    others = [_secret_key(), settings.FLOWLU_CLIENT_SECRET, *(getattr(settings, name) for name in _RINGS)]
+    if secret and any(secret in other or other in secret for other in others if other):
+        yield Error(
+            "NOTICE_WEBHOOK_SECRET is also another secret of the service.",
+            hint="The receiver of the webhook knows it, so it must be used for nothing else.",
+            id="flowlu_admin.E022",
+        )
+    if settings.NOTICE_DIGEST_HOUR > 23:
+        yield Error("NOTICE_DIGEST_HOUR must be an hour from 0 to 23.", id="flowlu_admin.E022")
+    if settings.NOTICE_WEBHOOK_SECONDS > MAX_TOTAL_SECONDS:
+        yield Error(f"NOTICE_WEBHOOK_SECONDS must be at most {MAX_TOTAL_SECONDS}.", id="flowlu_admin.E013")
 
 
 def _is_local(host: str) -> bool:

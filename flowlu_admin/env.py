@@ -68,6 +68,20 @@ def env_pairs(name: str, default: str) -> dict[str, str]:
     return pairs
 
 
+def env_grants(name: str) -> dict[str, tuple[str, ...]]:
+    """Return `a=b,a=c` as what each left side has on its right; the last `=` parts them, since names may have some.
+
+    Raises ImproperlyConfigured for a part without both sides.
+    """
+    grants: dict[str, tuple[str, ...]] = {}
+    for part in env_list(name):
+        key, _equals, value = (piece.strip() for piece in part.rpartition("="))
+        if not (key and value):
+            raise ImproperlyConfigured(f"{name} must be name=group pairs with commas between them; see {part!r}.")
+        grants[key] = (*grants.get(key, ()), value)
+    return grants
+
+
 def env_secret(name: str) -> str:
     """Return a secret from `NAME` or from the file that `NAME_FILE` names; "" when neither is set.
 

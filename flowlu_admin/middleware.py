@@ -1,5 +1,5 @@
-"""Middleware: believe a proxy only when it is ours, let nothing be cached, take no unusual method at a page, and say of
-what is not there nothing but that."""
+"""Middleware: believe a proxy only when it is ours, let nothing be cached, take no unusual method at a page, say of
+what is not there nothing but that, and show operators times in their zone."""
 
 from collections.abc import Callable
 
@@ -7,13 +7,16 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
+from django.utils import timezone
 
 from flowlu_admin.network import client_address, is_trusted
+from flowlu_admin.time_zones import zone_of
 
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED")
 
 PAGE_METHODS = ("GET", "HEAD", "POST")
 _APIS = ("/api/", "/service/")
+_OPERATORS = ("/admin/", "/accounts/")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -81,3 +84,16 @@ class NotFoundMiddleware:
             return None
         not_found: Callable[..., HttpResponseBase] = get_resolver().resolve_error_handler(404)
         return not_found(request, exception=exception)
+
+
+class OperatorZoneMiddleware:
+    """Pages of operators have their zone as the current one. What is streamed, as exports are, stays in UTC."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(_OPERATORS):
+            return self.get_response(request)
+        with timezone.override(zone_of(request)):
+            return self.get_response(request)

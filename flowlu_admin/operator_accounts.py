@@ -1,39 +1,42 @@
-"""Verbs about operators' accounts: remove and restore them, end their sessions, change their groups.
+"""Verbs about operators' accounts: remove and restore them, end their sessions, take factors away, change their groups.
 
 Nobody does any of it to themselves, nobody gives more than they have, and one superuser always stays. Locks are taken
-in the order superusers (by number) → the account → its requests (by number) → audit head.
+in the order superusers (by number) → the account → its requests → its invitations (each by number) → audit head.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.contrib.auth.models import Group
+from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.db.models import QuerySet
 
+from flowlu_admin.granting import MANAGE, MANAGE_SUPERUSER, named_groups, require_all_of, require_still_active
+from flowlu_admin.invitations import withdraw_invitations_of
 from flowlu_admin.models import Operator
 from flowlu_admin.sessions import end_other_sessions
 from installations import audit
 from installations.actors import Actor, ActorKind, clean_reason
 from installations.approval_requests import void_requests_of
-from installations.errors import NotPermitted, StateConflict
+from installations.errors import StateConflict
+from installations.said import said
+from installations.saved_filters import forget_filters_of
 from installations.seen import check_seen
-
-MANAGE = "flowlu_admin.manage_operator"
-MANAGE_SUPERUSER = "flowlu_admin.manage_superuser"
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
     sessions_ended: int
     requests_voided: int
+    invitations_withdrawn: int
 
 
 def remove_operator(*, operator_id: int, actor: Actor, reason: str) -> Removed | None:
     """Let an operator do nothing any more, from the commit on: neither sign in nor go on in an open session.
 
-    Their sessions are gone, and what they asked for and nobody confirmed is void. What they did stays, and so does the
-    account, for it to be named. Returns None for one that was removed already.
+    Their sessions and saved filters are gone, what they asked for and nobody confirmed is void, and whom they invited
+    cannot come any more. What they did stays, and so does the account, for it to be named. Returns None for one that
+    was removed already.
 
     Raises NotPermitted, ReasonRequired, and StateConflict for oneself, the last superuser, or nobody.
     """
@@ -47,16 +50,25 @@ def remove_operator(*, operator_id: int, actor: Actor, reason: str) -> Removed |
             return None
         if operator in superusers and len(superusers) == 1:
             raise StateConflict(
-                "This is the last superuser: nobody could manage operators any more. Make another one first, with "
-                "manage.py create_operator NAME --superuser."
+                said(
+                    "This is the last superuser: nobody could manage operators any more. Make another one first, with "
+                    "manage.py create_operator NAME --superuser."
+                )
             )
         operator.is_active = False
         operator.save(update_fields=["is_active"])
         ended = end_other_sessions(operator.pk, None)
         voided = void_requests_of(str(operator.pk), actor=actor, why="The operator who asked was removed.")
-        told = {"sessions": ended, "requests": [event.target_id for event in voided]}
-        audit.append(actor, *voided, audit.Event("operator.removed", "operator", str(operator.pk), None, why, told))
-    return Removed(ended, len(voided))
+        withdrawn = withdraw_invitations_of(operator, "The operator who invited was removed.")
+        forget_filters_of(operator.pk)
+        told = {
+            "sessions": ended,
+            "requests": [event.target_id for event in voided],
+            "invitations": [event.target_id for event in withdrawn],
+        }
+        removed = audit.Event("operator.removed", "operator", str(operator.pk), None, why, told)
+        audit.append(actor, *voided, *withdrawn, removed)
+    return Removed(ended, len(voided), len(withdrawn))
 
 
 def restore_operator(*, operator_id: int, actor: Actor, reason: str) -> bool:
@@ -93,6 +105,26 @@ def sign_out_operator(*, operator_id: int, actor: Actor, reason: str) -> int:
     return ended
 
 
+def reset_second_factors(*, operator_id: int, actor: Actor, reason: str) -> bool:
+    """Take every second factor of an operator away, their recovery codes too, and end every session of theirs.
+
+    Whoever signs in next with their password sets another one up. Returns whether there was any. Raises NotPermitted,
+    ReasonRequired, and StateConflict for oneself or nobody.
+    """
+    actor.require(MANAGE)
+    why = clean_reason(reason)
+    with transaction.atomic(durable=True):
+        operator = _managed(operator_id, actor)
+        theirs = Authenticator.objects.filter(user_id=operator.pk)
+        factors = sorted(theirs.values_list("type", flat=True))
+        if not factors:
+            return False
+        theirs.delete()
+        told = {"factors": factors, "sessions": end_other_sessions(operator.pk, None)}
+        audit.append(actor, audit.Event("operator.factors_reset", "operator", str(operator.pk), None, why, told))
+    return True
+
+
 def set_operator_groups(
     *, operator_id: int, groups: Collection[str], actor: Actor, reason: str, seen: str | None = None
 ) -> bool:
@@ -106,16 +138,13 @@ def set_operator_groups(
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
         operator = _managed(operator_id, actor)
-        wanted = {group.name: group for group in Group.objects.filter(name__in=groups)}
-        if missing := set(groups) - wanted.keys():
-            raise StateConflict(f"There is no group named {', '.join(sorted(missing))}.")
+        wanted = named_groups(groups)
         held = set(operator.groups.values_list("name", flat=True))
-        check_seen(seen, as_seen(held), "The choice of groups")
+        check_seen(seen, as_seen(held), said("The choice of groups"))
         if held == wanted.keys():
             return False
         for name in wanted.keys() - held:
-            for permission in wanted[name].permissions.select_related("content_type"):
-                actor.require(f"{permission.content_type.app_label}.{permission.codename}")
+            require_all_of(wanted[name], actor)
         operator.groups.set(wanted.values())
         told = {"added": sorted(wanted.keys() - held), "taken": sorted(held - wanted.keys())}
         audit.append(actor, audit.Event("operator.groups_changed", "operator", str(operator.pk), None, why, told))
@@ -135,13 +164,12 @@ def _managed(operator_id: int, actor: Actor) -> Operator:
     """Return the account, held until the end of the transaction, if the actor may manage this one."""
     operator = next(iter(_lock(Operator.objects.filter(pk=operator_id, is_staff=True))), None)
     if operator is None:
-        raise StateConflict("There is no such operator.")
+        raise StateConflict(said("There is no such operator."))
     if operator.is_superuser:
         actor.require(MANAGE_SUPERUSER)
     if actor.kind == ActorKind.OPERATOR:
         if actor.id == str(operator.pk):
-            raise StateConflict("Nobody does this to their own account: ask another operator.")
+            raise StateConflict(said("Nobody does this to their own account: ask another operator."))
         # Of two that remove each other at once, the second is an operator no more.
-        if not Operator.objects.filter(pk=int(actor.id), is_active=True).exists():
-            raise NotPermitted(permission=MANAGE, actor=actor.id)
+        require_still_active(actor)
     return operator

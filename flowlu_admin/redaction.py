@@ -48,7 +48,17 @@ _PATTERNS = (
     # digits beside a dot, it is the digest in a file's name.
     re.compile(rf"(?P<keep>)(?<![\w-])(?!(?<=\.)[0-9a-f]+(?![\w-])|[0-9a-f]+\.\w){MIXED}[\w-]{{40,}}={{0,2}}"),
 )
-_CONFIGURED = ("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY", "FLOWLU_CLIENT_SECRET")
+_CONFIGURED = (
+    "SECRET_KEY",
+    "TOKEN_KEYS",
+    "FINGERPRINT_KEY",
+    "AUDIT_KEY",
+    "FLOWLU_CLIENT_SECRET",
+    "OIDC_CLIENT_SECRET",
+    "EMAIL_HOST_PASSWORD",
+    "NOTICE_WEBHOOK_URL",
+    "NOTICE_WEBHOOK_SECRET",
+)
 
 
 def redact(text: str) -> str:

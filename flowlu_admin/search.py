@@ -13,9 +13,11 @@ from urllib.parse import urlencode
 
 from django.db.models import Model, Q, QuerySet
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import selectors
-from installations.admin.display import badge, join, link, list_url, lock_badge, mono, status_badge, utc
+from installations.admin.display import badge, join, link, list_url, lock_badge, mono, status_badge, when
 from installations.admin.text import visible
 from installations.models import Application, ApprovalRequest, AuditEvent, Installation, Portal, PortalUser
 from tokens.admin.api_keys import key_badge
@@ -58,7 +60,7 @@ def find(text: str, may: Callable[[str], bool]) -> list[Kind]:
 
 def may_search(may: Callable[[str], bool]) -> list[str]:
     """Return what an operator may search for, in words."""
-    return [words for permission, words in _WORDS.items() if may(permission)]
+    return [str(words) for permission, words in _WORDS.items() if may(permission)]
 
 
 def _host_or_text(text: str) -> str:
@@ -80,7 +82,7 @@ def _installations(text: str) -> Iterator[Kind]:
             wanted.append(Installation.objects.filter(portal__in=portals, application__in=applications))
     rows = Installation.objects.select_related("portal", "application")
     yield _kind(
-        "Installations",
+        gettext("Installations"),
         rows.filter(pk__in=_keys(*wanted)).order_by("portal__domain", "application__app_id", "-generation"),
         lambda row: Hit(link(row), join((mono(f"#{row.pk}"), status_badge(row), _lock(row)))),
         list_url(Installation, urlencode({"q": text})),
@@ -90,7 +92,7 @@ def _installations(text: str) -> Iterator[Kind]:
 def _portals(text: str) -> Iterator[Kind]:
     if len(text) >= _FEWEST:
         yield _kind(
-            "Portals",
+            gettext("Portals"),
             _portals_named(text)[: SHOWN + 1],
             lambda row: Hit(link(row), _lock(row)),
             list_url(Portal, urlencode({"q": text})),
@@ -100,7 +102,7 @@ def _portals(text: str) -> Iterator[Kind]:
 def _applications(text: str) -> Iterator[Kind]:
     if len(text) >= _FEWEST:
         yield _kind(
-            "Applications",
+            gettext("Applications"),
             _applications_named(text).order_by("name", "pk")[: SHOWN + 1],
             lambda row: Hit(link(row, row.name), join((mono(row.app_id), _lock(row)))),
             list_url(Application, urlencode({"q": text})),
@@ -114,11 +116,17 @@ def _portal_users(text: str) -> Iterator[Kind]:
     elif len(text) >= _FEWEST or not text.isascii():  # a name may be one character
         wanted = selectors.portal_users_named(text)
     yield _kind(
-        "Portal users",
+        gettext("Portal users"),
         PortalUser.objects.select_related("portal").filter(pk__in=_keys(wanted)).order_by("portal__domain", "pk"),
         lambda row: Hit(
-            link(row, row.name or f"user {row.flowlu_user_id}"),
-            join((mono(f"user {row.flowlu_user_id}"), visible(row.portal.domain), _lock(row))),
+            link(row, row.name or gettext("user %(flowlu_user_id)s") % {"flowlu_user_id": row.flowlu_user_id}),
+            join(
+                (
+                    mono(gettext("user %(flowlu_user_id)s") % {"flowlu_user_id": row.flowlu_user_id}),
+                    visible(row.portal.domain),
+                    _lock(row),
+                )
+            ),
         ),
         list_url(PortalUser, urlencode({"q": text})),
     )
@@ -133,7 +141,7 @@ def _tokens(text: str) -> Iterator[Kind]:
     )
     rows = OAuthToken.objects.select_related("portal_user__portal").defer("sealed_access_token", "sealed_refresh_token")
     yield _kind(
-        "Tokens",
+        gettext("Tokens"),
         rows.filter(pk__in=wanted).order_by("-pk"),
         lambda row: Hit(
             link(row),
@@ -146,7 +154,7 @@ def _api_keys(text: str) -> Iterator[Kind]:
     wanted = _keys(_numbered(ApiKey, text), ApiKey.objects.filter(_begins("fingerprint", text)).order_by("fingerprint"))
     rows = ApiKey.objects.select_related("installation__portal", "installation__application").defer("sealed_key")
     yield _kind(
-        "API keys",
+        gettext("API keys"),
         rows.filter(pk__in=wanted).order_by("-pk"),
         lambda row: Hit(link(row), join((key_badge(row), link(row.installation)))),
     )
@@ -156,26 +164,27 @@ def _revocations(text: str) -> Iterator[Kind]:
     denied = RevokedFingerprint.objects.filter(_begins("fingerprint", text)).order_by("fingerprint")
     wanted = _keys(_numbered(Revocation, text), denied.values_list("revocation", flat=True))
     yield _kind(
-        "Revocations",
+        gettext("Revocations"),
         Revocation.objects.filter(pk__in=wanted).order_by("-pk"),
-        lambda row: Hit(link(row), join((visible(row.target_label), utc(row.cut_at)))),
+        lambda row: Hit(link(row), join((visible(row.target_label), when(row.cut_at)))),
     )
 
 
 def _requests(text: str) -> Iterator[Kind]:
     yield _kind(
-        "Approval requests",
+        gettext("Approval requests"),
         _numbered(ApprovalRequest, text),
-        lambda row: Hit(link(row), join((badge(row.get_state_display(), "plain"), utc(row.requested_at)))),
+        lambda row: Hit(link(row), join((badge(row.get_state_display(), "plain"), when(row.requested_at)))),
     )
 
 
 def _events(text: str) -> Iterator[Kind]:
     yield _kind(
-        "Audit trail",
+        gettext("Audit trail"),
         AuditEvent.objects.filter(sequence__in=_number(text)) if _number(text) else (),
         lambda row: Hit(
-            link(row, f"no. {row.sequence}: {row.verb}"), join((visible(row.target_id), utc(row.occurred_at)))
+            link(row, gettext("no. %(sequence)s: %(verb)s") % {"sequence": row.sequence, "verb": row.verb}),
+            join((visible(row.target_id), when(row.occurred_at))),
         ),
     )
 
@@ -235,13 +244,13 @@ _KINDS: tuple[tuple[str, Callable[[str], Iterator[Kind]]], ...] = (
     ("installations.view_auditevent", _events),
 )
 _WORDS = {
-    "installations.view_installation": "installations, by number, by portal, or by portal and application",
-    "installations.view_portal": "portals, by the beginning of the domain or a copied address",
-    "installations.view_application": "applications, by name or appId",
-    "installations.view_portaluser": "portal users, by Flowlu user id or by the beginning of any of their names",
-    "tokens.view_oauthtoken": "tokens, by number or by the first digits of a fingerprint",
-    "tokens.view_apikey": "API keys, by number or by the first digits of a fingerprint",
-    "tokens.view_revocation": "revocations, by number or by the fingerprint of what they revoked",
-    "installations.view_approvalrequest": "approval requests, by number",
-    "installations.view_auditevent": "audit events, by number",
+    "installations.view_installation": _("installations, by number, by portal, or by portal and application"),
+    "installations.view_portal": _("portals, by the beginning of the domain or a copied address"),
+    "installations.view_application": _("applications, by name or appId"),
+    "installations.view_portaluser": _("portal users, by Flowlu user id or by the beginning of any of their names"),
+    "tokens.view_oauthtoken": _("tokens, by number or by the first digits of a fingerprint"),
+    "tokens.view_apikey": _("API keys, by number or by the first digits of a fingerprint"),
+    "tokens.view_revocation": _("revocations, by number or by the fingerprint of what they revoked"),
+    "installations.view_approvalrequest": _("approval requests, by number"),
+    "installations.view_auditevent": _("audit events, by number"),
 }

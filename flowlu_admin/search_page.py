@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from flowlu_admin.search import LONGEST, find, may_search
 from installations.pasted import looks_like_credential
@@ -27,7 +28,7 @@ def search_view(request: HttpRequest) -> HttpResponse:
     found = find(shown, request.user.has_perm) if shown and not problem else []
     context: dict[str, Any] = {
         **admin.site.each_context(request),
-        "title": "Search",
+        "title": gettext("Search"),
         "search_text": shown,
         "is_refused": refused,
         "problem": problem,
@@ -39,5 +40,5 @@ def search_view(request: HttpRequest) -> HttpResponse:
 
 def _problem(text: str) -> str:
     if len(text) > LONGEST:
-        return f"Search for at most {LONGEST} characters: the beginning is enough."
-    return "What you typed holds a character that nothing has here. Type it again." if "\0" in text else ""
+        return gettext("Search for at most %(longest)s characters: the beginning is enough.") % {"longest": LONGEST}
+    return gettext("What you typed holds a character that nothing has here. Type it again.") if "\0" in text else ""

@@ -6,9 +6,11 @@ factor while that is being set up. Named by `SESSION_ENGINE`.
 
 import base64
 import binascii
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
+from allauth.account.internal.flows.password_reset_by_code import PASSWORD_RESET_VERIFICATION_SESSION_KEY
 from allauth.account.internal.stagekit import LOGIN_SESSION_KEY
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionStore
@@ -23,6 +25,9 @@ from tokens.sealing import Context, seal, unseal
 
 # As long as Django's column: 160 bits of the hash of a value that has more.
 _KEY_LENGTH = 40
+# How long a session is kept in which nobody is signed in: on the way to it, or on the way to another password.
+# Strangers can begin as many as they like, and to end somebody's sessions all are read.
+_NOBODYS = timedelta(minutes=30)
 
 
 def stored_key(session_key: str) -> str:
@@ -66,6 +71,8 @@ class SessionStore(DatabaseSessionStore):
     def create_model_instance(self, data: dict[str, Any]) -> AbstractBaseSession:
         row = super().create_model_instance(data)
         row.session_key = stored_key(row.session_key)
+        if SESSION_KEY not in data:
+            row.expire_date = min(row.expire_date, timezone.now() + _NOBODYS)
         return row
 
     def _get_session_from_db(self) -> AbstractBaseSession | None:
@@ -80,17 +87,17 @@ class SessionStore(DatabaseSessionStore):
 def end_other_sessions(user_id: int, session_key: str | None) -> int:
     """End every open session of an operator but the one of this key; returns how many. Reads all: operators are few.
 
-    One that waits for the second factor, after the password, is one of them.
+    One that waits for the second factor, after the password, is one of them, and one that asked for another password.
     """
     store = SessionStore()
     open_now = Session.objects.filter(expire_date__gt=timezone.now())
     others = open_now.exclude(session_key=stored_key(session_key or ""))
-    wanted = {SESSION_KEY: str(user_id), LOGIN_SESSION_KEY: int_to_base36(user_id)}
-    theirs = [row.pk for row in others if _is_of(store.decode_at(row.pk, row.session_data), wanted)]
+    theirs = [row.pk for row in others if _is_of(store.decode_at(row.pk, row.session_data), user_id)]
     return Session.objects.filter(pk__in=theirs).delete()[0]
 
 
-def _is_of(content: dict[str, Any], wanted: dict[str, str]) -> bool:
+def _is_of(content: dict[str, Any], user_id: int) -> bool:
     """Return whether somebody is signed in with a session, or on the way to it, which allauth writes in base 36."""
-    on_the_way = content.get(LOGIN_SESSION_KEY) or {}
-    return wanted[SESSION_KEY] == content.get(SESSION_KEY) or wanted[LOGIN_SESSION_KEY] == on_the_way.get("user_pk")
+    on_the_way = (content.get(LOGIN_SESSION_KEY) or {}).get("user_pk")
+    resetting = (content.get(PASSWORD_RESET_VERIFICATION_SESSION_KEY) or {}).get("user_id")
+    return content.get(SESSION_KEY) == str(user_id) or on_the_way == int_to_base36(user_id) or resetting == str(user_id)

@@ -14,7 +14,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from flowlu_admin import local_secrets
-from flowlu_admin.env import env_bool, env_choice, env_int, env_list, env_pairs, env_secret, env_str
+from flowlu_admin.env import env_bool, env_choice, env_grants, env_int, env_list, env_pairs, env_secret, env_str
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env_str("VAR_DIR") or BASE_DIR / "var")
@@ -145,10 +145,54 @@ SERVICE_CALL_DAYS = env_int("SERVICE_CALL_DAYS", 400)  # how long the row of a c
 # --- Operators ---------------------------------------------------------------------------------------------
 
 OPERATOR_MFA = env_choice("OPERATOR_MFA", "optional" if DEBUG else "required", ("required", "optional"))
+# How long a proof of who one is (a sign-in, or the factor asked for once more) stands for what needs a fresh one.
+CONFIRMED_SECONDS = env_int("CONFIRMED_SECONDS", 600, minimum=60)
 # Approvals of high risk and approvals for many installations need a second operator.
 FOUR_EYES = env_choice("FOUR_EYES", "off" if DEBUG else "on", ("on", "off"))
 FOUR_EYES_HOURS = env_int("FOUR_EYES_HOURS", 72, minimum=1)  # how long a request for an approval may wait
+INVITATION_HOURS = env_int("INVITATION_HOURS", 72, minimum=1)  # how long an invitation may be accepted
 LEAKED_RATE = env_str("LEAKED_RATE", "60/h")  # look-ups of leaked tokens per operator; 0 = off
+
+# Sign-in through the company's OpenID provider: off unless set (docs/adr/0038).
+OIDC_ISSUER = env_str("OIDC_ISSUER")
+OIDC_CLIENT_ID = env_str("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env_secret("OIDC_CLIENT_SECRET")
+OIDC_NAME = env_str("OIDC_NAME") or "the company account"  # on the button, after "Sign in with"
+OIDC_SCOPES = env_list("OIDC_SCOPES")  # beside openid, where the provider names groups only if it is asked to
+OIDC_GROUPS_CLAIM = env_str("OIDC_GROUPS_CLAIM") or "groups"
+OIDC_GROUP_MAP = env_grants("OIDC_GROUP_MAP")  # a group of the provider: the groups here that it gives
+OIDC_CREATE_OPERATORS = env_bool("OIDC_CREATE_OPERATORS", False)
+OIDC_TOTAL_SECONDS = env_int("OIDC_TOTAL_SECONDS", 10, minimum=1)  # all requests of one sign-in together
+
+# --- Mail --------------------------------------------------------------------------------------------------
+
+EMAIL_HOST = env_str("EMAIL_HOST")
+EMAIL_HOST_USER = env_str("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env_secret("EMAIL_HOST_PASSWORD")
+EMAIL_USE_SSL = env_bool("EMAIL_USE_SSL", False)
+EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", not EMAIL_USE_SSL)
+EMAIL_PORT = env_int("EMAIL_PORT", 465 if EMAIL_USE_SSL else 587, minimum=1)
+EMAIL_TIMEOUT = env_int("EMAIL_TIMEOUT", 10, minimum=1)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_str("DEFAULT_FROM_EMAIL", "console@localhost" if DEBUG else "")
+EMAIL_FILE_PATH = VAR_DIR / "mail"  # where a development machine without a mail server finds what would be sent
+SENDS_MAIL = bool(EMAIL_HOST) or DEBUG  # without it, what needs mail says so
+if EMAIL_HOST:
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+elif DEBUG:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+
+# --- Telling operators -------------------------------------------------------------------------------------
+
+# Whoever has the address of a webhook can post to it at most receivers, so it is a secret as its key is.
+NOTICE_WEBHOOK_URL = env_secret("NOTICE_WEBHOOK_URL")
+NOTICE_WEBHOOK_SECRET = env_secret("NOTICE_WEBHOOK_SECRET")
+NOTICE_WEBHOOK_SECONDS = env_int("NOTICE_WEBHOOK_SECONDS", 10, minimum=1)  # one POST in all
+NOTICE_DIGEST_HOUR = env_int("NOTICE_DIGEST_HOUR", 7)  # UTC
+NOTICE_PAUSE_MINUTES = env_int("NOTICE_PAUSE_MINUTES", 5)  # between two messages of what is not urgent
+NOTICE_DAYS = env_int("NOTICE_DAYS", 90)  # so long it is kept what was sent; 0 = for good
+NOTICE_TEST_RATE = env_str("NOTICE_TEST_RATE", "5/h")  # tests that an operator sends to themselves; 0 = off
 
 # --- Django ------------------------------------------------------------------------------------------------
 
@@ -168,6 +212,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount",
     "allauth.mfa",
     "csp",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -179,15 +224,18 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "flowlu_admin.middleware.NoStoreMiddleware",
+    # Around all that may refuse: a frontend on another origin reads why.
+    "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "flowlu_admin.middleware.OperatorZoneMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "flowlu_admin.middleware.NoStoreMiddleware",
     "flowlu_admin.middleware.PageMethodsMiddleware",
     "flowlu_admin.middleware.NotFoundMiddleware",
 ]
@@ -253,7 +301,8 @@ CACHES: dict[str, dict[str, Any]] = {
 }
 
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]  # what the pages are written in; a browser's wish must not label them otherwise
+LANGUAGES = [("en", "English")]  # what the console is written in; a browser's wish must not label it otherwise
+LOCALE_PATHS = [BASE_DIR / "locale"]  # the embed page speaks more (docs/adr/0032)
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
@@ -304,6 +353,17 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# Pages of other origins may call the current-user API, and only that. From which ones is in each application's list
+# (flowlu_admin/cross_origin.py). There is no cookie to send along, and there must not be one.
+CORS_URLS_REGEX = r"^/api/v1/"
+CORS_ALLOW_ALL_ORIGINS = False
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_PRIVATE_NETWORK = False
+CORS_ALLOW_METHODS = ("GET", "POST", "PUT", "DELETE")
+CORS_ALLOW_HEADERS = ("content-type", "x-session-token")
+CORS_EXPOSE_HEADERS = ("Retry-After", "WWW-Authenticate")
+CORS_PREFLIGHT_MAX_AGE = 300  # seconds
+
 # --- Sign-in of operators ----------------------------------------------------------------------------------
 
 AUTHENTICATION_BACKENDS = [
@@ -329,16 +389,42 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/accounts/login/"
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = CONFIRMED_SECONDS
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
     "login_failed": "10/m/ip,5/300s/key",
     "reauthenticate": "10/m/user",
+    "invitation": "20/m/ip",
+    "company": "30/m/ip",
+    # per address of the browser, and per mail address that somebody types, known or not
+    "reset_password": "10/m/ip,3/h/key",
+    "reset_password_from_key": "20/m/ip",
 }
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+# A code to type instead of a link: no address holds it, and it counts in the browser that asked only.
+ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 15 * 60
+ACCOUNT_PASSWORD_RESET_BY_CODE_MAX_ATTEMPTS = 3
+ACCOUNT_PASSWORD_RESET_BY_CODE_CODE_FORMAT = {"length": 12}
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # strangers get no mail from here
+ACCOUNT_FORMS = {"reset_password": "flowlu_admin.password_reset.OperatorResetForm"}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_FORMS = {
+    "add_webauthn": "flowlu_admin.factor_forms.AddKeyForm",
+    "edit_webauthn": "flowlu_admin.factor_forms.EditKeyForm",
+    "authenticate_webauthn": "flowlu_admin.factor_forms.AuthenticateKeyForm",
+    "reauthenticate_webauthn": "flowlu_admin.factor_forms.ReauthenticateKeyForm",
+}
+# A key stands beside the password and never in its place (docs/adr/0035), so that to hold it is enough.
+MFA_WEBAUTHN_USER_VERIFICATION = "preferred"
+MFA_PASSKEY_LOGIN_ENABLED = False
+MFA_PASSKEY_SIGNUP_ENABLED = False
 MFA_TOTP_ISSUER = "Flowlu console"
+# Of allauth's social accounts only what speaks OpenID Connect is used (flowlu_admin/oidc/), and none of its tables.
 SOCIALACCOUNT_AUTO_SIGNUP = False
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
 
 # --- API ---------------------------------------------------------------------------------------------------
 
@@ -357,8 +443,10 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Current-user API",
     "DESCRIPTION": (
         "Call Flowlu as the user whose access token opened the session. Open a session with the tokens of the JS SDK, "
-        "keep `session_token` in memory and send it as `X-Session-Token`. No cookie is set or read.\n\n"
-        "A call is checked in this order and the first failure answers: `invalid_session`, `invalid_request`, "
+        "keep `session_token` in memory and send it as `X-Session-Token`. No cookie is set or read. A page of another "
+        "origin is answered where an operator allowed its origin for the application.\n\n"
+        "A call is checked in this order and the first failure answers: `invalid_session`, `origin_not_allowed`, "
+        "`invalid_request`, "
         "`token_revoked`, `user_locked`, `installation_locked`, `installation_suspended`, `insufficient_scope`, "
         "405 (a write needs POST), `token_stale`. On `token_stale` refresh through the SDK, `PUT` the new pair to "
         "`/api/v1/session/token` and try once more."
@@ -403,6 +491,8 @@ LOGGING: dict[str, Any] = {
         "django.security.TooManyFilesSent": {"level": "CRITICAL"},
         # Below this it writes the variables of a template: the seed of a second factor is one.
         "django.template": {"level": "INFO"},
+        # Below this it writes the numbers of operators' security keys. The trail tells when they are used.
+        "fido2": {"level": "WARNING"},
         # Below this it writes paths with their query, which may hold what somebody searched for.
         "urllib3": {"level": "ERROR"},
     },

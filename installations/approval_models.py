@@ -5,6 +5,9 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from installations.said import said
 
 
 class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
@@ -22,17 +25,17 @@ class ApprovalRequest(models.Model):
     """
 
     class State(models.TextChoices):
-        OPEN = "open", "waits for a second operator"
-        CONFIRMED = "confirmed", "confirmed"
-        REFUSED = "refused", "refused"
-        TAKEN_BACK = "taken_back", "taken back"
-        VOID = "void", "void"
-        ALONE = "alone", "approved alone"
+        OPEN = "open", _("waits for a second operator")
+        CONFIRMED = "confirmed", _("confirmed")
+        REFUSED = "refused", _("refused")
+        TAKEN_BACK = "taken_back", _("taken back")
+        VOID = "void", _("void")
+        ALONE = "alone", _("approved alone")
 
     application = models.ForeignKey("installations.Application", on_delete=models.PROTECT, related_name="+")
-    scopes = models.JSONField(help_text="As `code.level`.")
+    scopes = models.JSONField(help_text=_("As `code.level`."))
     reason = models.CharField(max_length=1000)
-    review_by = models.DateField(null=True, blank=True, help_text="An earlier day of review than the risk gives.")
+    review_by = models.DateField(null=True, blank=True, help_text=_("An earlier day of review than the risk gives."))
     requested_by_id = models.CharField(max_length=250)
     requested_by = models.CharField(max_length=150)
     requested_at = models.DateTimeField(default=timezone.now)
@@ -74,7 +77,7 @@ class ApprovalRequest(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"request #{self.pk}"
+        return said("request #%(pk)s", pk=self.pk)
 
 
 class ApprovalRequestItem(models.Model):
@@ -84,7 +87,7 @@ class ApprovalRequestItem(models.Model):
     installation = models.ForeignKey(
         "installations.Installation", on_delete=models.PROTECT, related_name="approval_requests"
     )
-    bound = models.JSONField(help_text="Any other value when it is to be confirmed makes the request void.")
+    bound = models.JSONField(help_text=_("Any other value when it is to be confirmed makes the request void."))
 
     class Meta:
         constraints: ClassVar = [
@@ -92,7 +95,11 @@ class ApprovalRequestItem(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"installation #{self.installation_id} of request #{self.request_id}"
+        return said(
+            "installation #%(installation_id)s of request #%(request_id)s",
+            installation_id=self.installation_id,
+            request_id=self.request_id,
+        )
 
 
 class BreakGlassManager(models.Manager["ApprovalRequest"]):
@@ -107,8 +114,8 @@ class BreakGlass(ApprovalRequest):
 
     class Meta:
         proxy = True
-        verbose_name = "break-glass approval"
+        verbose_name = _("break-glass approval")
         permissions: ClassVar = [("break_glass", "Can approve scopes of high risk without a second operator")]
 
     def __str__(self) -> str:
-        return f"break-glass approval #{self.pk}"
+        return said("break-glass approval #%(pk)s", pk=self.pk)

@@ -41,6 +41,7 @@ from installations.models import (
     ApprovedPermission,
     Installation,
 )
+from installations.said import joined, said
 from installations.scopes import parse as parse_scope
 from installations.seen import digest_of
 
@@ -117,8 +118,11 @@ def approve_for_many(
         plans = plan_all_locked(installations, wanted)
         if pinned is not None and pinned != pin_of(installations, plans[0].catalogue):
             raise StateConflict(
-                "These installations are not any more as they were shown: one of them was decided about, suspended, "
-                "uninstalled or asks for something else, or the scope catalogue was edited. Look at the list again."
+                said(
+                    "These installations are not any more as they were shown: one of them was decided about, "
+                    "suspended, uninstalled or asks for something else, or the scope catalogue was edited. Look at "
+                    "the list again."
+                )
             )
         if settings.FOUR_EYES == "on":
             return ManyResult(_ask_locked(plans, actor, why), 0, 0)
@@ -183,7 +187,9 @@ def confirm_request(*, request_id: int, actor: Actor, reason: str) -> Confirmed:
             _decide(request, State.CONFIRMED, actor, why)
             audit.append(actor, *events, _event("approval_request.confirmed", request, why))
     if broken:
-        raise StateConflict(f"The request is void now and nothing was approved. {' '.join(broken[:3])}")
+        raise StateConflict(
+            said("The request is void now and nothing was approved. %(broken)s", broken=joined(" ", broken[:3]))
+        )
     approved = sorted({text for result in results for text in result.approved})
     changed = sum(bool(result.approved) for result in results)
     return Confirmed(changed, len(results) - changed, approved, sum(result.activated for result in results))
@@ -245,7 +251,7 @@ def approve_alone(
         plan = plan_locked(installation, wanted)
         check_still_so(plan, seen)
         if settings.FOUR_EYES != "on" or not plan.high_risk:
-            raise StateConflict("This needs no second operator: approve it in the usual way.")
+            raise StateConflict(said("This needs no second operator: approve it in the usual way."))
         request = _new_request([plan], actor, why, state=State.ALONE, review_by=review_by)
         result, events = put_in_force_locked(
             plan,
@@ -278,7 +284,7 @@ def review_break_glass(*, request_id: int, actor: Actor, reason: str) -> bool:
             ApprovalRequest.objects.select_for_update(no_key=True).filter(pk=request_id, state=State.ALONE).first()
         )
         if request is None:
-            raise StateConflict("There is no such break-glass approval.")
+            raise StateConflict(said("There is no such break-glass approval."))
         if actor.id == request.requested_by_id:
             raise OwnRequest
         if request.reviewed_at is not None:
@@ -304,14 +310,14 @@ def what_changed(request: ApprovalRequest) -> list[str]:
 def _locked_all(installation_ids: Sequence[int]) -> list[Installation]:
     wanted = set(installation_ids)
     if not wanted:
-        raise StateConflict("Choose at least one installation.")
+        raise StateConflict(said("Choose at least one installation."))
     if len(wanted) > MANY:
-        raise StateConflict(f"At most {MANY} installations at once. Choose fewer.")
+        raise StateConflict(said("At most %(many)s installations at once. Choose fewer.", many=MANY))
     found = _lock(wanted)
     if len(found) < len(wanted) or any(row.status == Installation.Status.UNINSTALLED for row in found):
-        raise StateConflict("One of these installations is uninstalled. Look at the list again.")
+        raise StateConflict(said("One of these installations is uninstalled. Look at the list again."))
     if len({row.application_id for row in found}) > 1:
-        raise StateConflict("These are installations of several applications. Choose those of one.")
+        raise StateConflict(said("These are installations of several applications. Choose those of one."))
     return found
 
 
@@ -322,20 +328,22 @@ def _lock(ids: Iterable[int]) -> list[Installation]:
 def _open_request_locked(request_id: int, *, even_if_late: bool = False) -> ApprovalRequest:
     request = ApprovalRequest.objects.select_for_update(no_key=True).filter(pk=request_id).first()
     if request is None:
-        raise StateConflict("There is no such request.")
+        raise StateConflict(said("There is no such request."))
     if request.state != State.OPEN:
-        raise StateConflict(f"This request is decided already: {request.get_state_display()}.")
+        raise StateConflict(said("This request is decided already: %(state)s.", state=request.get_state_display()))
     if request.expires_at <= timezone.now() and not even_if_late:
-        raise StateConflict("This request waited too long and cannot be confirmed any more. Have it made anew.")
+        raise StateConflict(said("This request waited too long and cannot be confirmed any more. Have it made anew."))
     return request
 
 
 def _still_holds(request: ApprovalRequest, installations: Mapping[int, Installation]) -> tuple[list[str], list[Plan]]:
     """Return what changed since the request was made, and the plans where nothing did."""
     wanted = [parse_scope(text) for text in request.scopes]
-    broken: list[str] = [] if _may_still_ask(request) else ["The operator who asked may not approve scopes any more."]
+    broken: list[str] = (
+        [] if _may_still_ask(request) else [said("The operator who asked may not approve scopes any more.")]
+    )
     gone = [row.pk for row in installations.values() if row.status == Installation.Status.UNINSTALLED]
-    broken += [f"Installation #{pk} is uninstalled." for pk in sorted(gone)]
+    broken += [said("Installation #%(pk)s is uninstalled.", pk=pk) for pk in sorted(gone)]
     if gone:
         return broken, []
     try:
@@ -345,7 +353,10 @@ def _still_holds(request: ApprovalRequest, installations: Mapping[int, Installat
     bounds = {item.installation_id: Bound(**item.bound) for item in request.items.all()}
     for plan in plans:
         pk = plan.installation.pk
-        broken += [f"Installation #{pk}: {words}" for words in changes_since(bounds[pk], plan.bound)]
+        broken += [
+            said("Installation #%(pk)s: %(words)s", pk=pk, words=words)
+            for words in changes_since(bounds[pk], plan.bound)
+        ]
     return broken, plans
 
 
@@ -369,7 +380,7 @@ def _may_still_ask(request: ApprovalRequest) -> bool:
 
 def _ask_locked(plans: Sequence[Plan], actor: Actor, why: str, *, review_by: date | None = None) -> Asked:
     if not any(plan.new for plan in plans):
-        raise StateConflict("Nothing to ask for: all of it is approved already.")
+        raise StateConflict(said("Nothing to ask for: all of it is approved already."))
     for other in _same_waiting(plans):
         return Asked(other, is_new=False)
     request = _new_request(plans, actor, why, review_by=review_by)

@@ -13,6 +13,7 @@ from installations.four_columns import utc_today
 from installations.four_eyes import Bound
 from installations.models import ApprovedPermission, Installation, Manifest
 from installations.risks import guarded_risk
+from installations.said import said
 from installations.scopes import Approval, Level, Scope, ScopeSyntaxError
 
 
@@ -41,9 +42,11 @@ def locked_installation(installation_id: int) -> Installation:
     # No join: PostgreSQL would join a row that changed while it waited against what it saw before.
     installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()
     if installation is None:
-        raise StateConflict("There is no such installation.")
+        raise StateConflict(said("There is no such installation."))
     if installation.status == Installation.Status.UNINSTALLED:
-        raise StateConflict("This installation is uninstalled. A new launch makes a new one, with nothing approved.")
+        raise StateConflict(
+            said("This installation is uninstalled. A new launch makes a new one, with nothing approved.")
+        )
     return installation
 
 
@@ -55,9 +58,9 @@ def parse_all(texts: Iterable[str]) -> list[Scope]:
         scope = parse(text)
         other = parsed.setdefault(scope.code, scope)
         if other.level != scope.level:
-            raise StateConflict(f"{scope.code} is named with two levels. Choose one.")
+            raise StateConflict(said("%(code)s is named with two levels. Choose one.", code=scope.code))
     if not parsed:
-        raise StateConflict("Choose at least one scope to approve.")
+        raise StateConflict(said("Choose at least one scope to approve."))
     return list(parsed.values())
 
 
@@ -66,14 +69,14 @@ def parse(text: str) -> Scope:
     try:
         return scopes.parse(text)
     except ScopeSyntaxError:
-        raise UnknownScope(f"{text[:100]!r} is not a scope that can be approved.") from None
+        raise UnknownScope(said("%(text)s is not a scope that can be approved.", text=f"{text[:100]!r}")) from None
 
 
 def check_seen(manifest: Manifest, seen: str | None) -> None:
     """Raise StateConflict unless the manifest is the one that was seen. None: nobody says what they saw."""
     if seen is not None and seen != manifest.sha256:
         raise StateConflict(
-            "The application's manifest was replaced while you were reading it. Read the new one and decide anew."
+            said("The application's manifest was replaced while you were reading it. Read the new one and decide anew.")
         )
 
 
@@ -86,8 +89,11 @@ def usable(known: Catalogue) -> Catalogue:
     """Return the catalogue; raises StateConflict for one that is damaged."""
     if known.damage:
         raise StateConflict(
-            f"Edition {known.edition} of the scope catalogue is damaged: nobody can say what a scope allows. Import "
-            "the catalogue first."
+            said(
+                "Edition %(edition)s of the scope catalogue is damaged: nobody can say what a scope allows. Import "
+                "the catalogue first.",
+                edition=known.edition,
+            )
         )
     return known
 
@@ -159,12 +165,17 @@ def check_still_so(plan: Plan, seen: Seen) -> None:
         return
     if seen.in_force is not None and seen.in_force != in_force_digest(plan.in_force.values()):
         raise StateConflict(
-            "Somebody else decided about this installation while you were reading it: other scopes are approved now. "
-            "Look at what is approved and decide anew."
+            said(
+                "Somebody else decided about this installation while you were reading it: other scopes are approved "
+                "now. Look at what is approved and decide anew."
+            )
         )
     if seen.catalogue is not None and seen.catalogue != plan.catalogue.version:
         raise StateConflict(
-            "The scope catalogue was edited while you were reading. Read again what the scopes cover, and decide anew."
+            said(
+                "The scope catalogue was edited while you were reading. Read again what the scopes cover, and decide "
+                "anew."
+            )
         )
 
 
@@ -289,8 +300,10 @@ def _check_requested(wanted: Iterable[Scope], manifest: Manifest, known: Catalog
     for scope in wanted:
         entry = known.get(scope.code)
         if entry is None:
-            raise UnknownScope(f"{scope.code} is not in the scope catalogue, so it cannot be approved.")
+            raise UnknownScope(
+                said("%(code)s is not in the scope catalogue, so it cannot be approved.", code=scope.code)
+            )
         if scope.code not in asked or asked[scope.code] < scope.level:
-            raise ScopeNotRequested(f"The manifest does not ask for {scope}.")
+            raise ScopeNotRequested(said("The manifest does not ask for %(scope)s.", scope=scope))
         entries[scope.code] = entry
     return entries

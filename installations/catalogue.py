@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 
+from installations.said import joined, said
 from installations.scopes import ANY, Coverage, Level, Scope, ScopeSyntaxError, from_json, parse, to_json
 from installations.strict_json import JSONValue, StrictJSONError, canonical, loads
 
@@ -160,18 +161,19 @@ class Catalogue:
         try:
             known_form = scope if isinstance(scope, Scope) else parse(scope)
         except ScopeSyntaxError:
-            return _unknown(text, "This is not written as a scope. It grants nothing and cannot be approved.")
+            return _unknown(text, said("This is not written as a scope. It grants nothing and cannot be approved."))
         entry = self._by_code.get(known_form.code)
         if entry is None:
-            return _unknown(text, "This scope is not in the catalogue. It grants nothing and cannot be approved.")
+            return _unknown(text, said("This scope is not in the catalogue. It grants nothing and cannot be approved."))
         level = entry.at(known_form.level)
         meaning = entry.meaning
         if not entry.enabled:
-            meaning += (
-                " It is switched off in the catalogue: it grants nothing and cannot be approved."
+            off = (
+                said("It is switched off in the catalogue: it grants nothing and cannot be approved.")
                 if entry.documented
-                else " Flowlu documents no such scope: it grants nothing and cannot be approved."
+                else said("Flowlu documents no such scope: it grants nothing and cannot be approved.")
             )
+            meaning = joined(" ", (meaning, off))
         return ScopeDescription(
             text=text,
             known=entry.enabled,
@@ -195,7 +197,7 @@ def parse_catalogue(data: bytes) -> Catalogue:
     """Check a catalogue file completely; raises CatalogueInvalid with the place of the first fault."""
     entries = parse_entries(data)
     if not entries:
-        raise CatalogueInvalid("scopes must be a list with at least one entry")
+        raise CatalogueInvalid(said("scopes must be a list with at least one entry"))
     return Catalogue(entries, hashlib.sha256(data).hexdigest()[:12])
 
 
@@ -206,17 +208,19 @@ def parse_entries(data: str | bytes) -> tuple[CatalogueEntry, ...]:
     except StrictJSONError as exc:
         raise CatalogueInvalid(str(exc)) from exc
     if not isinstance(document, dict) or document.keys() != {"schema", "scopes"} or document["schema"] != 1:
-        raise CatalogueInvalid("the catalogue must be an object with schema 1 and scopes")
+        raise CatalogueInvalid(said("the catalogue must be an object with schema 1 and scopes"))
     scopes = document["scopes"]
     if not isinstance(scopes, list):
-        raise CatalogueInvalid("scopes must be a list")
+        raise CatalogueInvalid(said("scopes must be a list"))
     if len(scopes) > MAX_ENTRIES:
-        raise CatalogueInvalid(f"scopes: there are more than {MAX_ENTRIES}")
+        raise CatalogueInvalid(said("scopes: there are more than %(max_entries)s", max_entries=MAX_ENTRIES))
     entries = tuple(_entry(item, f"scopes[{index}]") for index, item in enumerate(scopes))
     seen: set[str] = set()
     for index, entry in enumerate(entries):
         if entry.code in seen:
-            raise CatalogueInvalid(f"scopes[{index}].code: {entry.code} is there twice")
+            raise CatalogueInvalid(
+                said("scopes[%(index)s].code: %(code)s is there twice", index=index, code=entry.code)
+            )
         seen.add(entry.code)
     return entries
 
@@ -257,7 +261,10 @@ def rules_of(text: str) -> tuple[Coverage, ...]:
         parts = _RULE.fullmatch(line.strip())
         if parts is None:
             raise CatalogueInvalid(
-                f"line {number} must be like fin/invoice, fin/*, fin/invoice: list, get or fin/* (own)"
+                said(
+                    "line %(number)s must be like fin/invoice, fin/*, fin/invoice: list, get or fin/* (own)",
+                    number=number,
+                )
             )
         named = tuple(action.strip() for action in parts["actions"].split(",")) if parts["actions"] else None
         found.append(Coverage(parts["module"], parts["model"], named or ANY, parts["own"] is not None))
@@ -310,7 +317,7 @@ def _unknown(text: str, meaning: str) -> ScopeDescription:
         documented=False,
         title=text,
         meaning=meaning,
-        allows="Nothing.",
+        allows=said("Nothing."),
         risk=None,
         risk_reason="",
         models=(),
@@ -319,11 +326,18 @@ def _unknown(text: str, meaning: str) -> ScopeDescription:
 
 def _entry(item: JSONValue, place: str) -> CatalogueEntry:
     if not isinstance(item, dict):
-        raise CatalogueInvalid(f"{place}: must be an object")
+        raise CatalogueInvalid(said("%(place)s: must be an object", place=place))
     if item.keys() != _MEMBERS:
         # Never repeats what is not known: it may be anything that somebody took for a catalogue.
         missing, unknown = sorted(_MEMBERS - item.keys()), len(item.keys() - _MEMBERS)
-        raise CatalogueInvalid(f"{place}: members missing: {', '.join(missing) or 'none'}; unknown: {unknown}")
+        raise CatalogueInvalid(
+            said(
+                "%(place)s: members missing: %(missing)s; unknown: %(unknown)s",
+                place=place,
+                missing=", ".join(missing) or said("none"),
+                unknown=unknown,
+            )
+        )
     code = _text(item["code"], f"{place}.code")
     try:
         scope = parse(f"{code}.read")
@@ -331,27 +345,35 @@ def _entry(item: JSONValue, place: str) -> CatalogueEntry:
     except ScopeSyntaxError as exc:
         raise CatalogueInvalid(f"{place}.code: {exc}") from exc
     if scope.code != code or own_reading.code != code:
-        raise CatalogueInvalid(f"{place}.code: the level is not part of a code")
+        raise CatalogueInvalid(said("%(place)s.code: the level is not part of a code", place=place))
     try:
         covers = from_json(item["covers"])
     except ValueError as exc:
         raise CatalogueInvalid(f"{place}: {exc}") from exc
     if not covers:
-        raise CatalogueInvalid(f"{place}.covers: must not be empty")
+        raise CatalogueInvalid(said("%(place)s.covers: must not be empty", place=place))
     if len(covers) > MAX_RULES:
-        raise CatalogueInvalid(f"{place}.covers: has more than {MAX_RULES} rules")
+        raise CatalogueInvalid(
+            said("%(place)s.covers: has more than %(max_rules)s rules", place=place, max_rules=MAX_RULES)
+        )
     models = item["models"]
     if not isinstance(models, list):
-        raise CatalogueInvalid(f"{place}.models: must be a list")
+        raise CatalogueInvalid(said("%(place)s.models: must be a list", place=place))
     names = tuple(_text(model, f"{place}.models[{index}]", TITLE_MAX) for index, model in enumerate(models))
     if len(names) > MAX_RULES or not all(_NAME.fullmatch(name) for name in names):
-        raise CatalogueInvalid(f"{place}.models: at most {MAX_RULES} names of lower-case letters, digits and '_'")
+        raise CatalogueInvalid(
+            said(
+                "%(place)s.models: at most %(max_rules)s names of lower-case letters, digits and '_'",
+                place=place,
+                max_rules=MAX_RULES,
+            )
+        )
     ruled = {rule.model for rule in covers}
     if "*" not in ruled and ruled != set(names):
-        raise CatalogueInvalid(f"{place}.models: must be the models that covers names")
+        raise CatalogueInvalid(said("%(place)s.models: must be the models that covers names", place=place))
     documented, enabled = item["documented"], item["enabled"]
     if not isinstance(documented, bool) or not isinstance(enabled, bool):
-        raise CatalogueInvalid(f"{place}: documented and enabled are true or false")
+        raise CatalogueInvalid(said("%(place)s: documented and enabled are true or false", place=place))
     return CatalogueEntry(
         code=code,
         title=_text(item["title"], f"{place}.title", TITLE_MAX),
@@ -368,16 +390,16 @@ def _entry(item: JSONValue, place: str) -> CatalogueEntry:
 
 def _level(item: JSONValue, place: str) -> LevelMeaning:
     if not isinstance(item, dict) or item.keys() != {"allows", "risk", "reason"}:
-        raise CatalogueInvalid(f"{place}: must be an object with allows, risk and reason")
+        raise CatalogueInvalid(said("%(place)s: must be an object with allows, risk and reason", place=place))
     risk = next((known for known in RISKS if known == item["risk"]), None)
     if risk is None:
-        raise CatalogueInvalid(f"{place}.risk: must be one of {', '.join(RISKS)}")
+        raise CatalogueInvalid(said("%(place)s.risk: must be one of %(risks)s", place=place, risks=", ".join(RISKS)))
     return LevelMeaning(_text(item["allows"], f"{place}.allows"), risk, _text(item["reason"], f"{place}.reason"))
 
 
 def _text(item: JSONValue, place: str, most: int = TEXT_MAX) -> str:
     if not isinstance(item, str) or not item.strip():
-        raise CatalogueInvalid(f"{place}: must be a text that is not empty")
+        raise CatalogueInvalid(said("%(place)s: must be a text that is not empty", place=place))
     if len(item) > most:
-        raise CatalogueInvalid(f"{place}: has more than {most} characters")
+        raise CatalogueInvalid(said("%(place)s: has more than %(most)s characters", place=place, most=most))
     return item

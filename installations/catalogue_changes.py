@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from installations.catalogue import Catalogue, CatalogueEntry
 from installations.reach import Reach
+from installations.said import joined, said
 from installations.scopes import Approval, Level
 
 NOTHING = Reach({})
@@ -33,20 +34,19 @@ class EntryChange:
     @property
     def summary(self) -> str:
         """Return in a few words what the change is."""
+        kind = ""
         if self.old is None:
-            kind = "new"
+            kind = said("new")
         elif self.new is None:
-            kind = "gone"
-        else:
-            kind = ""
-        said = [
+            kind = said("gone")
+        words = [
             kind,
-            "covers more" if self.wider else "",
-            "covers less" if self.narrower else "",
-            "other risk" if self.risks else "",
-            "other words" if self.words and not kind else "",
+            said("covers more") if self.wider else "",
+            said("covers less") if self.narrower else "",
+            said("other risk") if self.risks else "",
+            said("other words") if self.words and not kind else "",
         ]
-        return ", ".join(word for word in said if word) or "no change"
+        return joined(", ", filter(None, words)) or said("no change")
 
 
 def reach_of(entry: CatalogueEntry | None) -> Reach:
@@ -59,9 +59,9 @@ def change_of(code: str, old: CatalogueEntry | None, new: CatalogueEntry | None)
     before, after = reach_of(old), reach_of(new)
     wider, narrower = (after - before).in_words(), (before - after).in_words()
     if old is None or new is None:
-        words = ["It is new."] if new else ["It is gone."] if old else []
+        words: list[str] = [said("It is new.")] if new else [said("It is gone.")] if old else []
         if new and not new.enabled:
-            words.append("It is switched off.")
+            words.append(said("It is switched off."))
         return EntryChange(code, old, new, wider, narrower, (), words)
     return EntryChange(code, old, new, wider, narrower, _risks(old, new), _words(old, new))
 
@@ -75,32 +75,32 @@ def changes(old: Catalogue, new: Catalogue) -> list[EntryChange]:
 
 def _risks(old: CatalogueEntry, new: CatalogueEntry) -> list[str]:
     return [
-        f"{level}: {old.at(level).risk} becomes {new.at(level).risk}"
+        said("%(level)s: %(old)s becomes %(new)s", level=level, old=old.at(level).risk, new=new.at(level).risk)
         for level in Level
         if old.at(level).risk != new.at(level).risk
     ]
 
 
 def _words(old: CatalogueEntry, new: CatalogueEntry) -> list[str]:
-    found = []
+    found: list[str] = []
     if old.enabled != new.enabled:
-        found.append("It is switched on." if new.enabled else "It is switched off.")
+        found.append(said("It is switched on.") if new.enabled else said("It is switched off."))
     if old.documented != new.documented:
-        found.append(f"It is {'' if new.documented else 'not '}documented by Flowlu.")
+        found.append(said("It is documented by Flowlu.") if new.documented else said("It is not documented by Flowlu."))
     other = [name for name in _TEXTS if getattr(old, name) != getattr(new, name)]
     for level in Level:
         other += [
-            f"{name} of {level}"
+            said("%(name)s of %(level)s", name=name, level=level)
             for name in ("allows", "reason")
             if getattr(old.at(level), name) != getattr(new.at(level), name)
         ]
     if set(old.models) != set(new.models):
-        other.append("models")
+        other.append(said("models"))
     if old.covers != new.covers and old.enabled == new.enabled and _same(old, new):
-        other.append("the way in which the rules are written")
+        other.append(said("the way in which the rules are written"))
     if old.covers != new.covers and not (old.enabled or new.enabled):
-        other.append("what it would cover")
-    return [*found, f"Other words: {', '.join(other)}."] if other else found
+        other.append(said("what it would cover"))
+    return [*found, said("Other words: %(other)s.", other=joined(", ", other))] if other else found
 
 
 def _same(old: CatalogueEntry, new: CatalogueEntry) -> bool:

@@ -17,6 +17,7 @@ from installations.catalogue import MAX_CATALOGUE_BYTES, MAX_ENTRIES, Catalogue,
 from installations.catalogue_changes import EntryChange, Touched, changes, touched_by
 from installations.errors import CatalogueNotTaken, StateConflict
 from installations.models import CatalogueEdition
+from installations.said import said
 from installations.scopes import ANY
 from installations.selectors import approvals_by_copy
 
@@ -93,8 +94,11 @@ class _Plan:
             wanted = list(self._whole)
         elif known.damage:
             raise StateConflict(
-                f"Edition {known.edition} of the scope catalogue is damaged, so its entries are not known. Import the "
-                "operators' part as a whole: an export, or an older edition."
+                said(
+                    "Edition %(edition)s of the scope catalogue is damaged, so its entries are not known. Import the "
+                    "operators' part as a whole: an export, or an older edition.",
+                    edition=known.edition,
+                )
             )
         else:
             codes = {self._drop, self._put.code if self._put else ""}
@@ -145,19 +149,41 @@ def _document(own: Sequence[CatalogueEntry]) -> bytes:
     """
     whole = catalogue.overlaid(catalogue.load(), own, 0).entries
     if len(whole) > MAX_ENTRIES:
-        raise CatalogueNotTaken(f"With the shipped ones there would be more than {MAX_ENTRIES} entries.")
+        raise CatalogueNotTaken(
+            said("With the shipped ones there would be more than %(max_entries)s entries.", max_entries=MAX_ENTRIES)
+        )
     if sum(len(entry.covers) for entry in own) > MAX_RULES_IN_ALL:
-        raise CatalogueNotTaken(f"The operators' entries would have more than {MAX_RULES_IN_ALL} rules in all.")
+        raise CatalogueNotTaken(
+            said(
+                "The operators' entries would have more than %(max_rules_in_all)s rules in all.",
+                max_rules_in_all=MAX_RULES_IN_ALL,
+            )
+        )
     for entry in own:
         names = [name for rule in entry.covers for name in (rule.module, rule.model, *rule.actions)]
         if any(len(name) > MAX_NAME for name in names):
             raise CatalogueNotTaken(
-                f"{entry.code}: a module, model or action has a name of more than {MAX_NAME} characters."
+                said(
+                    "%(code)s: a module, model or action has a name of more than %(max_name)s characters.",
+                    code=entry.code,
+                    max_name=MAX_NAME,
+                )
             )
         if any(len(rule.actions) > MAX_ACTIONS for rule in entry.covers if rule.actions != ANY):
-            raise CatalogueNotTaken(f"{entry.code}: a rule names more than {MAX_ACTIONS} actions. None means all.")
+            raise CatalogueNotTaken(
+                said(
+                    "%(code)s: a rule names more than %(max_actions)s actions. None means all.",
+                    code=entry.code,
+                    max_actions=MAX_ACTIONS,
+                )
+            )
     if len(catalogue.exported(whole)) > MAX_CATALOGUE_BYTES:
-        raise CatalogueNotTaken(f"The whole catalogue, exported, would have more than {MAX_CATALOGUE_BYTES} bytes.")
+        raise CatalogueNotTaken(
+            said(
+                "The whole catalogue, exported, would have more than %(max_catalogue_bytes)s bytes.",
+                max_catalogue_bytes=MAX_CATALOGUE_BYTES,
+            )
+        )
     document = catalogue.written(own)
     catalogue.parse_entries(document)
     return document
@@ -170,8 +196,11 @@ def _save(plan: _Plan, verb: str, code: str, actor: Actor, reason: str, seen: in
         known = editions.held_alone()
         if seen is not None and seen != known.edition:
             raise StateConflict(
-                f"The scope catalogue was edited while you were reading it: edition {known.edition} is in force. Look "
-                "at it again."
+                said(
+                    "The scope catalogue was edited while you were reading it: edition %(edition)s is in force. Look "
+                    "at it again.",
+                    edition=known.edition,
+                )
             )
         own = plan.of(known)
         document = _document(own)

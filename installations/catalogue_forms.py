@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.core import signing
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import scopes
 from installations.catalogue import (
@@ -51,40 +53,40 @@ class EntryForm(CatalogueForm):
     """One entry of the scope catalogue, in words and rules."""
 
     title = forms.CharField(max_length=TITLE_MAX)
-    meaning = forms.CharField(max_length=TEXT_MAX, widget=forms.Textarea(attrs=_LONG), help_text="What it is about.")
+    meaning = forms.CharField(max_length=TEXT_MAX, widget=forms.Textarea(attrs=_LONG), help_text=_("What it is about."))
     enabled = forms.BooleanField(
-        label="Can be approved and grants",
+        label=_("Can be approved and grants"),
         required=False,
-        help_text="Off: it is explained on pages, and denied like an unknown scope.",
+        help_text=_("Off: it is explained on pages, and denied like an unknown scope."),
     )
     covers = forms.CharField(
-        label="What it covers",
+        label=_("What it covers"),
         max_length=100_000,
         widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "class": "code"}),
-        help_text=(
+        help_text=_(
             "One rule on each line: fin/invoice for every action, fin/* for every model, fin/invoice: list, get for "
-            "some actions, core/user: get (own) for calls without an id. Whether an action reads or writes is known by "
-            "its name."
+            "some actions, core/user: get (own) for calls without an id. Whether an action reads or writes is known "
+            "by its name."
         ),
     )
     models = forms.CharField(
-        label="Models to name where a rule covers all of them",
+        label=_("Models to name where a rule covers all of them"),
         required=False,
         max_length=25_000,
         widget=forms.Textarea(attrs=_LONG | {"spellcheck": "false", "class": "code"}),
-        help_text="For readers only. Left out where every rule names its model.",
+        help_text=_("For readers only. Left out where every rule names its model."),
     )
-    read_allows = forms.CharField(label="Read allows", max_length=TEXT_MAX, widget=forms.Textarea(attrs=_LONG))
-    read_risk = forms.ChoiceField(label="Risk of read", choices=_RISKS)
-    read_reason = forms.CharField(label="Why this risk of read", max_length=TEXT_MAX)
-    full_allows = forms.CharField(label="Full allows", max_length=TEXT_MAX, widget=forms.Textarea(attrs=_LONG))
-    full_risk = forms.ChoiceField(label="Risk of full", choices=_RISKS)
-    full_reason = forms.CharField(label="Why this risk of full", max_length=TEXT_MAX)
-    documented = forms.BooleanField(label="Flowlu's documentation names this scope", required=False)
+    read_allows = forms.CharField(label=_("Read allows"), max_length=TEXT_MAX, widget=forms.Textarea(attrs=_LONG))
+    read_risk = forms.ChoiceField(label=_("Risk of read"), choices=_RISKS)
+    read_reason = forms.CharField(label=_("Why this risk of read"), max_length=TEXT_MAX)
+    full_allows = forms.CharField(label=_("Full allows"), max_length=TEXT_MAX, widget=forms.Textarea(attrs=_LONG))
+    full_risk = forms.ChoiceField(label=_("Risk of full"), choices=_RISKS)
+    full_reason = forms.CharField(label=_("Why this risk of full"), max_length=TEXT_MAX)
+    documented = forms.BooleanField(label=_("Flowlu's documentation names this scope"), required=False)
     source = forms.CharField(
-        label="How this is known",
+        label=_("How this is known"),
         max_length=TEXT_MAX,
-        help_text="A page of the documentation, or: assumption, and why.",
+        help_text=_("A page of the documentation, or: assumption, and why."),
     )
 
     def clean_covers(self) -> tuple[Coverage, ...]:
@@ -144,7 +146,7 @@ def entry_values(entry: CatalogueEntry) -> dict[str, object]:
 class NewEntryForm(EntryForm):
     code = forms.CharField(
         max_length=scopes.MAX_SCOPE_LENGTH,
-        help_text="As manifests write it, without the level: warehouse or warehouse.stock. Case counts.",
+        help_text=_("As manifests write it, without the level: warehouse or warehouse.stock. Case counts."),
     )
     field_order = ("code",)
 
@@ -153,13 +155,13 @@ class ImportCatalogueForm(CatalogueForm):
     """The operators' part of the scope catalogue, pasted or uploaded."""
 
     document = forms.CharField(
-        label="Paste the export",
+        label=_("Paste the export"),
         required=False,
         strip=False,
         widget=forms.Textarea(attrs={"rows": 16, "spellcheck": "false", "autocomplete": "off", "class": "code"}),
-        help_text="JSON, at most 1 MiB: the operators' part, or the whole catalogue.",
+        help_text=_("JSON, at most 1 MiB: the operators' part, or the whole catalogue."),
     )
-    file = forms.FileField(label="or choose a file", required=False, allow_empty_file=True)
+    file = forms.FileField(label=_("or choose a file"), required=False, allow_empty_file=True)
 
     def clean_file(self) -> Any:
         return small_enough(self.cleaned_data.get("file"), MAX_CATALOGUE_BYTES)
@@ -167,7 +169,7 @@ class ImportCatalogueForm(CatalogueForm):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         if not self.errors and bool(cleaned.get("document")) == bool(cleaned.get("file")):
-            raise forms.ValidationError("Either paste the catalogue or choose a file.", code="one_of_two")
+            raise forms.ValidationError(gettext("Either paste the catalogue or choose a file."), code="one_of_two")
         return cleaned
 
     def source(self) -> str:

@@ -7,6 +7,9 @@ from typing import Any, ClassVar, NoReturn
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from installations.said import said
 
 
 class EditionsAreAppendOnly(TypeError):
@@ -24,10 +27,10 @@ class CatalogueEditionQuerySet(models.QuerySet["CatalogueEdition"]):
 class CatalogueEdition(models.Model):
     """The operators' entries as of one edit, all of them. The shipped file alone is edition 0, which has no row."""
 
-    number = models.PositiveIntegerField(primary_key=True, help_text="Gapless, from 1. The highest is in force.")
-    document = models.TextField(help_text="The operators' entries in canonical JSON.")
-    sha256 = models.CharField("SHA-256", max_length=64, help_text="of the document")
-    shipped = models.CharField(max_length=12, help_text="The version of the shipped file when it was saved.")
+    number = models.PositiveIntegerField(primary_key=True, help_text=_("Gapless, from 1. The highest is in force."))
+    document = models.TextField(help_text=_("The operators' entries in canonical JSON."))
+    sha256 = models.CharField("SHA-256", max_length=64, help_text=_("of the document"))
+    shipped = models.CharField(max_length=12, help_text=_("The version of the shipped file when it was saved."))
     saved_by = models.CharField(max_length=150)
     saved_at = models.DateTimeField(default=timezone.now)
     reason = models.CharField(max_length=1000)
@@ -35,8 +38,8 @@ class CatalogueEdition(models.Model):
     objects = CatalogueEditionQuerySet.as_manager()
 
     class Meta:
-        verbose_name = "edition of the scope catalogue"
-        verbose_name_plural = "editions of the scope catalogue"
+        verbose_name = _("edition of the scope catalogue")
+        verbose_name_plural = _("editions of the scope catalogue")
         permissions: ClassVar = [("edit_catalogue", "Can edit the scope catalogue")]
         constraints: ClassVar = [
             models.CheckConstraint(
@@ -49,7 +52,7 @@ class CatalogueEdition(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"edition {self.number}"
+        return said("edition %(number)s", number=self.number)
 
     def delete(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise EditionsAreAppendOnly

@@ -16,6 +16,7 @@ from django.db.models.expressions import RawSQL
 from installations import catalogue
 from installations.catalogue import Catalogue, CatalogueEntry, CatalogueInvalid
 from installations.models import CatalogueEdition
+from installations.said import said
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def held_alone() -> Catalogue:
 def own_entries(edition: CatalogueEdition) -> tuple[CatalogueEntry, ...]:
     """Return the operators' entries of an edition; raises CatalogueInvalid when it is damaged."""
     if sha256(edition.document.encode()).hexdigest() != edition.sha256:
-        raise CatalogueInvalid("its content is not the one that was saved")
+        raise CatalogueInvalid(said("its content is not the one that was saved"))
     return catalogue.parse_entries(edition.document)
 
 
@@ -138,7 +139,7 @@ def _read(shipped: Catalogue, key: tuple[str, str]) -> Catalogue:
     row = CatalogueEdition.objects.filter(number=number).first()
     try:
         if row is None or row.sha256 != digest:
-            raise CatalogueInvalid("it is not there any more")
+            raise CatalogueInvalid(said("it is not there any more"))
         found = catalogue_of(row)
     except CatalogueInvalid as exc:
         # Not kept, so that every call says so, and the first one after it is mended is let through.

@@ -10,6 +10,8 @@ from enum import Enum
 from typing import ClassVar, Literal, TypeAlias
 from uuid import UUID
 
+from installations.said import said
+
 Fault: TypeAlias = Literal["operator", "portal", "ours"]
 Loggable: TypeAlias = str | int | UUID | Enum | None
 
@@ -20,7 +22,7 @@ class DomainError(Exception):
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 500
     fault: ClassVar[Fault] = "ours"
-    public_message: str = "Something went wrong on our side. Try again, and tell us if it stays."
+    public_message: str = said("Something went wrong on our side. Try again, and tell us if it stays.")
 
     def __init__(self, public_message: str | None = None, **context: Loggable) -> None:
         if public_message is not None:
@@ -54,7 +56,7 @@ class _FieldErrors(DomainError):
         self.fields: dict[str, str] = dict(fields or {})
 
     def response_fields(self) -> dict[str, object]:
-        return {"fields": dict(self.fields)}
+        return {"fields": {name: str(text) for name, text in self.fields.items()}}
 
 
 class InvalidRequest(_FieldErrors):
@@ -63,7 +65,7 @@ class InvalidRequest(_FieldErrors):
     code = "invalid_request"
     status = 400
     fault = "portal"
-    public_message = "The request is not valid. Correct the fields that are named and send it again."
+    public_message = said("The request is not valid. Correct the fields that are named and send it again.")
 
 
 class InvalidToken(DomainError):
@@ -72,7 +74,7 @@ class InvalidToken(DomainError):
     code = "invalid_token"
     status = 401
     fault = "portal"
-    public_message = "Flowlu does not accept this access token. Get a fresh one through the SDK and hand that in."
+    public_message = said("Flowlu does not accept this access token. Get a fresh one through the SDK and hand that in.")
 
 
 class TokenStale(DomainError):
@@ -81,7 +83,7 @@ class TokenStale(DomainError):
     code = "token_stale"
     status = 401
     fault = "portal"
-    public_message = (
+    public_message = said(
         "The stored access token no longer works. Refresh it through the SDK, hand it over and try once more."
     )
 
@@ -92,7 +94,7 @@ class TokenRevoked(DomainError):
     code = "token_revoked"
     status = 401
     fault = "operator"
-    public_message = "Access was revoked. Open the application again with a new sign-in, or ask its vendor."
+    public_message = said("Access was revoked. Open the application again with a new sign-in, or ask its vendor.")
 
 
 class InvalidSession(DomainError):
@@ -101,7 +103,7 @@ class InvalidSession(DomainError):
     code = "invalid_session"
     status = 401
     fault = "portal"
-    public_message = "The session is missing, has ended or has expired. Open a new one with POST /api/v1/session."
+    public_message = said("The session is missing, has ended or has expired. Open a new one with POST /api/v1/session.")
 
 
 class InsufficientScope(DomainError):
@@ -110,7 +112,7 @@ class InsufficientScope(DomainError):
     code = "insufficient_scope"
     status = 403
     fault = "operator"
-    public_message = "The application is not approved for this call. Ask its vendor to approve the scope."
+    public_message = said("The application is not approved for this call. Ask its vendor to approve the scope.")
 
     def __init__(
         self, public_message: str | None = None, *, required_scope: str | None = None, **context: Loggable
@@ -128,7 +130,7 @@ class InstallationSuspended(DomainError):
     code = "installation_suspended"
     status = 403
     fault = "operator"
-    public_message = "The application is suspended on this portal. Ask the application's vendor."
+    public_message = said("The application is suspended on this portal. Ask the application's vendor.")
 
 
 class InstallationLocked(DomainError):
@@ -137,7 +139,7 @@ class InstallationLocked(DomainError):
     code = "installation_locked"
     status = 403
     fault = "operator"
-    public_message = "The application is locked for now. Ask the application's vendor."
+    public_message = said("The application is locked for now. Ask the application's vendor.")
 
 
 class UserLocked(DomainError):
@@ -146,7 +148,7 @@ class UserLocked(DomainError):
     code = "user_locked"
     status = 403
     fault = "operator"
-    public_message = "Your access to the application is locked. Ask the application's vendor."
+    public_message = said("Your access to the application is locked. Ask the application's vendor.")
 
 
 class PortalNotAllowed(DomainError):
@@ -155,7 +157,7 @@ class PortalNotAllowed(DomainError):
     code = "portal_not_allowed"
     status = 403
     fault = "portal"
-    public_message = "This portal cannot be used here. Send the portal's plain address, like acme.flowlu.com."
+    public_message = said("This portal cannot be used here. Send the portal's plain address, like acme.flowlu.com.")
 
 
 class ApplicationUnknown(DomainError):
@@ -164,8 +166,19 @@ class ApplicationUnknown(DomainError):
     code = "application_unknown"
     status = 403
     fault = "operator"
-    public_message = (
+    public_message = said(
         "This application is not registered here. Check its app id, or ask its vendor to import the manifest."
+    )
+
+
+class OriginNotAllowed(DomainError):
+    """The page that sent the request is on another origin than this service, and the application does not allow it."""
+
+    code = "origin_not_allowed"
+    status = 403
+    fault = "operator"
+    public_message = said(
+        "This page's origin may not use the application. Ask the application's vendor to allow it in the console."
     )
 
 
@@ -175,7 +188,9 @@ class FlowluDenied(DomainError):
     code = "flowlu_denied"
     status = 403
     fault = "portal"
-    public_message = "Flowlu does not let this user do that. Ask an administrator of the portal for the access right."
+    public_message = said(
+        "Flowlu does not let this user do that. Ask an administrator of the portal for the access right."
+    )
 
 
 class NotFound(DomainError):
@@ -184,7 +199,7 @@ class NotFound(DomainError):
     code = "not_found"
     status = 404
     fault = "portal"
-    public_message = "There is no such thing, or it is not visible to this user. Check the address and the id."
+    public_message = said("There is no such thing, or it is not visible to this user. Check the address and the id.")
 
 
 class UserMismatch(DomainError):
@@ -193,7 +208,7 @@ class UserMismatch(DomainError):
     code = "user_mismatch"
     status = 409
     fault = "portal"
-    public_message = "This token belongs to somebody else than the session does. Open a new session with it."
+    public_message = said("This token belongs to somebody else than the session does. Open a new session with it.")
 
 
 class RequestTooLarge(DomainError):
@@ -202,7 +217,7 @@ class RequestTooLarge(DomainError):
     code = "request_too_large"
     status = 413
     fault = "portal"
-    public_message = "The request is too large. Send less at once."
+    public_message = said("The request is too large. Send less at once.")
 
 
 class FlowluInvalid(_FieldErrors):
@@ -211,7 +226,7 @@ class FlowluInvalid(_FieldErrors):
     code = "flowlu_invalid"
     status = 422
     fault = "portal"
-    public_message = "Flowlu does not accept the values that were sent. Correct the fields that are named."
+    public_message = said("Flowlu does not accept the values that were sent. Correct the fields that are named.")
 
 
 class RateLimited(DomainError):
@@ -220,7 +235,7 @@ class RateLimited(DomainError):
     code = "rate_limited"
     status = 429
     fault = "portal"
-    public_message = "Too many calls in a short time. Wait a moment and try again."
+    public_message = said("Too many calls in a short time. Wait a moment and try again.")
 
     def __init__(
         self, public_message: str | None = None, *, retry_after: int | None = None, **context: Loggable
@@ -238,7 +253,7 @@ class FlowluError(DomainError):
     code = "flowlu_error"
     status = 502
     fault = "portal"
-    public_message = "Flowlu's answer could not be used. Try again later."
+    public_message = said("Flowlu's answer could not be used. Try again later.")
 
 
 class FlowluUnavailable(DomainError):
@@ -247,7 +262,7 @@ class FlowluUnavailable(DomainError):
     code = "flowlu_unavailable"
     status = 503
     fault = "portal"
-    public_message = "The portal cannot be reached at the moment. Try again later."
+    public_message = said("The portal cannot be reached at the moment. Try again later.")
 
     def __init__(
         self, public_message: str | None = None, *, retry_after: int | None = None, **context: Loggable
@@ -265,7 +280,9 @@ class FlowluTimeout(DomainError):
     code = "flowlu_timeout"
     status = 504
     fault = "portal"
-    public_message = "The portal took too long to answer. Check whether the change was made before you send it again."
+    public_message = said(
+        "The portal took too long to answer. Check whether the change was made before you send it again."
+    )
 
 
 class MethodNotAllowed(DomainError):
@@ -274,7 +291,7 @@ class MethodNotAllowed(DomainError):
     code = "method_not_allowed"
     status = 405
     fault = "portal"
-    public_message = "This method is not allowed here. A call that changes something needs POST."
+    public_message = said("This method is not allowed here. A call that changes something needs POST.")
 
 
 class NotPermitted(DomainError):
@@ -283,7 +300,7 @@ class NotPermitted(DomainError):
     code = "not_permitted"
     status = 403
     fault = "operator"
-    public_message = "You do not have the permission to do this. Ask somebody who manages operators."
+    public_message = said("You do not have the permission to do this. Ask somebody who manages operators.")
 
     @property
     def permission(self) -> str:
@@ -297,7 +314,7 @@ class OwnRequest(DomainError):
     code = "own_request"
     status = 403
     fault = "operator"
-    public_message = "You asked for this yourself, or approved it alone. Another operator has to look at it."
+    public_message = said("You asked for this yourself, or approved it alone. Another operator has to look at it.")
 
 
 class ReasonRequired(DomainError):
@@ -306,7 +323,7 @@ class ReasonRequired(DomainError):
     code = "reason_required"
     status = 400
     fault = "operator"
-    public_message = "Give a reason of 1 to 1000 characters. It is kept in the audit trail."
+    public_message = said("Give a reason of 1 to 1000 characters. It is kept in the audit trail.")
 
 
 class ReviewDateRefused(DomainError):
@@ -315,7 +332,7 @@ class ReviewDateRefused(DomainError):
     code = "review_date_refused"
     status = 400
     fault = "operator"
-    public_message = "Choose a day after today, and none later than the risk of the scope allows."
+    public_message = said("Choose a day after today, and none later than the risk of the scope allows.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +352,7 @@ class ManifestInvalid(DomainError):
     code = "manifest_invalid"
     status = 400
     fault = "operator"
-    public_message = "The manifest cannot be imported. Correct what is listed and import it again."
+    public_message = said("The manifest cannot be imported. Correct what is listed and import it again.")
 
     def __init__(
         self,
@@ -357,7 +374,7 @@ class CatalogueNotTaken(DomainError):
     code = "catalogue_invalid"
     status = 400
     fault = "operator"
-    public_message = "This cannot be a part of the scope catalogue."
+    public_message = said("This cannot be a part of the scope catalogue.")
 
 
 class UnknownScope(DomainError):
@@ -366,7 +383,7 @@ class UnknownScope(DomainError):
     code = "unknown_scope"
     status = 400
     fault = "operator"
-    public_message = "This scope is not in the catalogue and cannot be approved. Check its spelling."
+    public_message = said("This scope is not in the catalogue and cannot be approved. Check its spelling.")
 
 
 class ScopeNotRequested(DomainError):
@@ -375,7 +392,7 @@ class ScopeNotRequested(DomainError):
     code = "scope_not_requested"
     status = 400
     fault = "operator"
-    public_message = "The manifest does not ask for this scope at this level, so it cannot be approved."
+    public_message = said("The manifest does not ask for this scope at this level, so it cannot be approved.")
 
 
 class SecondOperatorNeeded(DomainError):
@@ -384,7 +401,7 @@ class SecondOperatorNeeded(DomainError):
     code = "second_operator_needed"
     status = 409
     fault = "operator"
-    public_message = "A second operator has to confirm this, since it is of high risk. Ask for it."
+    public_message = said("A second operator has to confirm this, since it is of high risk. Ask for it.")
 
 
 class StateConflict(DomainError):
@@ -393,4 +410,4 @@ class StateConflict(DomainError):
     code = "state_conflict"
     status = 409
     fault = "operator"
-    public_message = "This has changed in the meantime. Look at it again and decide anew."
+    public_message = said("This has changed in the meantime. Look at it again and decide anew.")

@@ -88,12 +88,14 @@ def judge_locked(installation_ids: Iterable[int]) -> int:
     observations = observations_of(ids)
     for row in rows:
         _write(row, verdict_on(observations.get(row.pk, ()), now=now), now)
-    fields = ("state", "confidence", "judged_at", "judge_again_at", "probe_after", "probes_in_vain")
+    fields = ("state", "since", "confidence", "judged_at", "judge_again_at", "probe_after", "probes_in_vain")
     Liveness.objects.bulk_update(rows, fields)
     return len(rows)
 
 
 def _write(row: Liveness, verdict: Verdict, now: datetime) -> None:
+    if row.judged_at is None or row.state != verdict.state:
+        row.since = now
     row.state, row.confidence = verdict.state.value, verdict.confidence.value
     row.judged_at, row.judge_again_at = now, verdict.until
     if verdict.state not in _PROBED:

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.core import signing
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import scopes
 from installations.actors import REASON_MAX
@@ -16,10 +19,15 @@ from installations.catalogue import (
 )
 from installations.manifests import MAX_BYTES
 from installations.models import Application, ApprovedPermission, Installation
+from installations.origins import MAX_ORIGINS
 from installations.review_rules import Proposal
 from installations.reviews import ReviewLine, next_review, seen_as
+from installations.saying import translated
 from installations.selectors import ScopeReview, ScopeRow
 from installations.trail.exporting import Format
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
 
 
 class ReasonForm(forms.Form):
@@ -29,8 +37,15 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=REASON_MAX,
         widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off"}),
-        help_text=f"1 to {REASON_MAX} characters. Kept in the audit trail with your name. Never put a token in here.",
-        error_messages={"required": f"Give a reason of 1 to {REASON_MAX} characters. It is kept in the audit trail."},
+        help_text=format_lazy(
+            _("1 to {most} characters. Kept in the audit trail with your name. Never put a token in here."),
+            most=REASON_MAX,
+        ),
+        error_messages={
+            "required": format_lazy(
+                _("Give a reason of 1 to {most} characters. It is kept in the audit trail."), most=REASON_MAX
+            )
+        },
     )
 
     def own_fields(self) -> Iterator[forms.BoundField]:
@@ -57,18 +72,20 @@ class SeenForm(ReasonForm):
             return str(signing.loads(self.cleaned_data["seen"], salt=self.seen_salt))
         except signing.BadSignature:
             # Not beside its field, which nobody sees.
-            self.add_error(None, "This page cannot be read any more. Look at it again.")
+            self.add_error(None, gettext("This page cannot be read any more. Look at it again."))
             return ""
 
 
-def _review_by(words: str) -> forms.DateField:
+def _review_by(words: "_StrPromise") -> forms.DateField:
     return forms.DateField(
-        label="Next review on an earlier day",
+        label=_("Next review on an earlier day"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date", "autocomplete": "off"}, format="%Y-%m-%d"),
         input_formats=["%Y-%m-%d"],
-        help_text=f"{words} Left empty, the risk of each scope gives the day; it cannot be later.",
-        error_messages={"invalid": "Write the day as 2026-04-01, or leave it empty."},
+        help_text=format_lazy(
+            "{} {}", words, _("Left empty, the risk of each scope gives the day; it cannot be later.")
+        ),
+        error_messages={"invalid": _("Write the day as 2026-04-01, or leave it empty.")},
     )
 
 
@@ -78,7 +95,7 @@ class ApproveForm(ReasonForm):
     seen_manifest = forms.CharField(widget=forms.HiddenInput, max_length=64)
     seen_in_force = forms.CharField(widget=forms.HiddenInput, max_length=64)
     seen_catalogue = forms.CharField(widget=forms.HiddenInput, max_length=64)
-    review_by = _review_by("Of what is approved now.")
+    review_by = _review_by(_("Of what is approved now."))
 
     def __init__(
         self,
@@ -124,11 +141,15 @@ class ApproveForm(ReasonForm):
         seen = cleaned.get("seen_manifest")
         if seen is not None and seen != self.installation.manifest.sha256:
             raise forms.ValidationError(
-                "The application's manifest was replaced while you were reading it. Start again with the new one.",
+                gettext(
+                    "The application's manifest was replaced while you were reading it. Start again with the new one."
+                ),
                 code="manifest_replaced",
             )
         if not self.chosen() and not any(name in self.errors for name in self.rows):
-            raise forms.ValidationError("Choose at least one scope to approve, or go back.", code="nothing_chosen")
+            raise forms.ValidationError(
+                gettext("Choose at least one scope to approve, or go back."), code="nothing_chosen"
+            )
         return cleaned
 
     def chosen(self) -> list[str]:
@@ -148,14 +169,21 @@ class _Decision(forms.ChoiceField):
 def _choices(row: ScopeRow, known: Catalogue) -> Iterator[tuple[str, str]]:
     assert row.requested is not None  # noqa: S101 - rows to decide are known scopes
     held = scopes.Level(row.approval.level) if row.approval else None
-    yield "", f"leave as it is: {held} is approved" if held else "not now"
+    yield "", gettext("leave as it is: %(held)s is approved") % {"held": held} if held else gettext("not now")
     for level in scopes.Level:
         if level > row.requested.level or (level == held and not row.covers_changed):
             continue
-        words = f"approve {level}"
+        words = gettext("approve %(level)s") % {"level": level}
         if held is not None:
-            words = f"{level} again, with what it covers today" if level == held else f"{level} instead of {held}"
-        words += f", review by {next_review(scopes.Scope(row.code, level), known)}"
+            words = (
+                gettext("%(level)s again, with what it covers today") % {"level": level}
+                if level == held
+                else gettext("%(level)s instead of %(held)s") % {"level": level, "held": held}
+            )
+        words = gettext("%(decision)s, review by %(day)s") % {
+            "decision": words,
+            "day": next_review(scopes.Scope(row.code, level), known),
+        }
         yield f"{row.code}.{level}", words
 
 
@@ -167,9 +195,9 @@ class ApproveManyForm(ReasonForm):
     laid_out_elsewhere = frozenset({"scopes"})
 
     scopes = forms.MultipleChoiceField(
-        label="Approve",
+        label=_("Approve"),
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": "Choose at least one scope to approve, or go back."},
+        error_messages={"required": _("Choose at least one scope to approve, or go back.")},
     )
 
     def __init__(self, *args: Any, review: ScopeReview, pin: str, **kwargs: Any) -> None:
@@ -190,7 +218,7 @@ class ApproveManyForm(ReasonForm):
         try:
             return str(signing.loads(self.cleaned_data["pinned"], salt=self.pin_salt))
         except signing.BadSignature:
-            self.add_error(None, "This page cannot be read any more. Choose the installations again.")
+            self.add_error(None, gettext("This page cannot be read any more. Choose the installations again."))
             return ""
 
 
@@ -203,25 +231,25 @@ class WithholdForm(ReasonForm):
     seen_manifest = forms.CharField(widget=forms.HiddenInput, max_length=64)
 
 
-_NOT_APPROVED_ANY_MORE = "%(value)s is not approved any more. Look at the list again."
+_NOT_APPROVED_ANY_MORE = _("%(value)s is not approved any more. Look at the list again.")
 
 
 class WithdrawForm(ReasonForm):
     """Scopes in force, each with the level that the page showed: at another one the choice does not count."""
 
     codes = forms.MultipleChoiceField(
-        label="Withdraw",
+        label=_("Withdraw"),
         widget=forms.CheckboxSelectMultiple,
         error_messages={
-            "required": "Choose at least one approved scope to withdraw, or go back.",
+            "required": _("Choose at least one approved scope to withdraw, or go back."),
             "invalid_choice": _NOT_APPROVED_ANY_MORE,
         },
     )
     keep = forms.MultipleChoiceField(
-        label="Keep",
+        label=_("Keep"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=(
+        help_text=_(
             "These have no effect now, because a wider scope swallows them. When that one is withdrawn they are "
             "withdrawn with it, so that nothing comes into force by itself. Tick what is to stay and count then."
         ),
@@ -236,7 +264,12 @@ class WithdrawForm(ReasonForm):
         codes.choices = [(str(row), _withdrawal_words(row, swallowed)) for row in in_force]  # type: ignore[attr-defined]  # see below
         if swallowed:
             keep.choices = [  # type: ignore[attr-defined]  # the stubs know fields, not which kind this one is
-                (str(row), f"{row} (swallowed by {swallowed[row.code]})") for row in in_force if row.code in swallowed
+                (
+                    str(row),
+                    gettext("%(row)s (swallowed by %(swallowed)s)") % {"row": row, "swallowed": swallowed[row.code]},
+                )
+                for row in in_force
+                if row.code in swallowed
             ]
         else:
             del self.fields["keep"]
@@ -244,13 +277,17 @@ class WithdrawForm(ReasonForm):
 
 def _withdrawal_words(row: ApprovedPermission, swallowed: dict[str, str]) -> str:
     takes = sorted(code for code, by in swallowed.items() if by == row.code)
-    also = f" – withdraws with it what it swallows: {', '.join(takes)}" if takes else ""
-    return f"{row}{also}"
+    if not takes:
+        return str(row)
+    return gettext("%(scope)s – withdraws with it what it swallows: %(takes)s") % {
+        "scope": row,
+        "takes": ", ".join(takes),
+    }
 
 
 def small_enough(uploaded: Any, most: int) -> Any:
     if uploaded is not None and (uploaded.size or 0) > most:
-        raise forms.ValidationError("The file is larger than 1 MiB.", code="too_large")
+        raise forms.ValidationError(gettext("The file is larger than 1 MiB."), code="too_large")
     return uploaded
 
 
@@ -260,7 +297,7 @@ _DECIDED = re.compile(r"(?P<decision>keep|lower|withdraw) (?P<seen>[0-9]{1,19}/[
 class ReviewForm(ReasonForm):
     """One choice for each approved scope, which says what the page showed of it. Nothing chosen leaves it as it is."""
 
-    review_by = _review_by("Of what is kept or lowered.")
+    review_by = _review_by(_("Of what is kept or lowered."))
 
     def __init__(
         self,
@@ -301,9 +338,13 @@ class ReviewForm(ReasonForm):
         for name in sorted(self.data.keys() - self.fields.keys()):
             code = name.removeprefix(_REVIEW)
             if name.startswith(_REVIEW) and self.data[name] and scopes.is_code(code):
-                self.add_error(None, f"{code} is not approved any more. Nothing was changed: look at the rest again.")
+                self.add_error(
+                    None,
+                    gettext("%(code)s is not approved any more. Nothing was changed: look at the rest again.")
+                    % {"code": code},
+                )
         if not self.seen() and not self.errors:
-            self.add_error(None, "Choose what to do with at least one scope, or go back.")
+            self.add_error(None, gettext("Choose what to do with at least one scope, or go back."))
         return cleaned
 
     def chosen(self, decision: str) -> list[str]:
@@ -324,15 +365,29 @@ class ReviewForm(ReasonForm):
 class _ReviewDecision(forms.ChoiceField):
     def __init__(self, line: ReviewLine, *, may_keep: bool, may_take: bool) -> None:
         seen = seen_as(line.approval)
-        choices = [("", "decide later" if line.waits else "leave as it is")]
+        choices = [("", gettext("decide later") if line.waits else gettext("leave as it is"))]
         if may_keep:
-            choices.append((f"keep {seen}", f"keep, next review by {line.next_review}"))
+            choices.append(
+                (
+                    f"keep {seen}",
+                    gettext("keep, next review by %(next_review)s") % {"next_review": line.next_review},
+                )
+            )
         if may_take and line.lower_review:
-            suggested = ", as proposed" if line.proposal is Proposal.LOWER else ""
-            choices.append((f"lower {seen}", f"lower to read, next review by {line.lower_review}{suggested}"))
+            words = (
+                gettext("lower to read, next review by %(day)s, as proposed")
+                if line.proposal is Proposal.LOWER
+                else gettext("lower to read, next review by %(day)s")
+            )
+            choices.append(
+                (
+                    f"lower {seen}",
+                    words % {"day": line.lower_review},
+                )
+            )
         if may_take:
-            suggested = ", as proposed" if line.proposal is Proposal.WITHDRAW else ""
-            choices.append((f"withdraw {seen}", f"withdraw{suggested}"))
+            proposed = line.proposal is Proposal.WITHDRAW
+            choices.append((f"withdraw {seen}", gettext("withdraw, as proposed") if proposed else gettext("withdraw")))
         super().__init__(label=str(line.approval), choices=choices, required=False, widget=forms.RadioSelect)
 
     def valid_value(self, value: str) -> bool:
@@ -345,17 +400,17 @@ class ImportForm(forms.Form):
 
     error_css_class = "errors"
     document = forms.CharField(
-        label="Paste the manifest",
+        label=_("Paste the manifest"),
         required=False,
         strip=False,
         widget=forms.Textarea(attrs={"rows": 16, "spellcheck": "false", "autocomplete": "off", "class": "code"}),
-        help_text="JSON, at most 1 MiB.",
+        help_text=_("JSON, at most 1 MiB."),
     )
-    file = forms.FileField(label="or choose a file", required=False, allow_empty_file=True)
+    file = forms.FileField(label=_("or choose a file"), required=False, allow_empty_file=True)
     kind = forms.ChoiceField(
-        label="Kind of application",
+        label=_("Kind of application"),
         required=False,
-        choices=[("", "as it is registered; a new one becomes private"), *Application.Kind.choices],
+        choices=[("", _("as it is registered; a new one becomes private")), *Application.Kind.choices],
     )
 
     def clean_file(self) -> Any:
@@ -364,7 +419,7 @@ class ImportForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         if not self.errors and bool(cleaned.get("document")) == bool(cleaned.get("file")):
-            raise forms.ValidationError("Either paste the manifest or choose a file.", code="one_of_two")
+            raise forms.ValidationError(gettext("Either paste the manifest or choose a file."), code="one_of_two")
         return cleaned
 
     def source(self) -> bytes | str:
@@ -376,29 +431,29 @@ class ImportForm(forms.Form):
 class ConfigureForm(SeenForm):
     seen_salt = "installations.forms.ConfigureForm"
     stores_refresh_tokens = forms.BooleanField(
-        label="Keep refresh tokens",
+        label=_("Keep refresh tokens"),
         required=False,
-        help_text=(
+        help_text=_(
             "Off: the refresh token of a pair is never stored. Switching it off wipes those that are stored; "
             "switching it on does not bring any back."
         ),
     )
     refreshed_by = forms.ChoiceField(
-        label="Refreshed by",
+        label=_("Refreshed by"),
         required=False,
         choices=Application.RefreshedBy.choices,
         widget=forms.RadioSelect,
-        help_text=(
+        help_text=_(
             "By this service only where its settings name Flowlu's token endpoint and its client there. Then the page "
             "must not refresh through the SDK: a refresh token that is used twice ends the whole sign-in."
         ),
     )
     approval_policy = forms.ChoiceField(
-        label="Approval policy",
+        label=_("Approval policy"),
         required=False,
         choices=Application.ApprovalPolicy.choices,
         widget=forms.RadioSelect,
-        help_text=(
+        help_text=_(
             "Flowlu's administrator of a portal has to approve what an application asks for when it is installed. "
             "Trusted, their scopes are approved here when an installation is first seen, and never again: not for a "
             "later manifest, not after a reinstall, not on installations that are there already. Where four eyes are "
@@ -407,11 +462,11 @@ class ConfigureForm(SeenForm):
         ),
     )
     allowed_portals = forms.CharField(
-        label="Allowed portals",
+        label=_("Allowed portals"),
         required=False,
         max_length=100_000,
         widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
-        help_text=(
+        help_text=_(
             "One domain on each line, like acme.flowlu.com. Empty: any portal. Worth setting for a private "
             "application, since anybody can open a trial portal."
         ),
@@ -421,16 +476,36 @@ class ConfigureForm(SeenForm):
         return [line.strip() for line in self.cleaned_data["allowed_portals"].splitlines() if line.strip()]
 
 
+class OriginsForm(SeenForm):
+    seen_salt = "installations.forms.OriginsForm"
+    origins = forms.CharField(
+        label=_("Allowed origins"),
+        required=False,
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "autocomplete": "off", "class": "code"}),
+        help_text=format_lazy(
+            _(
+                "One on each line, like https://app.example.com, without a path. Where a port is in the address bar it "
+                "belongs to the origin. At most {most}. Empty: only pages of this service itself."
+            ),
+            most=MAX_ORIGINS,
+        ),
+    )
+
+    def clean_origins(self) -> list[str]:
+        return [line.strip() for line in self.cleaned_data["origins"].splitlines() if line.strip()]
+
+
 class ExportForm(ReasonForm):
     """The format of an export of the audit trail."""
 
     format = forms.ChoiceField(
-        label="Format",
+        label=_("Format"),
         widget=forms.RadioSelect,
         initial=Format.JSON_LINES.value,
         choices=[
-            (Format.JSON_LINES.value, "JSON Lines, which verify_audit --file can verify"),
-            (Format.CSV.value, "CSV, for a spreadsheet; it cannot be verified"),
+            (Format.JSON_LINES.value, _("JSON Lines, which verify_audit --file can verify")),
+            (Format.CSV.value, _("CSV, for a spreadsheet; it cannot be verified")),
         ],
     )
 
@@ -442,7 +517,7 @@ class WhatIfForm(forms.Form):
     model = forms.CharField(required=False, max_length=100)
     action = forms.CharField(required=False, max_length=100)
     id = forms.CharField(required=False, max_length=32)
-    user = forms.CharField(required=False, max_length=32, label="Flowlu user id")
+    user = forms.CharField(required=False, max_length=32, label=_("Flowlu user id"))
 
     def __init__(self, *args: Any, may_choose_user: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -461,10 +536,10 @@ class WhatIfForm(forms.Form):
         if self.errors or not any(values.values()):
             return None
         missing = [name for name in ("module", "model", "action") if not values[name]]
-        self.refuse(dict.fromkeys(missing, "Name it as well: a call has a module, a model and an action."))
+        self.refuse(dict.fromkeys(missing, gettext("Name it as well: a call has a module, a model and an action.")))
         return None if missing else (values["module"], values["model"], values["action"], values["id"] or None)
 
     def refuse(self, messages: Mapping[str, str]) -> None:
         """Say beside each field what is wrong with it."""
         for name, message in messages.items():
-            self.add_error(name if name in self.fields else None, message)
+            self.add_error(name if name in self.fields else None, translated(message))

@@ -16,6 +16,7 @@ from django.utils import timezone
 from installations import editions, scopes
 from installations.catalogue import Catalogue, ScopeDescription
 from installations.models import ApprovedPermission, ScopeUsage
+from installations.said import said
 from installations.scopes import Level
 from installations.selectors import ScopeRow, review_scopes
 
@@ -115,19 +116,22 @@ class _Effects:
     def of(self, row: ApprovedPermission) -> tuple[Level | None, str]:
         module = scopes.swallowed_by(row.code, self._codes)
         if module is not None:
-            return None, f"{module} is approved too, and decides with its own level. This one grants nothing beside it."
+            return None, said(
+                "%(module)s is approved too, and decides with its own level. This one grants nothing beside it.",
+                module=module,
+            )
         today = self._known.coverage.get(row.code)
         if today is None:
-            return None, "The catalogue does not know it any more. What nobody can explain grants nothing."
+            return None, said("The catalogue does not know it any more. What nobody can explain grants nothing.")
         approval = row.as_approval()
         level = scopes.effective_level(approval, self._codes, self._known)
         if level is None:
-            return None, "Nothing is left that the approval and today's catalogue both cover."
+            return None, said("Nothing is left that the approval and today's catalogue both cover.")
         if approval.covers != today:
-            return level, "The catalogue changed since it was approved: only what both cover counts."
+            return level, said("The catalogue changed since it was approved: only what both cover counts.")
         if level != row.level:
-            return level, f"It covers no action that needs the level {row.level}."
-        return level, "As approved."
+            return level, said("It covers no action that needs the level %(level)s.", level=row.level)
+        return level, said("As approved.")
 
 
 def _line(
@@ -142,11 +146,11 @@ def _line(
     if approval is not None:
         effective, why = effects.of(approval)
     elif not about.known:
-        why = "It cannot be approved: nobody can say what it would allow."
+        why = said("It cannot be approved: nobody can say what it would allow.")
     elif not declared:
-        why = "It is not approved any more."
+        why = said("It is not approved any more.")
     else:
-        why = "Nobody approved it."
+        why = said("Nobody approved it.")
     return Line(text, about, declared, requested, approval, effective, why, Use(), Answers())
 
 
@@ -168,23 +172,23 @@ def _differences(line: Line, use: Use, *, now: datetime) -> Iterable[str]:
     approval = line.approval
     if approval is None:
         if line.declared:
-            yield "requested, not approved" if line.about.known else "requested, unknown"
+            yield said("requested, not approved") if line.about.known else said("requested, unknown")
         return
     if line.requested is None:
-        yield "approved, not requested any more"
+        yield said("approved, not requested any more")
     elif Level(approval.level) > line.requested:
-        yield "more approved than requested"
+        yield said("more approved than requested")
     elif Level(approval.level) < line.requested:
-        yield "less approved than requested"
+        yield said("less approved than requested")
     if line.effective is None:
-        yield "approved, not effective"
+        yield said("approved, not effective")
     if use.denied and not use.accepted:
-        yield "Flowlu denies it"
+        yield said("Flowlu denies it")
     elif not use.accepted:
         if (now - approval.approved_at).days >= USE_DAYS:
             yield "unused"
     elif approval.level == Level.FULL and not use.writes:
-        yield "only read"
+        yield said("only read")
 
 
 # --- Reads -----------------------------------------------------------------------------------------------------

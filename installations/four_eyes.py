@@ -6,14 +6,14 @@ from typing import Final
 
 from installations.catalogue import Catalogue
 from installations.risks import guarded_risk
+from installations.said import said
 from installations.scopes import Approval, Coverage, Scope, to_json
 from installations.seen import digest_of
 
 _WORDS: Final = {
-    "status": "The installation is {now} now; it was {then}.",
-    "manifest": "The application's manifest was replaced since.",
-    "in_force": "Other scopes were approved or withdrawn since.",
-    "covers": "The scope catalogue says something else about these scopes since.",
+    "manifest": said("The application's manifest was replaced since."),
+    "in_force": said("Other scopes were approved or withdrawn since."),
+    "covers": said("The scope catalogue says something else about these scopes since."),
 }
 
 
@@ -61,11 +61,13 @@ def covers_digest(covers: Mapping[str, Iterable[Coverage]]) -> str:
 
 def changes_since(then: Bound, now: Bound) -> list[str]:
     """Return in sentences what is not any more as it was; nothing where all of it still holds."""
-    return [
-        words.format(then=_plain(getattr(then, name)), now=_plain(getattr(now, name)))
-        for name, words in _WORDS.items()
-        if getattr(then, name) != getattr(now, name)
-    ]
+    found: list[str] = []
+    if then.status != now.status:
+        words = said(
+            "The installation is %(now)s now; it was %(then)s.", now=_plain(now.status), then=_plain(then.status)
+        )
+        found.append(words)
+    return found + [words for name, words in _WORDS.items() if getattr(then, name) != getattr(now, name)]
 
 
 def _plain(value: str) -> str:

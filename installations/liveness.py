@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from installations.said import joined, said
+
 # A token that is refused so soon after a sign of life came to its ordinary end: lifetimes are not documented.
 ORDINARY_END: Final = timedelta(days=1)
 # `expires_at` comes without its zone and is read as UTC: so far it may be off.
@@ -99,7 +101,10 @@ def judge(observations: Iterable[Observation], *, generation: int, now: datetime
     """Return the verdict on one generation of an installation."""
     found = _Findings({seen for seen in observations if seen.generation == generation}, now)
     if found.stated_removed is not None:
-        why = f"An operator stated on {_day(found.stated_removed)} that it is gone. No later evidence changes that."
+        why = said(
+            "An operator stated on %(day)s that it is gone. No later evidence changes that.",
+            day=_day(found.stated_removed),
+        )
         return Verdict(State.CONFIRMED, Confidence.HIGH, why, None)
     until = found.next_change(thresholds)
     if found.within(found.last_use, thresholds.quiet):
@@ -205,30 +210,35 @@ def _order(seen: Observation) -> tuple[datetime, str, str]:
 def _why_active(found: _Findings) -> str:
     call = found.last_call
     assert call is not None  # noqa: S101 - what makes it active
-    what = "a user handed over a fresh token" if call.kind is Kind.HAND_OVER else "Flowlu accepted a call of it"
-    return f"It is used: on {_day(call.at)} {what}."
+    if call.kind is Kind.HAND_OVER:
+        return said("It is used: on %(day)s a user handed over a fresh token.", day=_day(call.at))
+    return said("It is used: on %(day)s Flowlu accepted a call of it.", day=_day(call.at))
 
 
 def _why_seen(found: _Findings, thresholds: Thresholds) -> str:
     use = found.last_use
     assert use is not None  # noqa: S101 - what makes it seen
-    return f"It was opened on {_day(use.at)}, and no call of it was accepted in the last {thresholds.quiet.days} days."
+    return said(
+        "It was opened on %(day)s, and no call of it was accepted in the last %(days)s days.",
+        day=_day(use.at),
+        days=thresholds.quiet.days,
+    )
 
 
 def _why_quiet(found: _Findings) -> str:
     sign = found.last_sign
     words = [_silence(found)]
     if sign is not None and sign.kind is Kind.PROBE_ACCEPTED:
-        words.append(f"Flowlu still took its token when it was probed on {_day(sign.at)}.")
+        words.append(said("Flowlu still took its token when it was probed on %(day)s.", day=_day(sign.at)))
     if sign is not None and sign.kind is Kind.STATED_PRESENT:
-        words.append(f"An operator stated on {_day(sign.at)} that it is still there.")
+        words.append(said("An operator stated on %(day)s that it is still there.", day=_day(sign.at)))
     if found.last_refusal is not None:
-        words.append(f"{_refusals(found)} Once alone says little.")
+        words.append(said("%(refusals)s Once alone says little.", refusals=_refusals(found)))
     if found.unreached:
         words.append(_not_reached(found))
     if found.last_refusal is None and not found.unreached:
-        words.append("Nothing was observed that speaks for a removal.")
-    return " ".join([*words, *_unclear(found)])
+        words.append(said("Nothing was observed that speaks for a removal."))
+    return joined(" ", [*words, *_unclear(found)])
 
 
 def _why_suspected(found: _Findings) -> str:
@@ -237,35 +247,58 @@ def _why_suspected(found: _Findings) -> str:
         words.append(_refusals(found))
     if found.unreached:
         words.append(_not_reached(found))
-    return " ".join([*words, *_unclear(found), "Whether it was removed, only an operator can say."])
+    return joined(" ", [*words, *_unclear(found), said("Whether it was removed, only an operator can say.")])
 
 
 def _silence(found: _Findings) -> str:
     if found.last_use is None:
-        return "No use of it is on record."
-    return f"Nobody was seen using it since {_day(found.last_use.at)} ({(found.now - found.last_use.at).days} days)."
+        return said("No use of it is on record.")
+    return said(
+        "Nobody was seen using it since %(day)s (%(days)s days).",
+        day=_day(found.last_use.at),
+        days=(found.now - found.last_use.at).days,
+    )
 
 
 def _refusals(found: _Findings) -> str:
     last = found.last_refusal
     assert last is not None  # noqa: S101 - asked by the caller
     days = len(found.refused_days)
-    when = f"on {days} days, last on {_day(last.at)}" if days > 1 else f"on {_day(last.at)}"
-    return f"Flowlu refused a token that had not expired {when}{_answer(last)}."
+    if days > 1:
+        return said(
+            "Flowlu refused a token that had not expired on %(days)s days, last on %(day)s%(answer)s.",
+            days=days,
+            day=_day(last.at),
+            answer=_answer(last),
+        )
+    return said(
+        "Flowlu refused a token that had not expired on %(day)s%(answer)s.", day=_day(last.at), answer=_answer(last)
+    )
 
 
 def _not_reached(found: _Findings) -> str:
     first, last = found.unreached[0], found.unreached[-1]
     if first.at == last.at:
-        return f"The portal was not reached on {_day(last.at)}{_answer(last)}."
-    return f"The portal was not reached from {_day(first.at)} to {_day(last.at)}{_answer(last)}."
+        return said("The portal was not reached on %(day)s%(answer)s.", day=_day(last.at), answer=_answer(last))
+    return said(
+        "The portal was not reached from %(first)s to %(last)s%(answer)s.",
+        first=_day(first.at),
+        last=_day(last.at),
+        answer=_answer(last),
+    )
 
 
 def _unclear(found: _Findings) -> list[str]:
     last = found.last_unclear
     if last is None:
         return []
-    return [f"An answer on {_day(last.at)} says neither that it is there nor that it is gone{_answer(last)}."]
+    return [
+        said(
+            "An answer on %(day)s says neither that it is there nor that it is gone%(answer)s.",
+            day=_day(last.at),
+            answer=_answer(last),
+        )
+    ]
 
 
 def _answer(seen: Observation) -> str:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from installations.catalogue import Catalogue
+from installations.said import said
 from installations.scopes import Level, normalise, read, swallowed_by
 from installations.strict_json import JSONValue
 
@@ -67,10 +68,10 @@ class ManifestDiff:
     def follows(self) -> str:
         """Say in a sentence what becomes of installations when the new manifest asks for more."""
         if any(field.field == "appId" for field in self.fields):
-            return "It is another application, for which nothing is approved."
+            return said("It is another application, for which nothing is approved.")
         if any(scope.escalates for scope in self.scopes):
-            return "Installations go on with what is approved, and ask for the rest."
-        return "What is approved goes on, and no scope is to be decided about."
+            return said("Installations go on with what is approved, and ask for the rest.")
+        return said("What is approved goes on, and no scope is to be decided about.")
 
     @property
     def is_empty(self) -> bool:
@@ -131,30 +132,48 @@ class _Asked:
 def _change_of(code: str, before: _Asked, after: _Asked) -> ScopeChange | None:
     was, now, module = before.level(code), after.level(code), after.swallower(code)
     if was is None:
-        return ScopeChange(Change.ADDED, code, was, now, f"new, at level {now}", True)
+        return ScopeChange(Change.ADDED, code, was, now, said("new, at level %(now)s", now=now), True)
     if now is None:
-        return ScopeChange(Change.REMOVED, code, was, now, f"was asked for at level {was}", False)
-    part = f" as a part of {module}, which counts with its own level" if module is not None else ""
+        return ScopeChange(Change.REMOVED, code, was, now, said("was asked for at level %(was)s", was=was), False)
     if now > was:
-        return ScopeChange(Change.WIDENED, code, was, now, f"from {was} to {now}{part}", True)
+        return ScopeChange(Change.WIDENED, code, was, now, _moved(was, now, module), True)
     if now < was:
-        return ScopeChange(Change.NARROWED, code, was, now, f"from {was} to {now}{part}", False)
+        return ScopeChange(Change.NARROWED, code, was, now, _moved(was, now, module), False)
     if module is not None and before.swallower(code) is None:
-        named = "has no effect any more beside" if code in after.codes else "is reached as a part of"
-        return ScopeChange(Change.SWALLOWED, code, was, now, f"{named} {module}.{now}", False)
+        words = (
+            said("has no effect any more beside %(scope)s", scope=f"{module}.{now}")
+            if code in after.codes
+            else said("is reached as a part of %(scope)s", scope=f"{module}.{now}")
+        )
+        return ScopeChange(Change.SWALLOWED, code, was, now, words, False)
     if module is None and before.swallower(code) is not None:
-        words = f"stands for itself now, at level {now}: {before.swallower(code)} is not asked for any more"
+        words = said(
+            "stands for itself now, at level %(now)s: %(swallower)s is not asked for any more",
+            now=now,
+            swallower=before.swallower(code),
+        )
         return ScopeChange(Change.RELEASED, code, was, now, words, False)
     return None
+
+
+def _moved(was: Level, now: Level, module: str | None) -> str:
+    if module is None:
+        return said("from %(was)s to %(now)s", was=was, now=now)
+    return said(
+        "from %(was)s to %(now)s as a part of %(module)s, which counts with its own level",
+        was=was,
+        now=now,
+        module=module,
+    )
 
 
 def _unknown_changes(old: Sequence[str], new: Sequence[str], catalogue: Catalogue) -> Iterator[ScopeChange]:
     before, after = _unknown(old, catalogue), _unknown(new, catalogue)
     for text in after - before:
-        words = f"new and {_why_unknown(text, catalogue)}: it grants nothing here"
+        words = said("new and %(why_unknown)s: it grants nothing here", why_unknown=_why_unknown(text, catalogue))
         yield ScopeChange(Change.UNKNOWN, text, None, None, words, True)
     for text in before - after:
-        words = f"was asked for and is {_why_unknown(text, catalogue)}"
+        words = said("was asked for and is %(why_unknown)s", why_unknown=_why_unknown(text, catalogue))
         yield ScopeChange(Change.REMOVED, text, None, None, words, False)
 
 
@@ -165,7 +184,7 @@ def _unknown(texts: Sequence[str], catalogue: Catalogue) -> set[str]:
 def _why_unknown(text: str, catalogue: Catalogue) -> str:
     scope = read(text)
     is_there = scope is not None and catalogue.described(scope.code) is not None
-    return "in the catalogue, but switched off" if is_there else "not in the catalogue"
+    return said("in the catalogue, but switched off") if is_there else said("not in the catalogue")
 
 
 # --- Everything else ---
@@ -173,14 +192,20 @@ def _why_unknown(text: str, catalogue: Catalogue) -> str:
 
 def _field_changes(old: dict[str, JSONValue], new: dict[str, JSONValue]) -> Iterator[FieldChange]:
     if old.get("appId") != new.get("appId"):
-        yield FieldChange("appId", f"from {_shown(old.get('appId'))} to {_shown(new.get('appId'))}", True)
+        yield FieldChange(
+            "appId",
+            said("from %(was)s to %(now)s", was=_shown(old.get("appId")), now=_shown(new.get("appId"))),
+            True,
+        )
     for field in sorted((old.keys() | new.keys()) - {_SCOPES, "appId"}):
         before, after = old.get(field), new.get(field)
         if before != after:
             words = _WORDS_OF.get(field, _plain_words)(before, after)
             yield FieldChange(field, words, field in _ADDRESSES and _goes_elsewhere(before, after))
     if old != new and old.get(_VERSION) == new.get(_VERSION):
-        yield FieldChange(_VERSION, f"stays {_shown(new.get(_VERSION))} though the content changed", False)
+        yield FieldChange(
+            _VERSION, said("stays %(shown)s though the content changed", shown=_shown(new.get(_VERSION))), False
+        )
 
 
 def _goes_elsewhere(before: JSONValue, after: JSONValue) -> bool:
@@ -207,15 +232,15 @@ def _members(before: JSONValue, after: JSONValue) -> str:
 
 def _values(before: JSONValue, after: JSONValue) -> str:
     if before is None:
-        return f"new: {_shown(after)}"
+        return said("new: %(shown)s", shown=_shown(after))
     if after is None:
-        return f"removed: {_shown(before)}"
-    return f"from {_shown(before)} to {_shown(after)}"
+        return said("removed: %(shown)s", shown=_shown(before))
+    return said("from %(was)s to %(now)s", was=_shown(before), now=_shown(after))
 
 
 def _addresses(before: JSONValue, after: JSONValue) -> str:
     shown = [None if value is None else _without_query(str(value)) for value in (before, after)]
-    return "has another query" if shown[0] == shown[1] else _values(*shown)
+    return said("has another query") if shown[0] == shown[1] else _values(*shown)
 
 
 def _without_query(address: str) -> str:
@@ -225,7 +250,7 @@ def _without_query(address: str) -> str:
 
 
 def _plain_words(before: JSONValue, after: JSONValue) -> str:
-    return "new" if before is None else "removed" if after is None else "changed"
+    return said("new") if before is None else said("removed") if after is None else said("changed")
 
 
 def _shown(value: JSONValue) -> str:

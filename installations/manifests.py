@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from installations import catalogue as catalogues
 from installations.catalogue import Catalogue
 from installations.errors import ManifestError, ManifestInvalid
+from installations.said import said
 from installations.scopes import Scope, swallowed
 from installations.scopes import read as read_scope
 from installations.strict_json import JSONValue, StrictJSONError, canonical, loads
@@ -96,10 +97,10 @@ def parse(source: str | bytes, *, catalogue: Catalogue | None = None) -> ParsedM
     try:
         document = loads(source, max_bytes=MAX_BYTES)
     except StrictJSONError as exc:
-        place = f"line {exc.line}, column {exc.column}"
+        place = said("line %(line)s, column %(column)s", line=exc.line, column=exc.column)
         raise ManifestInvalid(errors=[ManifestError(place, exc.message)]) from exc
     if not isinstance(document, dict):
-        raise ManifestInvalid(errors=[ManifestError("", "the manifest must be a JSON object")])
+        raise ManifestInvalid(errors=[ManifestError("", said("the manifest must be a JSON object"))])
     return _Check(document, catalogue or catalogues.load()).result()
 
 
@@ -154,12 +155,14 @@ class _Check:
 
     def _reported_errors(self) -> list[ManifestError]:
         more = len(self.errors) - MAX_ERRORS
-        return self.errors[:MAX_ERRORS] + ([ManifestError("", f"and {more} more errors")] if more > 0 else [])
+        return self.errors[:MAX_ERRORS] + (
+            [ManifestError("", said("and %(more)s more errors", more=more))] if more > 0 else []
+        )
 
     def _required(self, field: str) -> JSONValue:
         value = self.document.get(field)
         if value is None:
-            self._error(field, "this field is required")
+            self._error(field, said("this field is required"))
         return value
 
     def _line(self, field: str, longest: int) -> str:
@@ -168,13 +171,13 @@ class _Check:
         if value is None:
             return ""
         if not isinstance(value, str):
-            self._error(field, "must be a text")
+            self._error(field, said("must be a text"))
         elif not value.strip():
-            self._error(field, "must not be empty")
+            self._error(field, said("must not be empty"))
         elif len(value) > longest:
-            self._error(field, f"must have at most {longest} characters")
+            self._error(field, said("must have at most %(longest)s characters", longest=longest))
         elif any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in value):
-            self._error(field, "must not contain control characters or line breaks")
+            self._error(field, said("must not contain control characters or line breaks"))
         else:
             return value
         return ""
@@ -183,18 +186,24 @@ class _Check:
         # The frontend sends the id at every launch, and it is compared exactly: what cannot be seen cannot be
         # matched.
         if app_id != app_id.strip() or _invisible(app_id):
-            self._error("appId", "must not start or end with a space or contain invisible characters")
+            self._error("appId", said("must not start or end with a space or contain invisible characters"))
 
     def _display_name(self, name: str) -> None:
         if _invisible(name):
-            self._notice("odd_characters", "name", "contains invisible or direction-changing characters")
+            self._notice("odd_characters", "name", said("contains invisible or direction-changing characters"))
         if len(name) > LISTING_NAME_LENGTH:
-            self._notice("long_name", "name", f"Flowlu lists at most {LISTING_NAME_LENGTH} characters")
+            self._notice(
+                "long_name",
+                "name",
+                said(
+                    "Flowlu lists at most %(listing_name_length)s characters", listing_name_length=LISTING_NAME_LENGTH
+                ),
+            )
 
     def _version(self) -> str:
         version = self._line("version", MAX_VERSION_LENGTH)
         if version and not _VERSION.fullmatch(version):
-            self._error("version", "must be Major.Minor.Patch in numbers, like 1.0.0")
+            self._error("version", said("must be Major.Minor.Patch in numbers, like 1.0.0"))
         return version
 
     def _optional_text(self, field: str, longest: int) -> str:
@@ -202,9 +211,9 @@ class _Check:
         if value is None:
             return ""
         if not isinstance(value, str):
-            self._error(field, "must be a text")
+            self._error(field, said("must be a text"))
         elif len(value) > longest:
-            self._error(field, f"must have at most {longest} characters")
+            self._error(field, said("must have at most %(longest)s characters", longest=longest))
         else:
             return value
         return ""
@@ -217,34 +226,42 @@ class _Check:
         if value is None:
             return {}
         if not isinstance(value, dict):
-            self._error(field, "must be an object")
+            self._error(field, said("must be an object"))
             return {}
         return value
 
     def _texts(self, field: str) -> None:
         value = self.document.get(field)
         if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-            self._error(field, "must be a list of texts")
+            self._error(field, said("must be a list of texts"))
 
     def _permissions(self) -> tuple[str, ...]:
         value = self._required("permissions")
         if value is None:
             return ()
         if not isinstance(value, list):
-            self._error("permissions", "must be a list of texts")
+            self._error("permissions", said("must be a list of texts"))
             return ()
         if len(value) > MAX_PERMISSIONS:
-            self._error("permissions", f"must have at most {MAX_PERMISSIONS} entries")
+            self._error(
+                "permissions", said("must have at most %(max_permissions)s entries", max_permissions=MAX_PERMISSIONS)
+            )
             return ()
         permissions: list[str] = []
         for index, item in enumerate(value):
             path = f"permissions[{index}]"
             if not isinstance(item, str):
-                self._error(path, "must be a text")
+                self._error(path, said("must be a text"))
             elif not item:
-                self._error(path, "must not be empty")
+                self._error(path, said("must not be empty"))
             elif len(item) > MAX_PERMISSION_LENGTH:
-                self._error(path, f"must have at most {MAX_PERMISSION_LENGTH} characters")
+                self._error(
+                    path,
+                    said(
+                        "must have at most %(max_permission_length)s characters",
+                        max_permission_length=MAX_PERMISSION_LENGTH,
+                    ),
+                )
             else:
                 permissions.append(item)
         # Places are counted over the whole list, so they are right only while no entry was left out.
@@ -258,10 +275,15 @@ class _Check:
         for index, text in enumerate(permissions):
             path = f"permissions[{index}]"
             if text in first_place:
-                yield ManifestNotice("duplicate_scope", path, f"the same as permissions[{first_place[text]}]", text)
+                yield ManifestNotice(
+                    "duplicate_scope",
+                    path,
+                    said("the same as permissions[%(first_place)s]", first_place=first_place[text]),
+                    text,
+                )
             first_place.setdefault(text, index)
             if _invisible(text) or not text.isprintable():
-                message = "contains invisible or direction-changing characters"
+                message = said("contains invisible or direction-changing characters")
                 yield ManifestNotice("odd_characters", path, message, text)
             scope = self._known_scope(text)
             if scope is None:
@@ -270,7 +292,9 @@ class _Check:
         parts = swallowed(scope for scope in scopes if scope is not None)
         for index, scope in enumerate(scopes):
             if scope is not None and scope.code in parts:
-                message = f"has no effect beside {parts[scope.code]}, which counts with its own level"
+                message = said(
+                    "has no effect beside %(parts)s, which counts with its own level", parts=parts[scope.code]
+                )
                 yield ManifestNotice("swallowed_scope", f"permissions[{index}]", message, permissions[index])
 
     def _known_scope(self, text: str) -> Scope | None:
@@ -282,23 +306,23 @@ class _Check:
         if value is None:
             return None
         if not isinstance(value, str):
-            self._error(field, "must be a text")
+            self._error(field, said("must be a text"))
             return None
         if len(value) > MAX_URL_LENGTH:
-            self._error(field, f"must have at most {MAX_URL_LENGTH} characters")
+            self._error(field, said("must have at most %(max_url_length)s characters", max_url_length=MAX_URL_LENGTH))
             return None
         scheme_and_host = _scheme_and_host(value)
         if scheme_and_host is None:
             self._error(
                 field,
-                "must be a complete address without spaces and sign-in data, like https://example.com/app",
+                said("must be a complete address without spaces and sign-in data, like https://example.com/app"),
             )
             return None
         scheme, host = scheme_and_host
         if scheme == "http" and host in _LOCAL_HOSTS:
-            self._notice("plain_http", field, "is not encrypted; this is accepted on the local machine only")
+            self._notice("plain_http", field, said("is not encrypted; this is accepted on the local machine only"))
         elif scheme != "https":
-            self._error(field, "must start with https://")
+            self._error(field, said("must start with https://"))
             return None
         return value
 
@@ -308,8 +332,12 @@ class _Check:
             if field in _KNOWN_FIELDS:
                 continue
             similar = by_lower_case.get(field.lower())
-            hint = f"; {similar} is meant?" if similar else ""
-            self._notice("unknown_field", field, f"this field is not documented and is only kept{hint}")
+            words = (
+                said("this field is not documented and is only kept; %(similar)s is meant?", similar=similar)
+                if similar
+                else said("this field is not documented and is only kept")
+            )
+            self._notice("unknown_field", field, words)
 
 
 def _invisible(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 Truth that a database can hold is a constraint here; everything that writes more than one row is a verb in
 `services`. The audit trail has a module of its own, `audit_models`, and so have requests for approvals,
-`approval_models`, and the catalogue, `catalogue_models`.
+`approval_models`, the catalogue, `catalogue_models`, and filters that operators keep, `filter_models`.
 """
 
 from typing import ClassVar, Self
@@ -10,11 +10,15 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import liveness, scopes
 from installations.approval_models import ApprovalRequest, ApprovalRequestItem, BreakGlass
 from installations.audit_models import AuditCheckpoint, AuditEvent, AuditHead, RefusedAttempts
 from installations.catalogue_models import CatalogueEdition
+from installations.filter_models import SavedFilter
+from installations.said import said
 from installations.scopes import Approval, Level
 
 __all__ = [
@@ -35,8 +39,14 @@ __all__ = [
     "PortalUser",
     "RefusedAttempts",
     "Review",
+    "SavedFilter",
     "ScopeUsage",
 ]
+
+
+def _locked_index(name: str) -> models.Index:
+    """Return the index of the few rows that are locked, for the lists' filter."""
+    return models.Index(fields=["locked_at"], condition=Q(locked_at__isnull=False), name=name)
 
 
 class Portal(models.Model):
@@ -45,7 +55,7 @@ class Portal(models.Model):
     domain = models.CharField(max_length=200, unique=True)
     created_at = models.DateTimeField(default=timezone.now)
     locked_at = models.DateTimeField(
-        null=True, blank=True, help_text="While set, nothing that belongs to this portal can be used."
+        null=True, blank=True, help_text=_("While set, nothing that belongs to this portal can be used.")
     )
 
     class Meta:
@@ -55,6 +65,7 @@ class Portal(models.Model):
                 condition=Q(domain__regex=r"\A[a-z0-9_.-]+\Z"), name="installations_portal_domain_is_plain"
             )
         ]
+        indexes: ClassVar = [_locked_index("installations_portal_locked")]
 
     def __str__(self) -> str:
         return self.domain
@@ -64,18 +75,18 @@ class Application(models.Model):
     """A registered custom application: the OAuth client (RFC 6749 §1.1), identified by the manifest's appId."""
 
     class Kind(models.TextChoices):
-        PRIVATE = "private", "private"
-        PUBLIC = "public", "public"
+        PRIVATE = "private", _("private")
+        PUBLIC = "public", _("public")
 
     class ApprovalPolicy(models.TextChoices):
-        MANUAL = "manual", "an operator approves every scope"
-        TRUST_LOW = "trust_low", "the portal's administrator is trusted for scopes of low risk"
-        TRUST_MEDIUM = "trust_medium", "the portal's administrator is trusted for scopes of low and medium risk"
-        TRUST_HIGH = "trust_high", "the portal's administrator is trusted for every scope"
+        MANUAL = "manual", _("an operator approves every scope")
+        TRUST_LOW = "trust_low", _("the portal's administrator is trusted for scopes of low risk")
+        TRUST_MEDIUM = "trust_medium", _("the portal's administrator is trusted for scopes of low and medium risk")
+        TRUST_HIGH = "trust_high", _("the portal's administrator is trusted for every scope")
 
     class RefreshedBy(models.TextChoices):
-        FRONTEND = "frontend", "the frontend, through the JS SDK"
-        SERVER = "server", "this service, at the token endpoint"
+        FRONTEND = "frontend", _("the frontend, through the JS SDK")
+        SERVER = "server", _("this service, at the token endpoint")
 
     app_id = models.CharField("appId", max_length=200, unique=True)
     name = models.CharField(max_length=200)
@@ -83,21 +94,21 @@ class Application(models.Model):
     approval_policy = models.CharField(max_length=20, choices=ApprovalPolicy.choices, default=ApprovalPolicy.MANUAL)
     stores_refresh_tokens = models.BooleanField(
         default=False,
-        help_text="Keep the refresh token of a pair that the frontend hands over. Off: it is never stored.",
+        help_text=_("Keep the refresh token of a pair that the frontend hands over. Off: it is never stored."),
     )
     refreshed_by = models.CharField(max_length=10, choices=RefreshedBy.choices, default=RefreshedBy.FRONTEND)
     allowed_origins = models.JSONField(default=list, blank=True)
     allowed_portals = models.JSONField(
         default=list,
         blank=True,
-        help_text="Portal domains that may use the application; empty means any portal.",
+        help_text=_("Portal domains that may use the application; empty means any portal."),
     )
     current_manifest = models.ForeignKey(
         "Manifest", null=True, blank=True, on_delete=models.PROTECT, related_name="current_for"
     )
     created_at = models.DateTimeField(default=timezone.now)
     locked_at = models.DateTimeField(
-        null=True, blank=True, help_text="While set, no installation of this application can be used."
+        null=True, blank=True, help_text=_("While set, no installation of this application can be used.")
     )
 
     class Meta:
@@ -124,9 +135,9 @@ class Manifest(models.Model):
 
     application = models.ForeignKey(Application, on_delete=models.PROTECT, related_name="manifests")
     version = models.CharField(max_length=50)
-    sha256 = models.CharField("SHA-256", max_length=64, help_text="of the canonical JSON")
+    sha256 = models.CharField("SHA-256", max_length=64, help_text=_("of the canonical JSON"))
     document = models.JSONField()
-    requested_scopes = models.JSONField(default=list, help_text="As declared, in the declared order.")
+    requested_scopes = models.JSONField(default=list, help_text=_("As declared, in the declared order."))
     imported_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -145,16 +156,18 @@ class PortalUser(models.Model):
     """A portal's user as Flowlu named them to the user's own token. Never a row of `auth_user`."""
 
     portal = models.ForeignKey(Portal, on_delete=models.PROTECT, related_name="users")
-    flowlu_user_id = models.CharField("Flowlu user id", max_length=32)
+    flowlu_user_id = models.CharField(_("Flowlu user id"), max_length=32)
     name = models.CharField(max_length=200, blank=True)
-    is_portal_admin = models.BooleanField("portal administrator", default=False)
+    is_portal_admin = models.BooleanField(_("portal administrator"), default=False)
     first_seen_at = models.DateTimeField(default=timezone.now)
     last_seen_at = models.DateTimeField(default=timezone.now)
     locked_at = models.DateTimeField(
-        null=True, blank=True, help_text="While set, nothing can be done in this user's name."
+        null=True, blank=True, help_text=_("While set, nothing can be done in this user's name.")
     )
     erased_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the name was removed. A later visit names the person anew and clears it."
+        null=True,
+        blank=True,
+        help_text=_("When the name was removed. A later visit names the person anew and clears it."),
     )
 
     class Meta:
@@ -171,10 +184,15 @@ class PortalUser(models.Model):
             ),
         ]
         # Of names there is one by their words, on PostgreSQL (migration 0023).
-        indexes: ClassVar = [models.Index(fields=["flowlu_user_id"], name="installations_portaluser_id")]
+        indexes: ClassVar = [
+            models.Index(fields=["flowlu_user_id"], name="installations_portaluser_id"),
+            # The list as it opens.
+            models.Index(fields=["-last_seen_at", "-id"], name="installations_user_list"),
+            _locked_index("installations_user_locked"),
+        ]
 
     def __str__(self) -> str:
-        return f"user {self.flowlu_user_id} of {self.portal}"
+        return said("user %(flowlu_user_id)s of %(portal)s", flowlu_user_id=self.flowlu_user_id, portal=self.portal)
 
 
 # What waits for a decision comes first in lists.
@@ -199,10 +217,10 @@ class Installation(models.Model):
     """An application on a portal. A reinstall is a new row with the next generation and no approvals."""
 
     class Status(models.TextChoices):
-        PENDING_APPROVAL = "pending_approval", "pending approval"
-        ACTIVE = "active", "active"
-        SUSPENDED = "suspended", "suspended"
-        UNINSTALLED = "uninstalled", "uninstalled"
+        PENDING_APPROVAL = "pending_approval", _("pending approval")
+        ACTIVE = "active", _("active")
+        SUSPENDED = "suspended", _("suspended")
+        UNINSTALLED = "uninstalled", _("uninstalled")
 
     portal = models.ForeignKey(Portal, on_delete=models.PROTECT, related_name="installations")
     application = models.ForeignKey(Application, on_delete=models.PROTECT, related_name="installations")
@@ -211,7 +229,7 @@ class Installation(models.Model):
         Manifest,
         on_delete=models.PROTECT,
         related_name="installations",
-        help_text="What the application asks for on this portal now.",
+        help_text=_("What the application asks for on this portal now."),
     )
     decided_manifest = models.ForeignKey(
         Manifest,
@@ -219,20 +237,20 @@ class Installation(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="+",
-        help_text="What the application asked for when an operator last decided about its scopes.",
+        help_text=_("What the application asked for when an operator last decided about its scopes."),
     )
     left_to_operator = models.BooleanField(
-        default=False, help_text="The application's policy approved a part; about the rest no operator decided yet."
+        default=False, help_text=_("The application's policy approved a part; about the rest no operator decided yet.")
     )
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING_APPROVAL)
     reported_version = models.CharField(
-        max_length=50, blank=True, help_text="As the last launch said; private applications always say 1.0.0."
+        max_length=50, blank=True, help_text=_("As the last launch said; private applications always say 1.0.0.")
     )
     first_seen_at = models.DateTimeField(default=timezone.now)
     last_seen_at = models.DateTimeField(default=timezone.now)
     uninstalled_at = models.DateTimeField(null=True, blank=True)
     locked_at = models.DateTimeField(
-        null=True, blank=True, help_text="While set, nothing of this installation can be used."
+        null=True, blank=True, help_text=_("While set, nothing of this installation can be used.")
     )
 
     objects = InstallationQuerySet.as_manager()
@@ -275,10 +293,16 @@ class Installation(models.Model):
                 name="installations_inst_anew_idx",
             ),
             models.Index(fields=["id"], condition=~Q(status="uninstalled") & _LEFT, name="installations_inst_left_idx"),
+            _locked_index("installations_inst_locked"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.application.app_id} on {self.portal} (generation {self.generation})"
+        return said(
+            "%(app_id)s on %(portal)s (generation %(generation)s)",
+            app_id=self.application.app_id,
+            portal=self.portal,
+            generation=self.generation,
+        )
 
 
 class ApprovedPermissionQuerySet(models.QuerySet["ApprovedPermission"]):
@@ -290,24 +314,28 @@ class ApprovedPermission(models.Model):
     """One approved scope of an installation. Withdrawing sets a time; the row stays as history."""
 
     class Source(models.TextChoices):
-        OPERATOR = "operator", "approved by an operator"
-        ALONE = "alone", "approved by one operator alone (break-glass)"
-        PORTAL_ADMIN = "portal_admin", "by policy: Flowlu's administrator of the portal is trusted"
+        OPERATOR = "operator", _("approved by an operator")
+        ALONE = "alone", _("approved by one operator alone (break-glass)")
+        PORTAL_ADMIN = "portal_admin", _("by policy: Flowlu's administrator of the portal is trusted")
 
     installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="approved_permissions")
     code = models.CharField(max_length=200)
     level = models.CharField(max_length=4, choices=[(level.value, level.value) for level in Level])
     catalogue_entry = models.JSONField(
-        help_text="What the code covered when it was approved: a later, wider entry does not widen this."
+        help_text=_("What the code covered when it was approved: a later, wider entry does not widen this.")
     )
     source = models.CharField(max_length=20, choices=Source.choices, default=Source.OPERATOR)
     manifest = models.ForeignKey(Manifest, on_delete=models.PROTECT, related_name="+")
-    approved_by = models.CharField(max_length=150, blank=True, help_text="Empty where no operator decided.")
-    confirmed_by = models.CharField(max_length=150, blank=True, help_text="The second operator, where one was asked.")
+    approved_by = models.CharField(max_length=150, blank=True, help_text=_("Empty where no operator decided."))
+    confirmed_by = models.CharField(
+        max_length=150, blank=True, help_text=_("The second operator, where one was asked.")
+    )
     approved_at = models.DateTimeField(default=timezone.now)
     reason = models.CharField(max_length=1000)
     review_by = models.DateField(
-        null=True, blank=True, help_text="By when an operator is to look at it again; of what is over, by when it was."
+        null=True,
+        blank=True,
+        help_text=_("By when an operator is to look at it again; of what is over, by when it was."),
     )
     reviewed_at = models.DateTimeField(null=True, blank=True)
     reviewed_by = models.CharField(max_length=150, blank=True)
@@ -315,7 +343,9 @@ class ApprovedPermission(models.Model):
     active_on = models.DateField(
         null=True,
         blank=True,
-        help_text="A day of a decision about it or of a call that it let through; a later call may not be noted yet.",
+        help_text=_(
+            "A day of a decision about it or of a call that it let through; a later call may not be noted yet."
+        ),
     )
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     withdrawn_by = models.CharField(max_length=150, blank=True)
@@ -361,6 +391,9 @@ class ApprovedPermission(models.Model):
             models.Index(
                 fields=["review_by"], condition=Q(withdrawn_at__isnull=True), name="installations_approved_due_idx"
             ),
+            # The list as it opens, and by its filter: what one operator alone approved is rare.
+            models.Index(fields=["-approved_at", "-id"], name="installations_approved_list"),
+            models.Index(fields=["source", "-approved_at", "-id"], name="installations_approved_source"),
             # The few that may be unused: the use of all others need not be looked for.
             models.Index(
                 fields=["active_on"], condition=Q(withdrawn_at__isnull=True), name="installations_approved_act_idx"
@@ -374,10 +407,13 @@ class ApprovedPermission(models.Model):
     def decided_in_words(self) -> str:
         """Say who approved it: one operator, two of them, one alone, or no operator but a policy."""
         if self.source == self.Source.PORTAL_ADMIN:
-            return "by policy, no operator: the portal's administrator is trusted"
+            return gettext("by policy, no operator: the portal's administrator is trusted")
         if self.source == self.Source.ALONE:
-            return f"by {self.approved_by} alone (break-glass)"
-        return f"by {self.approved_by}" + (f", confirmed by {self.confirmed_by}" if self.confirmed_by else "")
+            return gettext("by %(operator)s alone (break-glass)") % {"operator": self.approved_by}
+        if self.confirmed_by:
+            words = gettext("by %(operator)s, confirmed by %(second)s")
+            return words % {"operator": self.approved_by, "second": self.confirmed_by}
+        return gettext("by %(operator)s") % {"operator": self.approved_by}
 
     def as_approval(self) -> Approval:
         """Return what the row approves. One that is damaged covers nothing, and can be looked at and withdrawn."""
@@ -404,29 +440,29 @@ class Evidence(models.Model):
     """
 
     class Kind(models.TextChoices):
-        LAUNCH = liveness.Kind.LAUNCH.value, "launched"
-        HAND_OVER = liveness.Kind.HAND_OVER.value, "token handed over"
-        CALL_ACCEPTED = liveness.Kind.CALL_ACCEPTED.value, "call accepted"
-        CALL_DENIED = liveness.Kind.CALL_DENIED.value, "call denied to its user"
-        TOKEN_REFUSED = liveness.Kind.TOKEN_REFUSED.value, "unexpired token refused"
-        PROBE_ACCEPTED = liveness.Kind.PROBE_ACCEPTED.value, "probe: token taken"
-        PROBE_REFUSED = liveness.Kind.PROBE_REFUSED.value, "probe: unexpired token refused"
-        PROBE_UNREACHED = liveness.Kind.PROBE_UNREACHED.value, "probe: portal not reached"
-        PROBE_UNCLEAR = liveness.Kind.PROBE_UNCLEAR.value, "probe: answer says neither"
-        STATED_PRESENT = liveness.Kind.STATED_PRESENT.value, "stated by an operator: still there"
-        OPERATOR_STATEMENT = liveness.Kind.STATED_REMOVED.value, "stated by an operator: gone"
+        LAUNCH = liveness.Kind.LAUNCH.value, _("launched")
+        HAND_OVER = liveness.Kind.HAND_OVER.value, _("token handed over")
+        CALL_ACCEPTED = liveness.Kind.CALL_ACCEPTED.value, _("call accepted")
+        CALL_DENIED = liveness.Kind.CALL_DENIED.value, _("call denied to its user")
+        TOKEN_REFUSED = liveness.Kind.TOKEN_REFUSED.value, _("unexpired token refused")
+        PROBE_ACCEPTED = liveness.Kind.PROBE_ACCEPTED.value, _("probe: token taken")
+        PROBE_REFUSED = liveness.Kind.PROBE_REFUSED.value, _("probe: unexpired token refused")
+        PROBE_UNREACHED = liveness.Kind.PROBE_UNREACHED.value, _("probe: portal not reached")
+        PROBE_UNCLEAR = liveness.Kind.PROBE_UNCLEAR.value, _("probe: answer says neither")
+        STATED_PRESENT = liveness.Kind.STATED_PRESENT.value, _("stated by an operator: still there")
+        OPERATOR_STATEMENT = liveness.Kind.STATED_REMOVED.value, _("stated by an operator: gone")
 
     installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="evidence")
     kind = models.CharField(max_length=20, choices=Kind.choices)
     integration_point = models.CharField(max_length=200, blank=True)
-    detail = models.CharField(max_length=100, blank=True, help_text="What Flowlu answered, as far as it was read.")
+    detail = models.CharField(max_length=100, blank=True, help_text=_("What Flowlu answered, as far as it was read."))
     observed_at = models.DateTimeField(default=timezone.now)
     period_start = models.DateTimeField(
-        null=True, blank=True, help_text="Of a kind that is kept once for some hours: when these began."
+        null=True, blank=True, help_text=_("Of a kind that is kept once for some hours: when these began.")
     )
 
     class Meta:
-        verbose_name_plural = "evidence"
+        verbose_name_plural = _("evidence")
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["installation", "kind", "period_start"],
@@ -437,6 +473,8 @@ class Evidence(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["installation", "-observed_at"], name="installations_evidence_idx"),
             models.Index(fields=["observed_at"], name="installations_evidence_age_idx"),
+            # The list by its filter: some kinds are rare.
+            models.Index(fields=["kind", "-observed_at", "-id"], name="installations_evidence_kind"),
         ]
 
     def __str__(self) -> str:
@@ -450,33 +488,36 @@ class Liveness(models.Model):
     """
 
     class State(models.TextChoices):
-        SEEN = liveness.State.SEEN.value, "seen"
-        ACTIVE = liveness.State.ACTIVE.value, "active"
-        QUIET = liveness.State.QUIET.value, "quiet"
-        SUSPECTED = liveness.State.SUSPECTED.value, "suspected removed"
-        CONFIRMED = liveness.State.CONFIRMED.value, "confirmed removed"
+        SEEN = liveness.State.SEEN.value, _("seen")
+        ACTIVE = liveness.State.ACTIVE.value, _("active")
+        QUIET = liveness.State.QUIET.value, _("quiet")
+        SUSPECTED = liveness.State.SUSPECTED.value, _("suspected removed")
+        CONFIRMED = liveness.State.CONFIRMED.value, _("confirmed removed")
 
     class Confidence(models.TextChoices):
-        LOW = liveness.Confidence.LOW.value, "low"
-        MEDIUM = liveness.Confidence.MEDIUM.value, "medium"
-        HIGH = liveness.Confidence.HIGH.value, "high"
+        LOW = liveness.Confidence.LOW.value, _("low")
+        MEDIUM = liveness.Confidence.MEDIUM.value, _("medium")
+        HIGH = liveness.Confidence.HIGH.value, _("high")
 
     installation = models.OneToOneField(
         Installation, primary_key=True, on_delete=models.PROTECT, related_name="liveness"
     )
     state = models.CharField(max_length=20, choices=State.choices, default=State.QUIET)
     confidence = models.CharField(max_length=10, choices=Confidence.choices, default=Confidence.LOW)
+    since = models.DateTimeField(
+        null=True, blank=True, help_text=_("When it was first judged so; empty where that was not noted.")
+    )
     judged_at = models.DateTimeField(null=True, blank=True)
     judge_again_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
-    probe_after = models.DateTimeField(null=True, blank=True, help_text="No probe before; none at all when empty.")
+    probe_after = models.DateTimeField(null=True, blank=True, help_text=_("No probe before; none at all when empty."))
     probed_at = models.DateTimeField(null=True, blank=True)
     probes_in_vain = models.PositiveSmallIntegerField(default=0)
     probe_outcome = models.CharField(
-        max_length=40, blank=True, help_text="Of the last probe, as in the row of its call."
+        max_length=40, blank=True, help_text=_("Of the last probe, as in the row of its call.")
     )
 
     class Meta:
-        verbose_name_plural = "liveness"
+        verbose_name_plural = _("liveness")
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(state__in=["seen", "active", "quiet", "suspected_removed", "confirmed_removed"]),
@@ -485,6 +526,8 @@ class Liveness(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["state"], name="installations_liveness_state"),
+            # What operators are told of: which came under suspicion in the last minute.
+            models.Index(fields=["since"], condition=Q(state="suspected_removed"), name="installations_liveness_susp"),
             models.Index(
                 fields=["judge_again_at"],
                 condition=Q(judge_again_at__isnull=False),
@@ -541,4 +584,4 @@ class ScopeUsage(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.code}.{self.level} on {self.day}"
+        return said("%(code)s.%(level)s on %(day)s", code=self.code, level=self.level, day=self.day)

@@ -7,6 +7,7 @@ rest of each, and whether there is an id.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from installations.said import said
 from installations.scopes import ANY, READ_ACTIONS, Coverage, Level
 
 _NAMED = 20  # actions that words name; the rest is counted
@@ -38,12 +39,12 @@ class Actions:
     def __str__(self) -> str:
         names = ", ".join(sorted(self.named)[:_NAMED])
         if len(self.named) > _NAMED:
-            names += f" and {len(self.named) - _NAMED} more"
+            names = said("%(names)s and %(count)s more", names=names, count=len(self.named) - _NAMED)
         if not self.all_but:
             return names
         if self.named == READ_ACTIONS:
-            return "every write"
-        return f"every action but {names}" if names else "every action"
+            return said("every write")
+        return said("every action but %(names)s", names=names) if names else said("every action")
 
 
 NONE = Actions()
@@ -69,9 +70,9 @@ class Cell:
         if both:
             yield str(both)
         if own := self.without_id & ~both:
-            yield f"{own}, own record only"
+            yield said("%(own)s, own record only", own=own)
         if others := self.by_id & ~both:
-            yield f"{others}, records by id only"
+            yield said("%(others)s, records by id only", others=others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +117,15 @@ class Reach:
 
     def in_words(self) -> list[str]:
         """Return a line for each model that is reached."""
-        lines = []
+        lines: list[str] = []
         for module in sorted({key[0] for key in self.cells}):
             rest = self._cell((module, ANY))
             named = sorted(key[1] for key in self.cells if key[0] == module and self.cells[key] != rest)
-            cells = [("every other model" if named else "every model", rest)]
+            cells: list[tuple[str, Cell]] = [(said("every other model") if named else said("every model"), rest)]
             cells += [(model, self._cell((module, model))) for model in named]
-            lines += [f"{module}: {model}, {words}" for model, cell in cells for words in cell.in_words()]
+            lines += [
+                said("%(module)s: %(model)s, %(actions)s", module=module, model=model, actions=words)
+                for model, cell in cells
+                for words in cell.in_words()
+            ]
         return lines

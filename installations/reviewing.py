@@ -17,6 +17,7 @@ from installations.approving import locked_installation, withdraw_row
 from installations.errors import StateConflict
 from installations.four_columns import utc_today
 from installations.models import ApprovedPermission, Installation
+from installations.said import joined, said
 from installations.scopes import Level, Scope
 from installations.services import check_in_force, codes_of, withdraw_locked
 
@@ -91,9 +92,11 @@ def decide_reviews(
     why = clean_reason(reason)
     chosen = [*kept.values(), *lowered.values(), *withdrawn.values()]
     if not chosen:
-        raise StateConflict("Choose what to do with at least one approved scope.")
+        raise StateConflict(said("Choose what to do with at least one approved scope."))
     if twice := sorted({code for code in chosen if chosen.count(code) > 1}):
-        raise StateConflict(f"Named more than once: {', '.join(twice)}. Choose one decision for each.")
+        raise StateConflict(
+            said("Named more than once: %(twice)s. Choose one decision for each.", twice=", ".join(twice))
+        )
     with transaction.atomic(durable=True):
         installation = locked_installation(installation_id)
         in_force = {row.code: row for row in installation.approved_permissions.in_force()}
@@ -155,8 +158,16 @@ def _check_seen(seen: Mapping[str, str], chosen: Mapping[str, ApprovedPermission
         row for code, row in sorted(chosen.items()) if seen.get(code, reviews.seen_as(row)) != reviews.seen_as(row)
     ]
     if moved:
-        told = ", ".join(f"{row}, by {row.reviewed_by or row.approved_by}" for row in moved)
-        raise StateConflict(f"Decided about while you were reading it: {told}. Look at it again; nothing was changed.")
+        told = joined(
+            ", ",
+            (
+                said("%(scope)s, by %(operator)s", scope=row, operator=row.reviewed_by or row.approved_by)
+                for row in moved
+            ),
+        )
+        raise StateConflict(
+            said("Decided about while you were reading it: %(told)s. Look at it again; nothing was changed.", told=told)
+        )
 
 
 def _check_waking(in_force: Iterable[ApprovedPermission], withdrawn: set[str], stays: set[str]) -> None:
@@ -164,8 +175,12 @@ def _check_waking(in_force: Iterable[ApprovedPermission], withdrawn: set[str], s
     for code in sorted(stays):
         if swallowed.get(code) in withdrawn:
             raise StateConflict(
-                f"{code} has no effect beside {swallowed[code]}, and would come into force by itself without it. "
-                f"Withdraw it as well, or withdraw {swallowed[code]} on the page for withdrawing, where it can be kept."
+                said(
+                    "%(code)s has no effect beside %(swallowed)s, and would come into force by itself without it. "
+                    "Withdraw it as well, or withdraw %(swallowed)s on the page for withdrawing, where it can be kept.",
+                    code=code,
+                    swallowed=swallowed[code],
+                )
             )
 
 

@@ -34,6 +34,7 @@ from installations.errors import ReviewDateRefused
 from installations.four_columns import USE_DAYS, utc_today
 from installations.models import ApprovedPermission, Installation, ScopeUsage
 from installations.review_rules import Life, Proposal
+from installations.said import said
 from installations.scopes import Level, Scope
 
 RISKS: Final[tuple[Risk, ...]] = ("high", "medium", "low")  # in the order of the queue
@@ -49,13 +50,22 @@ def review_days(
     now = utc_today()
     known = known or editions.in_force()
     if chosen is not None and chosen <= now:
-        raise ReviewDateRefused(f"{chosen} is not after today. Choose a later day for the next review, or none.")
+        raise ReviewDateRefused(
+            said("%(chosen)s is not after today. Choose a later day for the next review, or none.", chosen=chosen)
+        )
     found = {}
     for scope in scopes:
         risk = review_rules.risk_of(known, scope)
         latest = review_rules.latest_review(risk, settings.REVIEW_DAYS, now)
         if chosen is not None and chosen > latest:
-            raise ReviewDateRefused(f"{scope} is of {risk} risk, so it is reviewed by {latest} at the latest.")
+            raise ReviewDateRefused(
+                said(
+                    "%(scope)s is of %(risk)s risk, so it is reviewed by %(latest)s at the latest.",
+                    scope=scope,
+                    risk=risk,
+                    latest=latest,
+                )
+            )
         found[scope] = chosen or latest
     return found
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias
 
+from installations.said import said
+
 MAX_SCOPE_LENGTH = 200
 ANY: Literal["*"] = "*"
 READ_ACTIONS = frozenset({"list", "get"})
@@ -63,7 +65,7 @@ class Scope:
 
     def __post_init__(self) -> None:
         if len(self.code) > MAX_SCOPE_LENGTH or not _CODE.fullmatch(self.code):
-            raise ScopeSyntaxError("a scope code is dot-separated names of letters, digits, '_' and '-'")
+            raise ScopeSyntaxError(said("a scope code is dot-separated names of letters, digits, '_' and '-'"))
 
     def __str__(self) -> str:
         return f"{self.code}.{self.level.value}"
@@ -75,11 +77,13 @@ def parse(text: str) -> Scope:
     Case counts: `CRM.read` and `crm.Read` are other scopes than `crm.read`. Raises ScopeSyntaxError.
     """
     if len(text) > MAX_SCOPE_LENGTH:
-        raise ScopeSyntaxError(f"a scope has at most {MAX_SCOPE_LENGTH} characters")
+        raise ScopeSyntaxError(
+            said("a scope has at most %(max_scope_length)s characters", max_scope_length=MAX_SCOPE_LENGTH)
+        )
     code, _, last = text.rpartition(".")
     if last in _LEVELS:
         if not code:
-            raise ScopeSyntaxError("a level alone is not a scope")
+            raise ScopeSyntaxError(said("a level alone is not a scope"))
         return Scope(code, Level(last))
     return Scope(text, Level.READ)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from installations.errors import StateConflict
+from installations.said import said
 
 
 def digest_of(state: Mapping[str, object]) -> str:
@@ -15,4 +16,4 @@ def digest_of(state: Mapping[str, object]) -> str:
 def check_seen(seen: str | None, now: Mapping[str, object], what: str) -> None:
     """Raise StateConflict unless it still is what was seen. None: nobody says what they saw, as a command does."""
     if seen is not None and seen != digest_of(now):
-        raise StateConflict(f"{what} was changed while you were reading it. Look at it again.")
+        raise StateConflict(said("%(what)s was changed while you were reading it. Look at it again.", what=what))

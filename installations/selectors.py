@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import connection
-from django.db.models import Count, Min, Prefetch, Q, QuerySet
+from django.db.models import Count, F, Min, Prefetch, Q, QuerySet, Value
 from django.utils import timezone
 
 from installations import editions, evidence, scopes
@@ -180,6 +181,14 @@ def needs_decision(installation: Installation) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Rows that wait for somebody."""
+
+    count: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedLiveness:
     """What the evidence of an installation says now, what lists say of it, and the newest evidence."""
 
@@ -198,9 +207,11 @@ def liveness_of(installation: Installation, *, count: int = 10) -> ObservedLiven
     )
 
 
-def suspected_removals() -> int:
-    """Return how many installations are suspected to be removed, as they were judged last. One statement."""
-    return Liveness.objects.filter(state=Liveness.State.SUSPECTED).count()
+def suspected_removals() -> Waiting:
+    """Return how many installations are suspected to be removed, as they were judged last, and since when the longest.
+    One statement."""
+    suspected = Liveness.objects.filter(state=Liveness.State.SUSPECTED)
+    return waiting(suspected, "since")
 
 
 def approvals_in_force(installation: Installation) -> list[ApprovedPermission]:
@@ -239,50 +250,48 @@ def latest_events(installation_id: int | None = None, *, count: int = 15) -> lis
     return list(found[:count])
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Rows that wait for somebody."""
-
-    count: int
-    oldest: datetime | None
+def waiting(rows: QuerySet[Any], at: str) -> Waiting:
+    """Return how many rows there are, and the earliest time in their column `at`. One statement."""
+    found = rows.order_by().aggregate(count=Count("pk"), oldest=Min(at))
+    return Waiting(found["count"], found["oldest"])
 
 
 def pending_installations() -> Waiting:
     """Return how many installations wait for approval, and since when the longest. One statement."""
-    found = Installation.objects.pending().aggregate(count=Count("pk"), oldest=Min("first_seen_at"))
-    return Waiting(found["count"], found["oldest"])
+    return waiting(Installation.objects.pending(), "first_seen_at")
 
 
 def waiting_for_second_operator() -> Waiting:
     """Return how many approvals wait for a second operator, and since when the oldest. One statement."""
-    found = ApprovalRequest.objects.waiting().aggregate(count=Count("pk"), oldest=Min("requested_at"))
-    return Waiting(found["count"], found["oldest"])
+    return waiting(ApprovalRequest.objects.waiting(), "requested_at")
 
 
 def unseen_break_glass() -> Waiting:
     """Return how many approvals of one operator alone nobody else looked at yet. One statement."""
     unseen = BreakGlass.objects.filter(reviewed_at__isnull=True)
-    found = unseen.aggregate(count=Count("pk"), oldest=Min("requested_at"))
-    return Waiting(found["count"], found["oldest"])
+    return waiting(unseen, "requested_at")
 
 
 @dataclass(frozen=True, slots=True)
 class LocksInForce:
-    portals: int
-    applications: int
-    installations: int
-    portal_users: int
+    portals: Waiting
+    applications: Waiting
+    installations: Waiting
+    portal_users: Waiting
 
 
 def locks_in_force() -> LocksInForce:
-    """Return how many rows of each kind are locked. Four statements."""
-    locked = Q(locked_at__isnull=False)
+    """Return how many rows of each kind are locked, and since when the longest. Four statements."""
     return LocksInForce(
-        Portal.objects.filter(locked).count(),
-        Application.objects.filter(locked).count(),
-        Installation.objects.live().filter(locked).count(),
-        PortalUser.objects.filter(locked).count(),
+        _locked(Portal.objects.all()),
+        _locked(Application.objects.all()),
+        _locked(Installation.objects.live()),
+        _locked(PortalUser.objects.all()),
     )
+
+
+def _locked(rows: QuerySet[Any]) -> Waiting:
+    return waiting(rows.filter(locked_at__isnull=False), "locked_at")
 
 
 def portal_users_named(text: str) -> QuerySet[PortalUser]:
@@ -299,7 +308,8 @@ def portal_users_named(text: str) -> QuerySet[PortalUser]:
         return (
             PortalUser.objects.alias(words=SearchVector("name", config="simple"))
             .filter(words=wanted)
-            .order_by("-last_seen_at", "-pk")
+            # As an expression: in the order of the column itself an index would be walked instead.
+            .order_by((F("last_seen_at") + Value(timedelta(0))).desc(), "-pk")
         )
     named = PortalUser.objects.order_by("-last_seen_at", "-pk")
     for word in words:

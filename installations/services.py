@@ -11,7 +11,7 @@ from datetime import date
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from installations import audit, catalogue, editions, evidence, manifests, scopes
 from installations.actors import Actor, clean_reason
@@ -41,6 +41,7 @@ from installations.models import (
     PortalUser,
 )
 from installations.risks import guarded_risk
+from installations.said import said
 from installations.scopes import Approval
 from installations.trust import known_scopes, trusted_scopes
 
@@ -176,7 +177,10 @@ def withhold_scopes(*, installation_id: int, actor: Actor, reason: str, seen_man
         check_seen(manifest, seen_manifest)
         if decided is None:
             raise StateConflict(
-                "Nothing was approved here yet, so every call is refused anyway. Suspend it, or mark it as uninstalled."
+                said(
+                    "Nothing was approved here yet, so every call is refused anyway. Suspend it, or mark it as "
+                    "uninstalled."
+                )
             )
         before = decided.requested_scopes
         if installation.left_to_operator:  # what the policy did not approve was never decided about
@@ -352,11 +356,15 @@ def check_in_force(named: Mapping[str, str], in_force: Mapping[str, ApprovedPerm
     Raises StateConflict: a code that is not approved, or not at the level that the text names.
     """
     if missing := sorted(set(named.values()) - in_force.keys()):
-        raise StateConflict(f"Not approved at present: {', '.join(missing)}. Look at the installation again.")
+        raise StateConflict(
+            said("Not approved at present: %(missing)s. Look at the installation again.", missing=", ".join(missing))
+        )
     if moved := sorted(
         {str(in_force[code]) for text, code in named.items() if text not in (code, str(in_force[code]))}
     ):
-        raise StateConflict(f"Approved at another level: {', '.join(moved)}. Look at the installation again.")
+        raise StateConflict(
+            said("Approved at another level: %(moved)s. Look at the installation again.", moved=", ".join(moved))
+        )
 
 
 def codes_of(texts: Iterable[str]) -> dict[str, str]:
@@ -372,7 +380,7 @@ def withdraw_locked(
     wanted = set(to_withdraw.values())
     in_force = {row.code: row for row in installation.approved_permissions.in_force()}
     if not wanted:
-        raise StateConflict("Choose at least one approved scope to withdraw.")
+        raise StateConflict(said("Choose at least one approved scope to withdraw."))
     seen_to_keep = {
         text: code for text, code in to_keep.items() if code in in_force
     }  # another one is not there to wake
@@ -386,7 +394,9 @@ def withdraw_locked(
         withdraw_row(in_force[code], actor.name, why)
     for code in sorted(waking - kept):
         withdraw_row(
-            in_force[code], actor.name, f"Withdrawn with {swallowed[code]}, which had swallowed it: {why}"[:1000]
+            in_force[code],
+            actor.name,
+            f"Withdrawn with {swallowed[code]}, which had swallowed it: {why}"[:1000],
         )
     result = WithdrawalResult(
         [str(in_force[code]) for code in sorted(wanted)],
@@ -414,8 +424,11 @@ def _check_may_wake(kept: Sequence[Approval], actor: Actor) -> None:
     ]
     if high and settings.FOUR_EYES == "on":
         raise StateConflict(
-            f"{', '.join(high)} would come into force again, which is of high risk and needs a second operator. "
-            "Withdraw without keeping it, and then ask for its approval."
+            said(
+                "%(high)s would come into force again, which is of high risk and needs a second operator. Withdraw "
+                "without keeping it, and then ask for its approval.",
+                high=", ".join(high),
+            )
         )
 
 
@@ -478,7 +491,7 @@ def _live_installation_locked(portal: Portal, application: Application, events: 
     last = Installation.objects.filter(portal=portal, application=application).order_by("-generation").first()
     manifest = application.current_manifest
     if manifest is None:
-        raise StateConflict("The application has no manifest. Import one before it is used.")
+        raise StateConflict(said("The application has no manifest. Import one before it is used."))
     installation = Installation.objects.create(
         portal=portal,
         application=application,
@@ -519,9 +532,11 @@ def _trust_locked(installation: Installation) -> list[audit.Event]:
     wanted = [scope for scope in plan.wanted if not (four_eyes and scope in plan.high_risk)]
     if not wanted:
         return []
+    with translation.override("en"):  # what is kept is in the language of nobody who looks
+        policy = application.get_approval_policy_display()
     _result, events = put_in_force_locked(
         replace(plan, wanted=wanted),
-        why=f"The policy of the application: {application.get_approval_policy_display()}.",
+        why=f"The policy of the application: {policy}.",
         approved_by="",
         source=ApprovedPermission.Source.PORTAL_ADMIN,
         verb="scopes.trusted",

@@ -10,6 +10,8 @@ import math
 import re
 from typing import NoReturn, TypeAlias
 
+from installations.said import said
+
 JSONValue: TypeAlias = "None | bool | int | float | str | list[JSONValue] | dict[str, JSONValue]"
 
 # RFC 7493 (I-JSON) §2.2: beyond this, a reader that uses doubles sees another number.
@@ -45,7 +47,9 @@ class StrictJSONError(ValueError):
         self.column = column
 
     def __str__(self) -> str:
-        return f"{self.message} (line {self.line}, column {self.column})"
+        return said(
+            "%(message)s (line %(line)s, column %(column)s)", message=self.message, line=self.line, column=self.column
+        )
 
 
 def loads(text: str | bytes, *, max_bytes: int, max_depth: int = 32, max_values: int | None = None) -> JSONValue:
@@ -64,18 +68,20 @@ def canonical(value: object) -> bytes:
 def _decoded(text: str | bytes, max_bytes: int) -> str:
     size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
     if size > max_bytes:
-        raise StrictJSONError(f"the document is larger than {max_bytes} bytes", 1, 1)
+        raise StrictJSONError(said("the document is larger than %(max_bytes)s bytes", max_bytes=max_bytes), 1, 1)
     if isinstance(text, bytes):
         raw = text
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError as exc:
             before = raw[: exc.start].decode("utf-8")
-            raise StrictJSONError("the document is not UTF-8; save it as UTF-8", *_place(before, len(before))) from None
+            raise StrictJSONError(
+                said("the document is not UTF-8; save it as UTF-8"), *_place(before, len(before))
+            ) from None
     if text.startswith("\ufeff"):
-        raise StrictJSONError("the document starts with a byte order mark; save it as UTF-8 without BOM", 1, 1)
+        raise StrictJSONError(said("the document starts with a byte order mark; save it as UTF-8 without BOM"), 1, 1)
     if lone := _SURROGATE.search(text):
-        raise StrictJSONError("half of a surrogate pair is not a character", *_place(text, lone.start()))
+        raise StrictJSONError(said("half of a surrogate pair is not a character"), *_place(text, lone.start()))
     return text
 
 
@@ -95,17 +101,17 @@ class _Reader:
     def document(self) -> JSONValue:
         self._skip_space()
         if self.index == len(self.text):
-            self._fail("the document is empty")
+            self._fail(said("the document is empty"))
         value = self._value(0)
         self._skip_space()
         if self.index != len(self.text):
-            self._fail("there is more text after the end of the document")
+            self._fail(said("there is more text after the end of the document"))
         return value
 
     def _fail(self, message: str, index: int | None = None) -> NoReturn:
         at = self.index if index is None else index
         if self.text.startswith(("//", "/*"), at):
-            message = "comments are not JSON; remove them"
+            message = said("comments are not JSON; remove them")
         raise StrictJSONError(message, *_place(self.text, at))
 
     def _skip_space(self) -> None:
@@ -125,13 +131,13 @@ class _Reader:
         if self.values_left is not None:
             self.values_left -= 1
             if self.values_left < 0:
-                self._fail("the document has too many values")
+                self._fail(said("the document has too many values"))
         start = self._peek()
         if start == '"':
             return self._string()
         if start in ("{", "["):
             if depth >= self.max_depth:
-                self._fail(f"the document is nested deeper than {self.max_depth} levels")
+                self._fail(said("the document is nested deeper than %(max_depth)s levels", max_depth=self.max_depth))
             self.index += 1
             return self._object(depth + 1) if start == "{" else self._array(depth + 1)
         for word, value in _WORDS:
@@ -148,20 +154,24 @@ class _Reader:
         while True:
             at = self.index
             if self._peek() != '"':
-                self._fail("a name in double quotes must stand here" + self._trailing_comma_hint("}", bool(result)))
+                self._fail(
+                    said("a name in double quotes must stand here; remove the comma before it")
+                    if result and self._peek() == "}"
+                    else said("a name in double quotes must stand here")
+                )
             name = self._string()
             if name in result:
-                self._fail(f"the name {name[:60]!r} is there twice", at)
+                self._fail(said("the name %(name)s is there twice", name=f"{name[:60]!r}"), at)
             self._skip_space()
             if not self._take(":"):
-                self._fail("a colon must stand here")
+                self._fail(said("a colon must stand here"))
             self._skip_space()
             result[name] = self._value(depth)
             self._skip_space()
             if self._take("}"):
                 return result
             if not self._take(","):
-                self._fail("a comma or } must stand here")
+                self._fail(said("a comma or } must stand here"))
             self._skip_space()
 
     def _array(self, depth: int) -> list[JSONValue]:
@@ -171,13 +181,13 @@ class _Reader:
             return result
         while True:
             if result and self._peek() == "]":
-                self._fail("a value must stand here" + self._trailing_comma_hint("]", True))
+                self._fail(said("a value must stand here; remove the comma before it"))
             result.append(self._value(depth))
             self._skip_space()
             if self._take("]"):
                 return result
             if not self._take(","):
-                self._fail("a comma or ] must stand here")
+                self._fail(said("a comma or ] must stand here"))
             self._skip_space()
 
     def _take(self, character: str) -> bool:
@@ -185,9 +195,6 @@ class _Reader:
             return False
         self.index += 1
         return True
-
-    def _trailing_comma_hint(self, end: str, after_comma: bool) -> str:
-        return "; remove the comma before it" if after_comma and self._peek() == end else ""
 
     def _string(self) -> str:
         start = self.index
@@ -203,40 +210,40 @@ class _Reader:
 
     def _fail_inside_text(self) -> NoReturn:
         if self.index == len(self.text):
-            self._fail("a text is not closed")
+            self._fail(said("a text is not closed"))
         if self._peek() != "\\":
-            self._fail("a line break or control character inside a text must be written as an escape")
+            self._fail(said("a line break or control character inside a text must be written as an escape"))
         if not self.text.startswith("u", self.index + 1):
-            self._fail("this is not an escape that JSON knows")
+            self._fail(said("this is not an escape that JSON knows"))
         code = self._hex4(self.index)
         if code == 0:
-            self._fail("the NUL character is not accepted")
+            self._fail(said("the NUL character is not accepted"))
         if code < 0xDC00 and self.text.startswith("\\u", self.index + 6):
             self._hex4(self.index + 6)
-        self._fail("half of a surrogate pair is not a character")
+        self._fail(said("half of a surrogate pair is not a character"))
 
     def _hex4(self, escape: int) -> int:
         found = _HEX4.match(self.text, escape + 2)
         if not found:
-            self._fail("\\u must be followed by four hexadecimal digits", escape)
+            self._fail(said("\\u must be followed by four hexadecimal digits"), escape)
         return int(found.group(), 16)
 
     def _number(self) -> int | float:
         found = _NUMBER.match(self.text, self.index)
         if not found:
             if self.text.startswith(("NaN", "Infinity", "-Infinity"), self.index):
-                self._fail("NaN and Infinity are not JSON")
-            self._fail("a value must stand here")
+                self._fail(said("NaN and Infinity are not JSON"))
+            self._fail(said("a value must stand here"))
         digits = found.group()
         if found.group(1) is None and found.group(2) is None:
             # The length is looked at first: int() of a very long text is slow, and Python refuses it in its
             # own words.
             if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
-                self._fail("the number is too large to be read the same everywhere; write it as a text")
+                self._fail(said("the number is too large to be read the same everywhere; write it as a text"))
             self.index = found.end()
             return int(digits)
         number = float(digits)
         if not math.isfinite(number):
-            self._fail("the number is too large")
+            self._fail(said("the number is too large"))
         self.index = found.end()
         return number

@@ -1,9 +1,10 @@
 """Who is calling and whether the call may start: the checks of the current-user API, in their order. Pure.
 
-Order (the first that fails answers): revoked, user locked, installation locked, suspended, scope, method, stale.
+Order (the first that fails answers): origin, revoked, user locked, installation locked, suspended, scope, method,
+stale.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -15,6 +16,7 @@ from installations.errors import (
     InstallationSuspended,
     InsufficientScope,
     MethodNotAllowed,
+    OriginNotAllowed,
     TokenRevoked,
     TokenStale,
     UserLocked,
@@ -56,6 +58,7 @@ class Caller:
     has_refresh_token: bool = False
     token_needs_proof: bool = False
     revocation_id: int | None = None  # what cut the token, where it is cut
+    allowed_origins: Collection[str] = ()  # of the application, beside our own
 
     def approved_scopes(self) -> list[str]:
         """Return what the approvals add up to, as `code.level`."""
@@ -109,6 +112,15 @@ def refresh_need(pair: Refreshable, *, now: datetime, margin: timedelta) -> Need
         return Need.MUST
     expires = pair.token_expires_at
     return Need.SOON if expires is not None and expires - now <= margin else Need.NONE
+
+
+def check_origin(allowed: Collection[str], origin: str | None) -> None:
+    """Return when a page of that origin may use an application that allows these; raises OriginNotAllowed.
+
+    None is a page of this service, or no page: the list is about pages of other origins.
+    """
+    if origin is not None and origin not in allowed:
+        raise OriginNotAllowed
 
 
 def check_usable(caller: Caller) -> None:

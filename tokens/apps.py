@@ -1,8 +1,9 @@
 """The upper app's configuration."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class TokensConfig(AppConfig):
     name = "tokens"
-    verbose_name = "Tokens and sessions"
+    verbose_name = _("Tokens and sessions")

@@ -5,23 +5,21 @@ import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
 from django.db import connection
-from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from installations import editions
 from tokens import selectors
 from tokens.backend_access import ActAs, BackendCall, PurposeFacts, SystemKey, UserToken, read_named
-from tokens.models import ApiKey, Purpose, ServiceCall
+from tokens.models import ApiKey, Purpose
 
 KEY_PREFIX: Final = "fls_"
 KEY_BYTES: Final = 32
 _KEY: Final = re.compile(r"fls_[A-Za-z0-9_-]{43}")
-USE_DAYS: Final = 30
 
 # One row for each approved permission and API key that could be used; a single one when there is neither. Every part
 # is looked up by itself, so that what is missing is known by name and not only that something is.
@@ -174,46 +172,6 @@ def _uuid(value: Any) -> str:
 
 def _json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str | bytes) else value  # the databases take nothing but JSON
-
-
-# --- What was done -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """How often something was used in the last days."""
-
-    key: Any
-    ok: int
-    refused: int
-    people: int
-    last_at: datetime
-
-
-def use_by(calls: QuerySet[ServiceCall], field: str, *, count: int = 50) -> list[Use]:
-    """Return how often each value of `field` was used in the last 30 days, most first. One statement."""
-    since = timezone.now() - timedelta(days=USE_DAYS)
-    ok = Q(outcome=ServiceCall.OK)
-    rows = (
-        calls.filter(at__gte=since)
-        .order_by()
-        .values(field)
-        .annotate(
-            ok=Count("pk", filter=ok),
-            refused=Count("pk", filter=~ok),
-            people=Count("portal_user", distinct=True),
-            last_at=Max("at"),
-        )
-        .order_by("-ok", "-refused", field)[:count]
-    )
-    return [Use(row[field], row["ok"], row["refused"], row["people"], row["last_at"]) for row in rows]
-
-
-def calls_with_names(calls: QuerySet[ServiceCall]) -> QuerySet[ServiceCall]:
-    """Return calls with client, purpose, place and person, newest first. One statement."""
-    return calls.select_related(
-        "service_client", "purpose", "installation__portal", "installation__application", "portal_user__portal"
-    ).order_by("-at", "-pk")
 
 
 def replaced_and_alive(api_key: ApiKey) -> list[ApiKey]:

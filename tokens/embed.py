@@ -1,5 +1,6 @@
 """The page that a portal shows in its iframe. It carries no secret, sets no cookie and believes nothing it is told."""
 
+import re
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -9,6 +10,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.utils import translation
+from django.utils.translation.trans_real import parse_accept_lang_header
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -17,6 +20,10 @@ from installations.errors import PortalNotAllowed
 from installations.flowlu.launch import Launch, read_launch
 from installations.models import Application
 from installations.portals import normalise_portal, portal_origin
+from tokens.embed_texts import LANGUAGES
+
+# A language tag (RFC 5646), `ru_RU` too; what the first part names is all that counts here.
+_TAG = re.compile(r"([A-Za-z]{2,3})([-_][A-Za-z0-9]{1,8})*")
 
 
 # A launch is a form POST from the portal's own page: there is no cookie that a forged one could ride on.
@@ -27,9 +34,22 @@ def embed_page(request: HttpRequest) -> HttpResponseBase:
     """Show the page for the launch that the portal describes; without one it explains where it belongs."""
     values = {**request.GET.dict(), **request.POST.dict()}
     launch = read_launch(values, settings.FLOWLU_LAUNCH_NAMES)
-    response = csp_replace(_policy(launch))(partial(_render, launch=launch))(request)
+    language = page_language(launch.language, request.headers.get("Accept-Language", ""))
+    with translation.override(language):
+        response = csp_replace(_policy(launch))(partial(_render, launch=launch))(request)
+    response.headers["Content-Language"] = language
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def page_language(launched: str | None, accepted: str) -> str:
+    """Return which of its languages the page speaks: the launch's, else the browser's first, else English.
+
+    What is no language, or one that the page does not speak, counts as not said.
+    """
+    wanted = [launched or "", *(tag for tag, weight in parse_accept_lang_header(accepted) if weight > 0)]
+    found = (match[1].lower() for match in map(_TAG.fullmatch, wanted) if match)
+    return next((language for language in found if language in LANGUAGES), LANGUAGES[0])
 
 
 def _render(request: HttpRequest, launch: Launch) -> HttpResponse:

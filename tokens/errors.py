@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from installations.errors import DomainError, Fault, StateConflict
+from installations.said import joined, said
 
 
 class UnsealFailed(Exception):
@@ -25,13 +26,13 @@ class UnsealFailed(Exception):
 class NoTarget(StateConflict):
     """What was named is nothing that tokens could be revoked of."""
 
-    public_message = "There is nothing of that name. Look for it again."
+    public_message = said("There is nothing of that name. Look for it again.")
 
 
 class NoPin(StateConflict):
     """What should say which tokens were looked at does not."""
 
-    public_message = "It is not known which tokens you looked at. Look at what would be cut, and confirm that."
+    public_message = said("It is not known which tokens you looked at. Look at what would be cut, and confirm that.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,27 @@ class SetChange:
     def __str__(self) -> str:
         parts = []
         if self.added_count:
-            parts.append(f"{self.added_count:,} came ({_some(self.added, self.added_count)})")
+            parts.append(
+                said(
+                    "%(added_count)s came (%(some)s)",
+                    added_count=f"{self.added_count:,}",
+                    some=_some(self.added, self.added_count),
+                )
+            )
         if self.gone_count:
-            parts.append(f"{self.gone_count:,} went ({_some(self.gone, self.gone_count)})")
-        return f"Then {self.before:,}, now {self.now:,}: {', '.join(parts) or 'others than before'}."
+            parts.append(
+                said(
+                    "%(gone_count)s went (%(some)s)",
+                    gone_count=f"{self.gone_count:,}",
+                    some=_some(self.gone, self.gone_count),
+                )
+            )
+        return said(
+            "Then %(before)s, now %(now)s: %(change)s.",
+            before=f"{self.before:,}",
+            now=f"{self.now:,}",
+            change=joined(", ", parts) or said("others than before"),
+        )
 
 
 class SetChanged(StateConflict):
@@ -59,14 +77,22 @@ class SetChanged(StateConflict):
 
     def __init__(self, change: SetChange) -> None:
         super().__init__(
-            f"Nothing was cut: the tokens changed since you looked. {change} Look at what would be cut now and confirm."
+            said(
+                "Nothing was cut: the tokens changed since you looked. %(change)s Look at what would be cut now and "
+                "confirm.",
+                change=change,
+            )
         )
         self.change = change
 
 
 def _some(names: Sequence[str], count: int) -> str:
     shown = ", ".join(names)
-    return f"{shown} and {count - len(names):,} more" if names and count > len(names) else shown or "by now cut"
+    return (
+        said("%(shown)s and %(count)s more", shown=shown, count=f"{count - len(names):,}")
+        if names and count > len(names)
+        else shown or said("by now cut")
+    )
 
 
 class ServiceRefused(DomainError):
@@ -80,56 +106,60 @@ class ServiceRefused(DomainError):
 class InvalidClient(ServiceRefused):
     code = "invalid_client"
     status = 401
-    public_message = (
+    public_message = said(
         "No service client that is switched on has this key. Send it as Authorization: Bearer, or ask an operator."
     )
 
 
 class PurposeUnknown(ServiceRefused):
     code = "purpose_unknown"
-    public_message = "No purpose with this code is declared. Check X-Purpose, or ask an operator to declare it."
+    public_message = said("No purpose with this code is declared. Check X-Purpose, or ask an operator to declare it.")
 
 
 class PurposeNotAllowed(ServiceRefused):
     code = "purpose_not_allowed"
-    public_message = "This service client may not act for this purpose. Ask an operator to allow it."
+    public_message = said("This service client may not act for this purpose. Ask an operator to allow it.")
 
 
 class PurposeDisabled(ServiceRefused):
     code = "purpose_disabled"
-    public_message = "This purpose is switched off. Ask an operator."
+    public_message = said("This purpose is switched off. Ask an operator.")
 
 
 class PurposeExpired(ServiceRefused):
     code = "purpose_expired"
-    public_message = "The time of this purpose is over. Ask an operator to declare how long it goes on."
+    public_message = said("The time of this purpose is over. Ask an operator to declare how long it goes on.")
 
 
 class ActsAsNotAllowed(ServiceRefused):
     code = "acts_as_not_allowed"
-    public_message = "This purpose is declared for the other kind of act: as a user, or as the system."
+    public_message = said("This purpose is declared for the other kind of act: as a user, or as the system.")
 
 
 class ApplicationNotAllowed(ServiceRefused):
     code = "application_not_allowed"
-    public_message = "This service client may not act for this application. Ask an operator to allow it."
+    public_message = said("This service client may not act for this application. Ask an operator to allow it.")
 
 
 class PortalNotAllowedToClient(ServiceRefused):
     code = "portal_not_allowed"
-    public_message = "This service client may not act on this portal. Ask an operator to allow it."
+    public_message = said("This service client may not act on this portal. Ask an operator to allow it.")
 
 
 class PortalNotAllowedToApplication(ServiceRefused):
     code = "portal_not_allowed"
-    public_message = "This application is not to be used on this portal. Ask an operator to allow it in its settings."
+    public_message = said(
+        "This application is not to be used on this portal. Ask an operator to allow it in its settings."
+    )
 
 
 class ScopeNotInPurpose(ServiceRefused):
     """The purpose names no scope that covers the call; `required_scope` is the smallest one that would."""
 
     code = "scope_not_in_purpose"
-    public_message = "The purpose does not name a scope that covers this call. Ask an operator to change the purpose."
+    public_message = said(
+        "The purpose does not name a scope that covers this call. Ask an operator to change the purpose."
+    )
 
     def __init__(self, *, required_scope: str | None = None) -> None:
         super().__init__()
@@ -141,17 +171,21 @@ class ScopeNotInPurpose(ServiceRefused):
 
 class InstallationUnknown(ServiceRefused):
     code = "installation_unknown"
-    public_message = "The application is not installed on this portal: it was never opened there, or is uninstalled."
+    public_message = said(
+        "The application is not installed on this portal: it was never opened there, or is uninstalled."
+    )
 
 
 class NoCredential(ServiceRefused):
     code = "no_credential"
-    public_message = "Nothing is stored that this call could be made with."
+    public_message = said("Nothing is stored that this call could be made with.")
 
 
 class ScopeNotInKey(ServiceRefused):
     code = "scope_not_in_key"
-    public_message = "No API key for this purpose may be used for this call. Ask an operator for one with the scope."
+    public_message = said(
+        "No API key for this purpose may be used for this call. Ask an operator for one with the scope."
+    )
 
 
 class UserTokenStale(ServiceRefused):
@@ -159,9 +193,9 @@ class UserTokenStale(ServiceRefused):
 
     code = "token_stale"
     fault = "portal"
-    public_message = (
-        "Flowlu no longer takes the stored token of this user. They have to open the application once more; "
-        "until then nothing can be done in their name."
+    public_message = said(
+        "Flowlu no longer takes the stored token of this user. They have to open the application once more; until "
+        "then nothing can be done in their name."
     )
 
 
@@ -169,6 +203,6 @@ class ApiKeyRefused(ServiceRefused):
     """Flowlu answered that it does not take the key, or that this call needs a user."""
 
     code = "api_key_refused"
-    public_message = (
+    public_message = said(
         "Flowlu does not accept the stored API key for this call: the key was deleted there, or the call needs a user."
     )

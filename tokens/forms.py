@@ -1,16 +1,21 @@
 """What operators hand in about tokens, API keys, purposes and service clients. Shape only; every rule is the verb's."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, ClassVar, Final
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django import forms
 from django.core import signing
+from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import scopes
 from installations.deception import visible_text
 from installations.forms import ReasonForm, SeenForm
 from installations.models import Application, Portal
+from installations.saying import translated
 from installations.scopes import Level, Scope
 from installations.seen import digest_of
 from tokens import leaks
@@ -20,6 +25,9 @@ from tokens.services.api_keys import LABEL_MAX
 from tokens.services.purposes import DESCRIPTION_MAX, OWNER_MAX
 from tokens.services.service_clients import NAME_MAX, allowed_of, shown_of
 from tokens.targets import MOST_FINGERPRINTS, Pin, RevocationTarget
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
 
 _AT_ONCE = 200
 _SALT: Final = "tokens.revocation.pin"
@@ -31,15 +39,31 @@ def sign_pin(pin: Pin) -> str:
     return signing.dumps(str(pin), salt=_SALT)
 
 
-def parse_utc(text: str) -> datetime:
-    """Return a time that an operator wrote, in UTC; raises ValueError."""
+def read_time(text: str, zone: tzinfo = UTC) -> datetime:
+    """Return a time that an operator wrote, in the zone unless it names UTC itself.
+
+    Raises TimeNotClear for one that the clocks of the zone show twice or never, and ValueError for what is no time.
+    """
     cleaned = text.strip().removesuffix("UTC").strip().removesuffix("Z")
+    if cleaned != text.strip():
+        zone = UTC
     for form in _TIMES:
         try:
-            return datetime.strptime(cleaned, form).replace(tzinfo=UTC)
+            early = datetime.strptime(cleaned, form).replace(tzinfo=zone)
         except ValueError:
             continue
+        if early.utcoffset() != early.replace(fold=1).utcoffset():
+            raise TimeNotClear
+        return early
     raise ValueError("not a time like 2026-11-25 10:15, in UTC")
+
+
+class TimeNotClear(ValueError):
+    """The clocks are put back or forward at this time: it is there twice, or not at all."""
+
+
+def _zone_name() -> str:
+    return str(timezone.get_current_timezone())
 
 
 class RevokeForm(ReasonForm):
@@ -47,17 +71,17 @@ class RevokeForm(ReasonForm):
 
     pinned = forms.CharField(widget=forms.HiddenInput, required=False, max_length=300)
     also_lock = forms.BooleanField(
-        label="Also lock this user: a page reload brings a new token",
+        label=_("Also lock this user: a page reload brings a new token"),
         required=False,
-        help_text=(
-            "Without the lock, the user's next visit hands in a new token and the application works again. "
-            "With it nothing can be done in the user's name until an operator unlocks them."
+        help_text=_(
+            "Without the lock, the user's next visit hands in a new token and the application works again. With it "
+            "nothing can be done in the user's name until an operator unlocks them."
         ),
     )
     drill = forms.BooleanField(
-        label="Drill: rehearse it and cut nothing",
+        label=_("Drill: rehearse it and cut nothing"),
         required=False,
-        help_text=(
+        help_text=_(
             "Does every step, measures it and takes it back. Only the audit trail says that there was a drill. "
             "Nothing is locked either."
         ),
@@ -78,7 +102,7 @@ class RevokeForm(ReasonForm):
             return Pin.parse(signing.loads(self.cleaned_data["pinned"], salt=_SALT))
         except (signing.BadSignature, NoPin):
             # The field is hidden: its error is shown with those of the whole form.
-            self.add_error(None, NoPin.public_message)
+            self.add_error(None, translated(NoPin.public_message))
             raise forms.ValidationError("", code="no_pin") from None
 
 
@@ -89,34 +113,39 @@ class RevokeByForm(RevokeForm):
         required=False,
         max_length=70 * MOST_FINGERPRINTS,
         widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false", "autocomplete": "off", "class": "code"}),
-        help_text=(
-            f"One on each line, at most {MOST_FINGERPRINTS:,}: the eight digits that the console shows of a token, or "
-            "more of them. Never a token: what is not understood is not shown again."
+        help_text=format_lazy(
+            _(
+                "One on each line, at most {most}: the eight digits that the console shows of a token, or more of "
+                "them. Never a token: what is not understood is not shown again."
+            ),
+            most=f"{MOST_FINGERPRINTS:,}",
         ),
     )
     stored_before = forms.CharField(
-        label="or everything stored before (UTC)",
         required=False,
         max_length=40,
         widget=forms.TextInput(attrs={"placeholder": "2026-11-25 10:15", "autocomplete": "off"}),
     )
     portal = forms.CharField(
-        label="of that only on the portal",
+        label=_("of that only on the portal"),
         required=False,
         max_length=200,
-        help_text="Its domain. Empty: on every portal.",
+        help_text=_("Its domain. Empty: on every portal."),
     )
     app_id = forms.CharField(
-        label="of that only of the application",
+        label=_("of that only of the application"),
         required=False,
         max_length=200,
-        help_text="Its appId. Empty: of every application.",
+        help_text=_("Its appId. Empty: of every application."),
     )
     choices: ClassVar = ("fingerprints", "stored_before", "portal", "app_id")
 
     def __init__(self, *args: Any, names_only: bool = False, **kwargs: Any) -> None:
         """Make the form of the first step, which only names tokens, or of the second, which confirms them."""
         super().__init__(*args, **kwargs)
+        self.fields["stored_before"].label = gettext("or everything stored before (%(zone_name)s)") % {
+            "zone_name": _zone_name()
+        }
         self.names_only = names_only
         if names_only:
             for name in ("reason", "pinned", "drill"):
@@ -129,7 +158,7 @@ class RevokeByForm(RevokeForm):
         cleaned: dict[str, Any] = super().clean() or {}
         given = {name: (cleaned.get(name) or "").strip() for name in self.choices}
         if bool(given["fingerprints"]) == bool(given["stored_before"]):
-            raise forms.ValidationError("Give either fingerprints or a time.", code="one_of_two")
+            raise forms.ValidationError(gettext("Give either fingerprints or a time."), code="one_of_two")
         try:
             cleaned["target"] = (
                 RevocationTarget.of_fingerprints(given["fingerprints"].splitlines())
@@ -138,7 +167,7 @@ class RevokeByForm(RevokeForm):
             )
         except NoTarget as error:
             self.clear_fingerprints()
-            raise forms.ValidationError(error.public_message, code="no_target") from None
+            raise forms.ValidationError(translated(error.public_message), code="no_target") from None
         return cleaned
 
     def clear_fingerprints(self) -> None:
@@ -147,20 +176,36 @@ class RevokeByForm(RevokeForm):
 
     def _stored_before(self, given: dict[str, str]) -> RevocationTarget:
         try:
-            moment = parse_utc(given["stored_before"])
+            moment = read_time(given["stored_before"], timezone.get_current_timezone())
+        except TimeNotClear:
+            raise NoTarget(
+                gettext(
+                    "The clocks are changed in %(zone_name)s at that time: it is there twice or never. Write it in "
+                    "UTC, like 2026-11-25 10:15 UTC."
+                )
+                % {"zone_name": _zone_name()}
+            ) from None
         except ValueError:
-            raise NoTarget("Write the time like 2026-11-25 10:15, in UTC.") from None
+            raise NoTarget(
+                gettext("Write the time like 2026-11-25 10:15, in %(zone_name)s.") % {"zone_name": _zone_name()}
+            ) from None
         portal = Portal.objects.filter(domain=given["portal"].lower()).first() if given["portal"] else None
         application = Application.objects.filter(app_id=given["app_id"]).first() if given["app_id"] else None
         if given["portal"] and portal is None:
-            raise NoTarget("No portal of that name was ever seen here.")
+            raise NoTarget(gettext("No portal of that name was ever seen here."))
         if given["app_id"] and application is None:
-            raise NoTarget("No application of that appId is registered.")
+            raise NoTarget(gettext("No application of that appId is registered."))
         return RevocationTarget.stored_before(
             moment,
             portal_id=portal.pk if portal else None,
             application_id=application.pk if application else None,
         )
+
+
+class GoOnForm(SeenForm):
+    """Why a run is to go on, as it stood when the page was shown."""
+
+    seen_salt = "tokens.revocation.go_on"
 
 
 class PortalStepForm(ReasonForm):
@@ -169,14 +214,14 @@ class PortalStepForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["reason"]
-        field.label = "Who did what, and how you know"
-        field.help_text = "1 to 1000 characters. Kept in the ledger and the audit trail with your name."
-        field.error_messages["required"] = "Say in 1 to 1000 characters who did what, and how you know."
+        field.label = gettext("Who did what, and how you know")
+        field.help_text = gettext("1 to 1000 characters. Kept in the ledger and the audit trail with your name.")
+        field.error_messages["required"] = gettext("Say in 1 to 1000 characters who did what, and how you know.")
 
 
-def _last_day(help_text: str) -> forms.DateField:
+def _last_day(help_text: "_StrPromise") -> forms.DateField:
     return forms.DateField(
-        label="Last day (UTC)",
+        label=_("Last day (UTC)"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         input_formats=["%Y-%m-%d"],
@@ -193,10 +238,10 @@ def last_day_of(moment: datetime | None) -> date | None:
     return None if moment is None else (moment.astimezone(UTC) - timedelta(microseconds=1)).date()
 
 
-def _key_field(help_text: str) -> forms.CharField:
+def _key_field(help_text: "_StrPromise") -> forms.CharField:
     # A password field: what was typed is never written into a page again, also not after a mistake elsewhere.
     return forms.CharField(
-        label="API key",
+        label=_("API key"),
         max_length=4096,
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off", "spellcheck": "false"}),
         help_text=help_text,
@@ -207,7 +252,8 @@ class _Rows(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generi
     """A choice of rows, whose names strangers may have written."""
 
     def label_from_instance(self, obj: Any) -> str:
-        return f"{visible_text(obj)}{' (switched off)' * (not getattr(obj, 'enabled', True))}"
+        name = visible_text(obj)
+        return name if getattr(obj, "enabled", True) else gettext("%(name)s (switched off)") % {"name": name}
 
 
 class _ScopeLines(forms.CharField):
@@ -222,21 +268,21 @@ class _ScopeLines(forms.CharField):
 
 
 class AddKeyForm(ReasonForm):
-    label = forms.CharField(max_length=LABEL_MAX, help_text="How the portal's administrator will know it again.")
-    key = _key_field("Pasted once. No page ever shows it again, not even in part.")
+    label = forms.CharField(max_length=LABEL_MAX, help_text=_("How the portal's administrator will know it again."))
+    key = _key_field(_("Pasted once. No page ever shows it again, not even in part."))
     scopes = forms.MultipleChoiceField(
         widget=forms.CheckboxSelectMultiple,
-        help_text=(
-            "What it may be used for here: a part of what is approved for the installation. What Flowlu allows the key "
-            "is set at Flowlu and may be less."
+        help_text=_(
+            "What it may be used for here: a part of what is approved for the installation. What Flowlu allows the "
+            "key is set at Flowlu and may be less."
         ),
     )
     purposes = _Rows(
         Purpose.objects.none(),
         widget=forms.CheckboxSelectMultiple,
-        help_text="It is used for these and for nothing else.",
+        help_text=_("It is used for these and for nothing else."),
     )
-    last_day = _last_day("Empty: no end. After it the key is refused and wiped.")
+    last_day = _last_day(_("Empty: no end. After it the key is refused and wiped."))
 
     def __init__(self, *args: Any, approved: Sequence[Scope], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -248,20 +294,20 @@ class AddKeyForm(ReasonForm):
 
 
 class ReplaceKeyForm(ReasonForm):
-    key = _key_field("The new one. Pasted once, never shown again.")
+    key = _key_field(_("The new one. Pasted once, never shown again."))
     overlap = forms.TypedChoiceField(
-        label="The old key stays for",
+        label=_("The old key stays for"),
         coerce=int,
         choices=[
-            (0, "not at all: it is wiped at once"),
-            (3600, "one hour"),
-            (86400, "one day"),
-            (604800, "seven days"),
+            (0, _("not at all: it is wiped at once")),
+            (3600, _("one hour")),
+            (86400, _("one day")),
+            (604800, _("seven days")),
         ],
         initial=86400,
-        help_text="Calls go out with the new key from now on. The old one is there for whatever still needs it.",
+        help_text=_("Calls go out with the new key from now on. The old one is there for whatever still needs it."),
     )
-    last_day = _last_day("Of the new key. Empty: no end.")
+    last_day = _last_day(_("Of the new key. Empty: no end."))
 
 
 class PurposeForm(SeenForm):
@@ -272,25 +318,25 @@ class PurposeForm(SeenForm):
     description = forms.CharField(
         max_length=DESCRIPTION_MAX,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="What is done in whose name, and why. Whoever asks later reads this.",
+        help_text=_("What is done in whose name, and why. Whoever asks later reads this."),
     )
     scopes = _ScopeLines(
-        help_text="One on each line, like crm.accounts.read. A call needs one of them and an approved one as well."
+        help_text=_("One on each line, like crm.accounts.read. A call needs one of them and an approved one as well.")
     )
-    owner = forms.CharField(max_length=OWNER_MAX, help_text="Who answers for it: a team or a person.")
-    last_day = _last_day("Empty: no end. After it every call for this purpose is refused.")
+    owner = forms.CharField(max_length=OWNER_MAX, help_text=_("Who answers for it: a team or a person."))
+    last_day = _last_day(_("Empty: no end. After it every call for this purpose is refused."))
 
 
 class DeclarePurposeForm(PurposeForm):
     seen = None  # type: ignore[assignment]  # nothing was there to be seen; Django takes a field away so
-    code = forms.SlugField(max_length=100, help_text="Sent in X-Purpose, like invoice-sync. It stays.")
+    code = forms.SlugField(max_length=100, help_text=_("Sent in X-Purpose, like invoice-sync. It stays."))
     acts_as = forms.ChoiceField(
-        label="Acts as",
+        label=_("Acts as"),
         choices=Purpose.ActsAs.choices,
         widget=forms.RadioSelect,
-        help_text="As a user: with the token that this user handed over. As the system: with the portal's API key.",
+        help_text=_("As a user: with the token that this user handed over. As the system: with the portal's API key."),
     )
-    enabled = forms.BooleanField(label="Switch it on now", required=False, initial=True)
+    enabled = forms.BooleanField(label=_("Switch it on now"), required=False, initial=True)
     field_order = ("code", "description", "acts_as", "scopes", "owner", "last_day", "enabled")
 
 
@@ -303,19 +349,19 @@ class ClientForm(SeenForm):
         Purpose.objects.order_by("code"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="None: for nothing.",
+        help_text=_("None: for nothing."),
     )
     applications = _Rows(
         Application.objects.order_by("name", "pk"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="None: in no application.",
+        help_text=_("None: in no application."),
     )
     portals = forms.CharField(
         required=False,
         max_length=100_000,
         widget=forms.Textarea(attrs={"rows": 5, "spellcheck": "false"}),
-        help_text="One domain on each line, like acme.flowlu.com. Empty: on no portal.",
+        help_text=_("One domain on each line, like acme.flowlu.com. Empty: on no portal."),
     )
 
     def __init__(self, *args: Any, client: ServiceClient | None = None, **kwargs: Any) -> None:
@@ -336,14 +382,15 @@ class ClientForm(SeenForm):
         if missing := sorted(wanted - {portal.domain for portal in found}):
             names = ", ".join(visible_text(name[:100], ascii_only=True) for name in missing[:10])
             raise forms.ValidationError(
-                f"Never seen here: {names}. A portal is known from its first launch on.", code="portal_unknown"
+                gettext("Never seen here: %(names)s. A portal is known from its first launch on.") % {"names": names},
+                code="portal_unknown",
             )
         return found
 
 
 class CreateClientForm(ClientForm):
     seen = None  # type: ignore[assignment]  # nothing was there to be seen; Django takes a field away so
-    name = forms.CharField(max_length=NAME_MAX, help_text="Of the backend service, like billing-worker.")
+    name = forms.CharField(max_length=NAME_MAX, help_text=_("Of the backend service, like billing-worker."))
     field_order = ("name", "purposes", "applications", "portals")
 
 
@@ -359,32 +406,38 @@ class LeakedForm(forms.Form):
 
     error_css_class = "errors"
     pasted = forms.CharField(
-        label="Paste what was found",
+        label=_("Paste what was found"),
         required=False,
         strip=False,
         widget=_NeverEchoed(
             # A browser's spelling service and its memory of forms are places to leak to as well.
             attrs={"rows": 8, "spellcheck": "false", "autocomplete": "off", "autocapitalize": "off", "class": "code"}
         ),
-        help_text=(
-            "One on each line: a token alone or in quotes, after “Bearer”, or anywhere in a line of a log or JSON. "
-            f"At most {leaks.MAX_LINES:,} lines and 1 MiB."
+        help_text=format_lazy(
+            _(
+                "One on each line: a token alone or in quotes, after “Bearer”, or anywhere in a line of a log or JSON. "
+                "At most {most} lines and 1 MiB."
+            ),
+            most=f"{leaks.MAX_LINES:,}",
         ),
     )
     file = forms.FileField(
-        label="or choose a file", required=False, allow_empty_file=True, help_text="Plain text, UTF-8, at most 1 MiB."
+        label=_("or choose a file"),
+        required=False,
+        allow_empty_file=True,
+        help_text=_("Plain text, UTF-8, at most 1 MiB."),
     )
 
     def clean_file(self) -> Any:
         found: Any = self.cleaned_data.get("file")
         if found is not None and (found.size or 0) > leaks.MAX_BYTES:
-            raise forms.ValidationError("The file is larger than 1 MiB: split it.", code="too_large")
+            raise forms.ValidationError(gettext("The file is larger than 1 MiB: split it."), code="too_large")
         return found
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
         if not self.errors and bool((cleaned.get("pasted") or "").strip()) == bool(cleaned.get("file")):
-            raise forms.ValidationError("Either paste what was found or choose a file.", code="one_of_two")
+            raise forms.ValidationError(gettext("Either paste what was found or choose a file."), code="one_of_two")
         return cleaned
 
     def lines(self) -> list[leaks.LeakedLine]:
@@ -399,7 +452,7 @@ class CutLeakedForm(ReasonForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["reason"].initial = "Found in a leak."
+        self.fields["reason"].initial = gettext("Found in a leak.")
 
     def tokens(self) -> list[int]:
         return self._numbers("token")
@@ -410,7 +463,7 @@ class CutLeakedForm(ReasonForm):
     def clean(self) -> dict[str, Any]:
         if not self.tokens() and not self.api_keys():
             raise forms.ValidationError(
-                "Nothing was ticked. Look the leak up again and tick what to revoke.", code="nothing_ticked"
+                gettext("Nothing was ticked. Look the leak up again and tick what to revoke."), code="nothing_ticked"
             )
         return super().clean() or {}
 

@@ -9,6 +9,7 @@ from django.db.models import Max, OuterRef, Q, Subquery
 
 from installations import scopes
 from installations.models import ApprovedPermission, Installation
+from installations.said import said
 from tokens import vault
 from tokens.leaks import LeakedLine
 from tokens.models import ApiKey, EmbedSession, OAuthToken, ReplacedFingerprint, RevokedFingerprint, ServiceCall
@@ -84,13 +85,13 @@ def _batches(lines: Iterable[LeakedLine]) -> Iterator[dict[str, set[int]]]:
 
 def _look_up(batch: dict[str, set[int]], marks: _Marks) -> None:
     digests = list(batch)
-    for column, kind in (("access_fingerprint", "access token"), ("refresh_fingerprint", "refresh token")):
+    for column, kind in (("access_fingerprint", said("access token")), ("refresh_fingerprint", said("refresh token"))):
         found = OAuthToken.objects.filter(**{f"{column}__in": digests}).values_list("pk", column)
         for pk, digest in found:
             marks.tokens.setdefault((pk, kind), set()).update(batch[digest])
     earlier = ReplacedFingerprint.objects.filter(fingerprint__in=digests).values_list("oauth_token_id", "fingerprint")
     for pk, digest in earlier:
-        marks.tokens.setdefault((pk, "earlier token of this lineage"), set()).update(batch[digest])
+        marks.tokens.setdefault((pk, said("earlier token of this lineage")), set()).update(batch[digest])
     for pk, digest in ApiKey.objects.filter(fingerprint__in=digests).values_list("pk", "fingerprint"):
         marks.api_keys.setdefault(pk, set()).update(batch[digest])
     denied = RevokedFingerprint.objects.filter(fingerprint__in=digests)
@@ -121,7 +122,7 @@ def _hits(marks: _Marks) -> Iterator[Hit]:
         key = keys[pk]
         told |= lines
         yield Hit(
-            "API key",
+            said("API key"),
             sorted(lines),
             key.installation,
             list(key.scopes),

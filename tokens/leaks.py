@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from installations.said import said
+
 MAX_BYTES = 1024 * 1024
 MAX_LINES = 10_000
 _MAX_PIECES = 64  # of one line
@@ -38,8 +40,11 @@ def read(text: str) -> list[LeakedLine]:
     ]
     if len(text.encode("utf-8", "replace")) > MAX_BYTES or len(lines) > MAX_LINES:
         raise TooMuchAtOnce(
-            f"That is more than is looked up at once: at most {MAX_LINES:,} lines and 1 MiB. Split it and do one part "
-            "after the other."
+            said(
+                "That is more than is looked up at once: at most %(max_lines)s lines and 1 MiB. Split it and do one "
+                "part after the other.",
+                max_lines=f"{MAX_LINES:,}",
+            )
         )
     return [LeakedLine(number, tuple(_pieces(line))) for number, line in lines]
 

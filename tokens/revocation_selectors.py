@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.db.models.lookups import GreaterThan
 from django.utils import timezone
 
 from installations.models import Application, Installation, Portal, PortalUser
+from installations.said import said
 from tokens.errors import NoTarget, SetChange
 from tokens.models import (
     EmbedSession,
@@ -87,7 +89,7 @@ def names_of(target: RevocationTarget) -> TargetNames:
 def _one(rows: QuerySet[Any], pk: int, what: str) -> Any:
     found = rows.filter(pk=pk).first()
     if found is None:
-        raise NoTarget(f"There is no such {what}.")
+        raise NoTarget(said("There is no such %(what)s.", what=what))
     return found
 
 
@@ -152,8 +154,12 @@ def resolve_fingerprints(target: RevocationTarget) -> tuple[RevocationTarget, Se
             owners = {owner for digest in matching for owner in known[digest]}
             if len(matching) > 1 and len(owners) > 1:
                 raise NoTarget(
-                    f"{text} begins the fingerprints of {len(owners)} tokens. Give more digits, or revoke the one on "
-                    "its own page."
+                    said(
+                        "%(text)s begins the fingerprints of %(count)s tokens. Give more digits, or revoke the one on "
+                        "its own page.",
+                        text=text,
+                        count=len(owners),
+                    )
                 )
             whole |= matching
             if not matching:
@@ -296,7 +302,7 @@ def preview_revocation(target: RevocationTarget, *, names: int = _NAMES) -> Revo
 
 def _uses(calls: QuerySet[ServiceCall], column: str, names: int) -> list[Use]:
     rows = calls.values(name=F(column)).annotate(calls=Count("pk")).order_by("-calls", "name")[:names]
-    return [Use(row["name"] or "this project's own code", row["calls"]) for row in rows]
+    return [Use(row["name"] or said("this project's own code"), row["calls"]) for row in rows]
 
 
 def with_upstream_facts(rows: QuerySet[Revocation]) -> QuerySet[Revocation]:
@@ -308,7 +314,9 @@ def with_upstream_facts(rows: QuerySet[Revocation]) -> QuerySet[Revocation]:
     """
     cases = UpstreamRevocation.objects.filter(revocation=OuterRef("pk")).order_by()
     cut = OAuthToken.objects.filter(revocation=OuterRef("pk"))
-    attempts = RefreshAttempt.objects.filter(oauth_token__revocation=OuterRef("pk"))
+    attempts = RefreshAttempt.objects.filter(oauth_token=OuterRef("pk"))
+    replaced = ReplacedFingerprint.objects.filter(oauth_token=OuterRef("pk"))
+    lost = attempts.filter(outcome=RefreshAttempt.Outcome.DISCARDED, error="revoked")
     settled = (RefreshAttempt.Outcome.FRESH, RefreshAttempt.Outcome.TRANSIENT)
     never_kept = Q(installation__application__stores_refresh_tokens=False) | Q(refresh_fingerprint="")
 
@@ -316,11 +324,15 @@ def with_upstream_facts(rows: QuerySet[Revocation]) -> QuerySet[Revocation]:
         counts = of.values("revocation").annotate(number=Count(counted, distinct=True)).values("number")
         return Coalesce(Subquery(counts), 0)
 
+    def is_any(of: QuerySet[OAuthToken]) -> Any:
+        # Its first row, not EXISTS: PostgreSQL would look that up in a hash of all tokens, for fifty rows of a list.
+        return GreaterThan(Coalesce(Subquery(of.order_by().values("pk")[:1]), 0), 0)
+
     return rows.annotate(
         told=number(cases, "pk"),
         told_tokens=number(cases, "oauth_token"),
         confirmed=number(cases.filter(state=UpstreamRevocation.State.CONFIRMED), "pk"),
-        came_back=Exists(attempts.filter(outcome=RefreshAttempt.Outcome.DISCARDED, error="revoked")),
-        had_others=Exists(ReplacedFingerprint.objects.filter(oauth_token__revocation=OuterRef("pk"))),
-        kept_apart=Exists(cut.filter(never_kept)) | Exists(attempts.exclude(outcome__in=settled)),
+        came_back=is_any(cut.filter(Exists(lost))),
+        had_others=is_any(cut.filter(Exists(replaced))),
+        kept_apart=is_any(cut.filter(Q(never_kept) | Q(Exists(attempts.exclude(outcome__in=settled))))),
     )

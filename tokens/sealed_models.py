@@ -297,7 +297,7 @@ class SealedModel(SealedRows):
                 kinds = ["bigint", *["bytea"] * len((*new, *old)), *["text"] * len(marks)]
                 names = ", ".join(["pk", *(f"c{place}" for place in (*new, *old, *marks))])
                 cursor.execute(
-                    f"UPDATE {table} AS t SET {', '.join(sets)}, {seal_key} = %s"  # noqa: S608 - names of our models, no value  (our own columns)
+                    f"UPDATE {table} AS t SET {', '.join(sets)}, {seal_key} = %s"  # noqa: S608 - names of our own columns, no value
                     f" FROM unnest({', '.join(f'%s::{kind}[]' for kind in kinds)}) AS d({names})"
                     f" WHERE t.{pk} = d.pk AND {' AND '.join(same)}",
                     [keys.seal.newest.id, [row.pk for row in rows], *map(list, zip(*data, strict=True))],
@@ -307,7 +307,7 @@ class SealedModel(SealedRows):
             sets += [f"{column} = CASE %s WHEN '' THEN {column} ELSE %s END" for column in prints]
             same = [f"{column} IS %s" for column in sealed]
             statement = (
-                f"UPDATE {table} SET {', '.join(sets)}, {seal_key} = %s"  # noqa: S608
+                f"UPDATE {table} SET {', '.join(sets)}, {seal_key} = %s"  # noqa: S608 - as above
                 f" WHERE {pk} = %s AND {' AND '.join(same)}"
             )
             written = 0

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Case, Count, Q, QuerySet, When
+from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from installations import editions, scopes
@@ -27,7 +28,7 @@ SELECT s.id, s.last_used_at, t.id, t.uuid,
        i.locked_at IS NOT NULL OR p.locked_at IS NOT NULL OR a.locked_at IS NOT NULL,
        p.domain, u.id, u.flowlu_user_id, u.locked_at IS NOT NULL,
        a.refreshed_by, t.expires_at, t.sealed_refresh_token IS NOT NULL, t.needs_proof,
-       edition.newest,
+       edition.newest, a.allowed_origins,
        ap.code, ap.level, ap.catalogue_entry
   FROM tokens_embedsession s
   JOIN tokens_oauthtoken t ON t.id = s.oauth_token_id
@@ -98,8 +99,14 @@ def _caller(statement: str, key: str | int) -> Caller | None:
         has_refresh_token=bool(first[17]),
         token_needs_proof=bool(first[18]),
         catalogue=editions.at(first[19]),
-        approvals=[approval_of(*row[20:]) for row in rows if row[20] is not None],
+        approvals=[approval_of(*row[21:]) for row in rows if row[21] is not None],
+        allowed_origins=_origins(first[20]),
     )
+
+
+def _origins(stored: Any) -> frozenset[str]:
+    found = json.loads(stored) if isinstance(stored, str | bytes) else stored
+    return frozenset(origin for origin in found if isinstance(origin, str)) if isinstance(found, list) else frozenset()
 
 
 def approval_of(code: str, level: str, entry: Any) -> Approval:
@@ -137,15 +144,15 @@ def tokens_with_sessions(tokens: QuerySet[OAuthToken]) -> QuerySet[OAuthToken]:
 
     The sealed columns stay in the database.
     """
+    # For each token that is shown: joined, the sessions of all would be counted first.
+    is_open = Q(ended_at__isnull=True, expires_at__gt=timezone.now())
+    opened = EmbedSession.objects.filter(is_open, oauth_token=OuterRef("pk")).order_by().values("oauth_token")
+    counted = Coalesce(Subquery(opened.annotate(rows=Count("pk")).values("rows")), 0)
     return (
         tokens.select_related("portal_user__portal", "installation__portal", "installation__application")
         .defer("sealed_access_token", "sealed_refresh_token")
         .annotate(
-            open_sessions=Count(
-                "sessions",
-                filter=Q(sessions__ended_at__isnull=True, sessions__expires_at__gt=timezone.now())
-                & ~Q(state=OAuthToken.State.REVOKED),
-            ),
+            open_sessions=Case(When(state=OAuthToken.State.REVOKED, then=0), default=counted),
             is_revoked=Case(When(state=OAuthToken.State.REVOKED, then=1), default=0),
             has_refresh_token=Q(sealed_refresh_token__isnull=False),
         )

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from installations import reviewing
 from installations.trail import anchoring, refusals
 from tokens.models import SweepRun
-from tokens.services import api_keys, probing, pruning, storing, upstream, wiping
+from tokens.services import api_keys, day_counting, long_runs, probing, pruning, storing, upstream, wiping
 
 LEASE = timedelta(minutes=10)  # a run that did not end by then was ended by something else
 
@@ -36,6 +37,7 @@ class Job:
 JOBS: list[Job] = [
     Job("label_lost_attempts", 60, wiping.label_lost_attempts),
     Job("refresh_what_expires", 60, wiping.refresh_what_expires),
+    Job("cut_in_background", 30, long_runs.cut_in_background),
     Job("tell_upstream", 30, lambda stopped: upstream.tell_due(stopped=stopped)),
     Job("wipe_expired", 3600, wiping.wipe_expired),
     Job("wipe_orphans", 300, wiping.wipe_orphans),
@@ -49,6 +51,7 @@ JOBS: list[Job] = [
     Job("judge_liveness", 300, lambda stopped: probing.judge_liveness(stopped)),
     Job("probe_quiet", 60, lambda stopped: probing.probe_quiet(stopped)),
     Job("tell_refusals", 600, lambda _stopped: refusals.tell_what_was_counted()),
+    Job("count_days", 300, lambda _stopped: day_counting.count_days()),
     Job("anchor_audit", 3600, lambda _stopped: int(anchoring.anchor_if_due(every=timedelta(days=1)))),
 ]
 
@@ -79,10 +82,11 @@ def run_due(*, stopped: Stopped = _never) -> Swept:
         except Exception:
             logger.exception("The sweep %s failed", job.name)
             failed.append(job.name)
-            count = 0
+            ended = {"done": 0, "failing_since": Coalesce("failing_since", Value(claimed))}
         else:
             done[job.name] = count
-        SweepRun.objects.filter(name=job.name, started_at=claimed).update(finished_at=timezone.now(), done=count)
+            ended = {"done": count, "failing_since": None}
+        SweepRun.objects.filter(name=job.name, started_at=claimed).update(finished_at=timezone.now(), **ended)
     return Swept(done, failed)
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final, Self
 
+from installations.said import said
 from tokens.errors import NoPin, NoTarget
 
 # What people see of a token is the first eight digits of its fingerprint: that much names it, as a rule.
@@ -85,12 +86,18 @@ class RevocationTarget:
         if wrong:
             # By their place: what was pasted may be a token.
             shown = ", ".join(str(number) for number in wrong[:10])
-            raise NoTarget(f"A fingerprint is 8 to 64 hexadecimal digits. Look at line {shown}.")
+            raise NoTarget(said("A fingerprint is 8 to 64 hexadecimal digits. Look at line %(shown)s.", shown=shown))
         found = tuple(sorted({text for text in lines if text}))
         if not found:
-            raise NoTarget("Name at least one fingerprint.")
+            raise NoTarget(said("Name at least one fingerprint."))
         if len(found) > MOST_FINGERPRINTS:
-            raise NoTarget(f"At most {MOST_FINGERPRINTS:,} fingerprints at once; these are {len(found):,}.")
+            raise NoTarget(
+                said(
+                    "At most %(most_fingerprints)s fingerprints at once; these are %(count)s.",
+                    most_fingerprints=f"{MOST_FINGERPRINTS:,}",
+                    count=f"{len(found):,}",
+                )
+            )
         return cls(Kind.FINGERPRINTS, fingerprints=found)
 
     def to_json(self) -> dict[str, Any]:

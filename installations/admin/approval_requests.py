@@ -9,9 +9,12 @@ from django.db.models import Count, Prefetch, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import approval_requests, editions
 from installations.actors import Actor
+from installations.admin import counted
 from installations.admin.acts import Act, Outcome, actor_of
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
@@ -23,14 +26,13 @@ from installations.admin.display import (
     join,
     link,
     mono,
-    plural,
     status_badge,
     text_of,
     to,
 )
 from installations.admin.lists import NamedFilter
 from installations.admin.manifests import edited_words, risk_badge, scope_words
-from installations.admin.text import visible
+from installations.admin.text import Text, sentences, visible
 from installations.catalogue import RISKS
 from installations.errors import OwnRequest
 from installations.forms import ReasonForm
@@ -64,18 +66,18 @@ def changes_of(row: ApprovalRequest) -> Sequence[str]:
 
 def state_badge(row: ApprovalRequest) -> Any:
     if row.state == State.OPEN and not can_be_confirmed(row):
-        return badge("waited too long", "gone")
+        return badge(gettext("waited too long"), "gone")
     if row.state == State.OPEN and getattr(row, "gone", False):
-        return badge("cannot be confirmed any more", "gone")
+        return badge(gettext("cannot be confirmed any more"), "gone")
     return badge(State(row.state).label, _TONES[State(row.state)])
 
 
 class RequestStateFilter(admin.SimpleListFilter):
-    title = "state"
+    title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("waiting", "waits for a second operator"), ("over", "decided or too old")]
+        return [("waiting", gettext("waits for a second operator")), ("over", gettext("decided or too old"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         waiting = ApprovalRequest.objects.waiting().values("pk")
@@ -113,8 +115,8 @@ class _SecondPair(Act):
 
 class Confirm(_SecondPair):
     slug = "confirm"
-    label = "Confirm"
-    summary = "Bring into force what another operator asked for. Not your own request."
+    label = _("Confirm")
+    summary = _("Bring into force what another operator asked for. Not your own request.")
     tone = "go"
     template_name = "admin/installations/approvalrequest/confirm.html"
 
@@ -124,68 +126,90 @@ class Confirm(_SecondPair):
     def context(self, request: HttpRequest, target: ApprovalRequest, form: ReasonForm) -> dict[str, Any]:
         return {"tables": [scopes_table(target, _held(target)), installations_table(target)]}
 
-    def stops(self, target: ApprovalRequest) -> Sequence[str]:
+    def stops(self, target: ApprovalRequest) -> Sequence[Text]:
         return (
-            "From their next call on, the application can do within these scopes what the user who has it open may do, "
-            "on each of these installations.",
-            "Installations that are pending become active.",
+            gettext(
+                "From their next call on, the application can do within these scopes what the user who has it open "
+                "may do, on each of these installations."
+            ),
+            gettext("Installations that are pending become active."),
         )
 
-    def stays(self, target: ApprovalRequest) -> Sequence[str]:
+    def stays(self, target: ApprovalRequest) -> Sequence[Text]:
         return (
-            "Nobody can do more than Flowlu lets them: Flowlu checks each user's own rights as well.",
-            "If anything about these installations changed since it was asked for, nothing is approved and the request "
-            "is void.",
+            gettext("Nobody can do more than Flowlu lets them: Flowlu checks each user's own rights as well."),
+            gettext(
+                "If anything about these installations changed since it was asked for, nothing is approved and the "
+                "request is void."
+            ),
         )
 
     def decide(self, target: ApprovalRequest, form: ReasonForm, actor: Actor) -> Outcome:
         done = approval_requests.confirm_request(request_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
-        active = f" {plural(done.activated, 'installation')} became active." if done.activated else ""
-        had = f" {plural(done.unchanged, 'installation')} had it already." if done.unchanged else ""
-        where = plural(done.installations, "installation")
-        return Outcome(f"Approved on {where}: {', '.join(done.approved)}.{had}{active}")
+        approved = ngettext(
+            "Approved on %(count)s installation: %(scopes)s.",
+            "Approved on %(count)s installations: %(scopes)s.",
+            done.installations,
+        )
+        had = ngettext(
+            "%(count)s installation had it already.", "%(count)s installations had it already.", done.unchanged
+        )
+        active = ngettext(
+            "%(count)s installation became active.", "%(count)s installations became active.", done.activated
+        )
+        return Outcome(
+            sentences(
+                approved % {"count": f"{done.installations:,}", "scopes": ", ".join(done.approved)},
+                had % {"count": f"{done.unchanged:,}"} if done.unchanged else "",
+                active % {"count": f"{done.activated:,}"} if done.activated else "",
+            )
+        )
 
 
 class Refuse(Act):
     slug = "refuse"
-    label = "Refuse or take back"
-    summary = "Close the request; nothing is approved."
+    label = _("Refuse or take back")
+    summary = _("Close the request; nothing is approved.")
     permission = "installations.approve_scopes"
     tone = "stop"
 
     def applies(self, target: ApprovalRequest) -> bool:
         return target.state == State.OPEN
 
-    def stops(self, target: ApprovalRequest) -> Sequence[str]:
-        return ("The request is closed. Nobody can confirm it any more.",)
+    def stops(self, target: ApprovalRequest) -> Sequence[Text]:
+        return (gettext("The request is closed. Nobody can confirm it any more."),)
 
-    def stays(self, target: ApprovalRequest) -> Sequence[str]:
-        return ("Nothing is approved or withdrawn. The same can be asked for again.",)
+    def stays(self, target: ApprovalRequest) -> Sequence[Text]:
+        return (gettext("Nothing is approved or withdrawn. The same can be asked for again."),)
 
     def perform(self, target: ApprovalRequest, form: ReasonForm, actor: Actor) -> Outcome:
         state = approval_requests.refuse_request(request_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
-        return Outcome("Taken back." if state == State.TAKEN_BACK else "Refused.")
+        return Outcome(gettext("Taken back.") if state == State.TAKEN_BACK else gettext("Refused."))
 
 
 class LookAt(_SecondPair):
     slug = "look-at"
-    label = "Looked at"
-    summary = "Record that a second operator looked at it. Not your own."
+    label = _("Looked at")
+    summary = _("Record that a second operator looked at it. Not your own.")
 
     def applies(self, target: ApprovalRequest) -> bool:
         return target.reviewed_at is None
 
-    def stops(self, target: ApprovalRequest) -> Sequence[str]:
-        return ("It leaves the list of what needs somebody, with your name and what you write here.",)
+    def stops(self, target: ApprovalRequest) -> Sequence[Text]:
+        return (gettext("It leaves the list of what needs somebody, with your name and what you write here."),)
 
-    def stays(self, target: ApprovalRequest) -> Sequence[str]:
-        return ("The approval stays as it is. Withdraw it on the installation's page if it should not have been made.",)
+    def stays(self, target: ApprovalRequest) -> Sequence[Text]:
+        return (
+            gettext(
+                "The approval stays as it is. Withdraw it on the installation's page if it should not have been made."
+            ),
+        )
 
     def decide(self, target: ApprovalRequest, form: ReasonForm, actor: Actor) -> Outcome:
         done = approval_requests.review_break_glass(
             request_id=target.pk, actor=actor, reason=form.cleaned_data["reason"]
         )
-        return Outcome.of(done, "Recorded.", already="somebody looked at it before")
+        return Outcome.of(done, gettext("Recorded."), already=gettext("Nothing changed: somebody looked at it before."))
 
 
 def scopes_table(row: ApprovalRequest, held: Mapping[str, str] | None = None) -> Table:
@@ -202,16 +226,25 @@ def scopes_table(row: ApprovalRequest, held: Mapping[str, str] | None = None) ->
             return ()
         now = held.get(scope.code)
         if now == scope.level.value:
-            return ("approved already",)
-        return (f"from {now} to {scope.level.value}" if now else f"new, at level {scope.level.value}",)
+            return (gettext("approved already"),)
+        return (
+            gettext("from %(now)s to %(value)s") % {"now": now, "value": scope.level.value}
+            if now
+            else gettext("new, at level %(value)s") % {"value": scope.level.value},
+        )
 
     wanted = [parse(text) for text in row.scopes]
     wanted.sort(key=lambda scope: -RISKS.index(known.describe(scope).risk or "high"))
     return Table(
-        "Scopes",
-        ("Scope", "What it covers", "Risk", *(("Change",) if held is not None else ())),
+        gettext("Scopes"),
+        (
+            gettext("Scope"),
+            gettext("What it covers"),
+            gettext("Risk"),
+            *((gettext("Change"),) if held is not None else ()),
+        ),
         [(mono(scope), words(scope), risk_badge(known.describe(scope)), *change(scope)) for scope in wanted],
-        "None.",
+        gettext("None."),
         kind="scopes",
     )
 
@@ -231,29 +264,29 @@ def installations_table(row: ApprovalRequest) -> Table:
     shown = list(found.prefetch_related(in_force).order_by("portal__domain", "pk")[: _SHOWN + 1])
     count = len(shown) if len(shown) <= _SHOWN else found.count()
     return Table(
-        f"On {plural(count, 'installation')}",
-        ("Installation", "Status now", "Approved now"),
+        ngettext("On %(count)s installation", "On %(count)s installations", count) % {"count": f"{count:,}"},
+        (gettext("Installation"), gettext("Status now"), gettext("Approved now")),
         [(link(each), status_badge(each), in_force_words(each)) for each in shown[:_SHOWN]],
-        "None.",
-        note=f"The first {_SHOWN} of them." if count > _SHOWN else "",
+        gettext("None."),
+        note=gettext("The first %(shown)s of them.") % {"shown": _SHOWN} if count > _SHOWN else "",
     )
 
 
 def in_force_words(row: Any) -> str:
     """Name the scopes in force of an installation, which were read with it."""
-    return ", ".join(sorted(str(each) for each in row.in_force)) or "nothing"
+    return ", ".join(sorted(str(each) for each in row.in_force)) or gettext("nothing")
 
 
 def _where(row: Any) -> Any:
-    return plural(row.installations, "installation")
+    return counted.installations(row.installations)
 
 
 _COMMON: Sequence[str | Column] = (
-    to("application", "application"),
-    column("scopes_asked", "scopes", lambda row: join((mono(text) for text in row.scopes), ", ")),
-    text_of("requested_by", "asked by"),
-    at("requested_at", "asked"),
-    column("why", "reason", lambda row: visible(row.reason)),
+    to("application", _("application")),
+    column("scopes_asked", _("scopes"), lambda row: join((mono(text) for text in row.scopes), ", ")),
+    text_of("requested_by", _("asked by")),
+    at("requested_at", _("asked")),
+    column("why", _("reason"), lambda row: visible(row.reason)),
 )
 
 
@@ -261,8 +294,9 @@ class _Requests(ReadOnlyAdmin):
     allowed_lookups = frozenset({"application__id__exact"})
     list_select_related = ("application",)
     search_fields = ("requested_by", "decided_by", "application__app_id")
-    search_help_text = "Search by operator or appId"
+    search_help_text = _("Search by operator or appId")
     ordering = ("-requested_at", "-pk")
+    can_be_exported = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         counted: QuerySet[Any] = (
@@ -283,29 +317,30 @@ class _Requests(ReadOnlyAdmin):
 @admin.register(ApprovalRequest)
 class ApprovalRequestAdmin(_Requests):
     list_display = (
-        column("name", "request", lambda row: f"#{row.pk}", order="pk"),
-        column("state_word", "state", state_badge, order="state"),
-        to("application", "application"),
-        column("scopes_asked", "scopes", lambda row: join((mono(text) for text in row.scopes), ", ")),
-        column("where", "on", _where),
-        text_of("requested_by", "asked by"),
-        at("requested_at", "asked"),
-        at("expires_at", "waits until"),
+        column("name", _("request"), lambda row: f"#{row.pk}", order="pk"),
+        column("state_word", _("state"), state_badge, order="state"),
+        to("application", _("application")),
+        column("scopes_asked", _("scopes"), lambda row: join((mono(text) for text in row.scopes), ", ")),
+        column("where", _("on"), _where),
+        text_of("requested_by", _("asked by")),
+        at("requested_at", _("asked")),
+        at("expires_at", _("waits until")),
     )
     list_filter = (RequestStateFilter, ("application", NamedFilter))
     facts = (
         *_COMMON,
-        at("expires_at", "waits until"),
-        text_of("decided_by", "decided by"),
-        at("decided_at", "decided", empty="not decided"),
-        column("decided_words", "why decided", lambda row: visible(row.decided_why or "–")),
+        at("expires_at", _("waits until")),
+        text_of("decided_by", _("decided by")),
+        at("decided_at", _("decided"), empty=_("not decided")),
+        column("decided_words", _("why decided"), lambda row: visible(row.decided_why or "–")),
     )
     act_classes = (Confirm, Refuse)
-    intro = (
+    words_here = ("risk", "break-glass")
+    intro = _(
         "Approvals of high risk and approvals for many installations count only when a second operator confirms them. "
         "Whoever asked cannot confirm it."
     )
-    empty_text = "Nothing was asked for yet. With FOUR_EYES on, approving a scope of high risk makes a request."
+    empty_text = _("Nothing was asked for yet. With FOUR_EYES on, approving a scope of high risk makes a request.")
 
     def badges(self, row: ApprovalRequest) -> Sequence[Any]:
         found = [state_badge(row)]
@@ -314,54 +349,58 @@ class ApprovalRequestAdmin(_Requests):
         return found
 
     def page_title(self, row: ApprovalRequest) -> str:
-        return f"Request #{row.pk} of {row.requested_by}"
+        return gettext("Request #%(pk)s of %(requested_by)s") % {"pk": row.pk, "requested_by": row.requested_by}
 
     def audit_query(self, row: ApprovalRequest) -> dict[str, Any]:
         return {"target_kind": "approvalrequest", "target_id": str(row.pk)}
 
 
 class LookedAtFilter(admin.SimpleListFilter):
-    title = "looked at"
+    title = _("looked at")
     parameter_name = "looked_at"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("no", "not yet"), ("yes", "by another operator")]
+        return [("no", gettext("not yet")), ("yes", gettext("by another operator"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(reviewed_at__isnull=self.value() == "no") if self.value() else queryset
 
 
 def _looked_at(row: BreakGlass) -> Any:
-    return badge("looked at", "good") if row.reviewed_at else badge("nobody looked at it yet", "bad")
+    return badge(gettext("looked at"), "good") if row.reviewed_at else badge(gettext("nobody looked at it yet"), "bad")
 
 
 @admin.register(BreakGlass)
 class BreakGlassAdmin(_Requests):
     list_display = (
-        column("name", "approval", lambda row: f"#{row.pk}", order="pk"),
-        column("looked", "looked at", _looked_at, order="reviewed_at"),
-        to("application", "application"),
-        column("scopes_asked", "scopes", lambda row: join((mono(text) for text in row.scopes), ", ")),
-        text_of("requested_by", "approved by"),
-        at("requested_at", "approved"),
-        column("why", "reason", lambda row: visible(row.reason)),
+        column("name", _("approval"), lambda row: f"#{row.pk}", order="pk"),
+        column("looked", _("looked at"), _looked_at, order="reviewed_at"),
+        to("application", _("application")),
+        column("scopes_asked", _("scopes"), lambda row: join((mono(text) for text in row.scopes), ", ")),
+        text_of("requested_by", _("approved by")),
+        at("requested_at", _("approved")),
+        column("why", _("reason"), lambda row: visible(row.reason)),
     )
     list_filter = (LookedAtFilter, ("application", NamedFilter))
     facts = (
         *_COMMON,
-        text_of("reviewed_by", "looked at by"),
-        at("reviewed_at", "looked at", empty="not yet"),
-        column("reviewed_words", "what they found", lambda row: visible(row.reviewed_why or "–")),
+        text_of("reviewed_by", _("looked at by")),
+        at("reviewed_at", _("looked at"), empty=_("not yet")),
+        column("reviewed_words", _("what they found"), lambda row: visible(row.reviewed_why or "–")),
     )
     act_classes = (LookAt,)
-    intro = "Scopes of high risk that one operator approved alone. Each waits until another operator looked at it."
-    empty_text = "Nobody approved anything alone."
+    words_here = ("risk", "four-eyes")
+    intro = _("Scopes of high risk that one operator approved alone. Each waits until another operator looked at it.")
+    empty_text = _("Nobody approved anything alone.")
 
     def badges(self, row: BreakGlass) -> Sequence[Any]:
         return [_looked_at(row)]
 
     def page_title(self, row: BreakGlass) -> str:
-        return f"Break-glass approval #{row.pk} of {row.requested_by}"
+        return gettext("Break-glass approval #%(pk)s of %(requested_by)s") % {
+            "pk": row.pk,
+            "requested_by": row.requested_by,
+        }
 
     def audit_query(self, row: BreakGlass) -> dict[str, Any]:
         return {"target_kind": "approvalrequest", "target_id": str(row.pk)}

@@ -8,27 +8,31 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import editions, selectors
-from installations.admin.acts import actor_of
+from installations.admin.acts import ConfirmFirst, actor_of, where_to_confirm
 from installations.admin.approval_requests import in_force_words
-from installations.admin.display import Table, link, list_url, plural, status_badge
-from installations.admin.text import visible_text
+from installations.admin.display import Table, link, list_url, status_badge
+from installations.admin.text import sentences, visible_text
 from installations.approval_requests import MANY, ManyResult, approve_for_many, pin_of
 from installations.errors import DomainError
 from installations.forms import ApproveManyForm
 from installations.models import Installation
 
 _STOPS: Final = (
-    "From their next call on, the application can do within these scopes what the user who has it open may do, on each "
-    "of these installations.",
-    "The first approval makes a pending installation active.",
+    _(
+        "From their next call on, the application can do within these scopes what the user who has it open may do, on "
+        "each of these installations."
+    ),
+    _("The first approval makes a pending installation active."),
 )
 _STAYS: Final = (
-    "A scope that is approved already at this level stays as it is; another level replaces the one in force.",
-    "If anything about one of these installations changed since this page was made, nothing is approved on any.",
+    _("A scope that is approved already at this level stays as it is; another level replaces the one in force."),
+    _("If anything about one of these installations changed since this page was made, nothing is approved on any."),
 )
-_ASKS: Final = "With four eyes on this only asks for it: another operator has to confirm it."
+_ASKS: Final = _("With four eyes on this only asks for it: another operator has to confirm it.")
 
 
 def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Installation]) -> HttpResponse | None:
@@ -42,8 +46,11 @@ def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Inst
     known = editions.in_force()
     review = selectors.review_scopes(rows[0].manifest.requested_scopes, [], known)
     form = ApproveManyForm(confirmed, review=review, pin=pin_of(rows, known))
+    confirm_at = where_to_confirm(request)
     if form.is_bound and form.is_valid():
         try:
+            if confirm_at:
+                raise ConfirmFirst
             result = approve_for_many(
                 installation_ids=[row.pk for row in rows],
                 requested=form.cleaned_data["scopes"],
@@ -60,16 +67,23 @@ def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Inst
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
-        "title": f"Approve scopes on {plural(len(rows), 'installation')}",
+        "title": ngettext(
+            "Approve scopes on %(count)s installation", "Approve scopes on %(count)s installations", len(rows)
+        )
+        % {"count": f"{len(rows):,}"},
         "back_url": list_url(Installation),
         "form": form,
+        "confirm_at": confirm_at,
         "rows": rows,
         "table": _table(rows),
         "stops": (_ASKS, *_STOPS) if four_eyes else _STOPS,
         "stays": _STAYS,
-        "stops_heading": "What happens",
-        "stays_heading": "What does not happen",
-        "submit": "Ask for it" if four_eyes else f"Approve on {plural(len(rows), 'installation')}",
+        "stops_heading": gettext("What happens"),
+        "stays_heading": gettext("What does not happen"),
+        "submit": gettext("Ask for it")
+        if four_eyes
+        else ngettext("Approve on %(count)s installation", "Approve on %(count)s installations", len(rows))
+        % {"count": f"{len(rows):,}"},
         "action_checkbox_name": ACTION_CHECKBOX_NAME,
     }
     return TemplateResponse(request, "admin/installations/installation/approve_many.html", context)
@@ -77,20 +91,22 @@ def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Inst
 
 def _problem(rows: list[Installation]) -> str:
     if len(rows) > MANY:
-        return f"Choose at most {MANY} installations at once."
+        return gettext("Choose at most %(many)s installations at once.") % {"many": MANY}
     if any(row.status == Installation.Status.UNINSTALLED for row in rows):
-        return "One of the selected installations is uninstalled. Choose live ones only: the filter by status helps."
+        return gettext(
+            "One of the selected installations is uninstalled. Choose live ones only: the filter by status helps."
+        )
     if len({row.application_id for row in rows}) > 1:
-        return "The selected installations are of several applications. Choose those of one: the filter helps."
+        return gettext("The selected installations are of several applications. Choose those of one: the filter helps.")
     return ""
 
 
 def _table(rows: list[Installation]) -> Table:
     return Table(
-        "Exactly these installations",
-        ("Installation", "Status", "Approved now"),
+        gettext("Exactly these installations"),
+        (gettext("Installation"), gettext("Status"), gettext("Approved now")),
         [(link(row), status_badge(row), in_force_words(row)) for row in rows],
-        "None.",
+        gettext("None."),
     )
 
 
@@ -98,7 +114,17 @@ def _words(result: ManyResult) -> str:
     if result.asked is not None:
         number = result.asked.request.pk
         if not result.asked.is_new:
-            return f"Nothing changed: the same was asked for already (request #{number})."
-        return f"Asked for, not approved yet: a second operator has to confirm request #{number}."
-    unchanged = f" {plural(result.unchanged, 'installation')} had it already." if result.unchanged else ""
-    return f"Approved on {plural(result.approved, 'installation')}.{unchanged}"
+            return gettext("Nothing changed: the same was asked for already (request #%(number)s).") % {
+                "number": number
+            }
+        return gettext("Asked for, not approved yet: a second operator has to confirm request #%(number)s.") % {
+            "number": number
+        }
+    approved = ngettext("Approved on %(count)s installation.", "Approved on %(count)s installations.", result.approved)
+    had = ngettext(
+        "%(count)s installation had it already.", "%(count)s installations had it already.", result.unchanged
+    )
+    return sentences(
+        approved % {"count": f"{result.approved:,}"},
+        had % {"count": f"{result.unchanged:,}"} if result.unchanged else "",
+    )

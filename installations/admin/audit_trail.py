@@ -11,10 +11,15 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
+from installations.admin import counted
 from installations.admin.acts import actor_of, note_refusal, posted
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import Table, at, badge, column, link, list_url, plural, utc
+from installations.admin.display import Table, at, badge, column, link, list_url, when
+from installations.admin.lists import ValuesFilter
+from installations.admin.searching import exactly
 from installations.admin.text import visible, visible_text
 from installations.errors import DomainError, NotPermitted
 from installations.forms import ExportForm
@@ -23,44 +28,57 @@ from installations.trail.exporting import PERMISSION, Format, export_audit
 from installations.trail.state import TrailState, trail_state
 
 _URL_NAME = "installations_auditevent_export"
-_CONTENT_TYPES = {Format.JSON_LINES: "application/jsonl", Format.CSV: "text/csv; charset=utf-8"}
 
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
     list_display = (
-        column("number", "no.", lambda row: row.sequence, order="sequence"),
-        at("occurred_at", "when"),
-        column("verb", "what", lambda row: row.verb, order="verb"),
-        column("target", "target", lambda row: target_words(row)),
-        column("actor", "who", lambda row: actor_words(row), order="actor_id"),
-        column("reason", "why", lambda row: visible(row.reason or "–")),
+        column("number", _("no."), lambda row: row.sequence, order="sequence"),
+        at("occurred_at", _("when")),
+        column("verb", _("what"), lambda row: row.verb, order="verb"),
+        column("target", _("target"), lambda row: target_words(row)),
+        column("actor", _("who"), lambda row: actor_words(row), order="actor_id"),
+        column("reason", _("why"), lambda row: visible(row.reason or "–")),
     )
-    list_filter = ("verb", "actor_kind", "via")
+    list_filter = (
+        ValuesFilter.of("verb", _("what")),
+        ValuesFilter.of("actor_kind", _("who")),
+        ValuesFilter.of("via", _("through")),
+    )
+    indexed_filters = frozenset({"verb", "actor_kind", "via"})
     allowed_lookups = frozenset(
         {"verb", "actor_kind", "via", "target_kind", "target_id", "installation_id", "actor_id"}
     )
-    search_fields = ("target_id", "actor_id", "actor_name")
-    search_help_text = "Search by target or by who"
+    search_fields = ("target_id", "actor_id")
+    search_ways = (exactly("target_id", "actor_id"),)
+    search_help_text = _("Search by the whole id of a target or of who did it")
     ordering = ("-sequence",)
     sortable_by = ("number",)
     facts = (
         "sequence",
-        at("occurred_at", "when"),
+        at("occurred_at", _("when")),
         "verb",
-        column("target", "target", lambda row: target_words(row)),
-        column("installation", "installation", lambda row: _installation(row)),
-        column("actor", "who", lambda row: actor_words(row)),
-        column("via", "through", lambda row: row.via),
-        column("reason", "why", lambda row: visible(row.reason or "–")),
-        column("details", "details", lambda row: _details(row)),
-        column("chain", "chain", lambda row: f"number {row.sequence}, under audit key {row.key_id}"),
+        column("target", _("target"), lambda row: target_words(row)),
+        column("installation", _("installation"), lambda row: _installation(row)),
+        column("actor", _("who"), lambda row: actor_words(row)),
+        column("via", _("through"), lambda row: row.via),
+        column("reason", _("why"), lambda row: visible(row.reason or "–")),
+        column("details", _("details"), lambda row: _details(row)),
+        column(
+            "chain",
+            _("chain"),
+            lambda row: (
+                gettext("number %(sequence)s, under audit key %(key_id)s")
+                % {"sequence": row.sequence, "key_id": row.key_id}
+            ),
+        ),
     )
-    intro = (
-        "What was done, by whom, to what and why. No row is ever changed; each is chained to the last. Only what "
-        "is old and archived is removed, from the beginning."
+    words_here = ("anchor", "refused-attempt")
+    intro = _(
+        "What was done, by whom, to what and why. No row is ever changed; each is chained to the last. Only what is "
+        "old and archived is removed, from the beginning."
     )
-    empty_text = "Nothing was recorded yet. Every act of an operator and every stored token leaves a row here."
+    empty_text = _("Nothing was recorded yet. Every act of an operator and every stored token leaves a row here.")
 
     change_list_template = "admin/installations/auditevent/change_list.html"
 
@@ -77,7 +95,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        links = [(reverse(f"admin:{_URL_NAME}"), "Export the trail")] if self.may_export(request) else []
+        links = [(reverse(f"admin:{_URL_NAME}"), gettext("Export the trail"))] if self.may_export(request) else []
         context = {"list_links": links, "trail_facts": _trail_facts(trail_state()), **(extra_context or {})}
         return super().changelist_view(request, context)
 
@@ -98,17 +116,21 @@ class AuditEventAdmin(ReadOnlyAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Export the audit trail",
+            "title": gettext("Export the audit trail"),
             "back_url": list_url(AuditEvent),
             "form": form,
             "stops": (
-                f"You get a file with every event: {plural(trail_state().events, 'event')} and the one of this export.",
-                "It holds names of operators, their reasons, and ids of portals, users and tokens. No secret is in it.",
-                "That you took it, in which format and why, is recorded in the trail first.",
+                gettext("You get a file with every event: %(events)s and the one of this export.")
+                % {"events": counted.events(trail_state().events)},
+                gettext(
+                    "It holds names of operators, their reasons, and ids of portals, users and tokens. No secret is "
+                    "in it."
+                ),
+                gettext("That you took it, in which format and why, is recorded in the trail first."),
             ),
             "stays": (
-                "Nothing is removed or changed.",
-                "It holds no portal user's name. Reasons are free text: what an operator wrote is in them.",
+                gettext("Nothing is removed or changed."),
+                gettext("It holds no portal user's name. Reasons are free text: what an operator wrote is in them."),
             ),
         }
         return TemplateResponse(request, "admin/installations/auditevent/export.html", context)
@@ -118,28 +140,56 @@ class AuditEventAdmin(ReadOnlyAdmin):
         export = export_audit(format=chosen, actor=actor_of(request), reason=form.cleaned_data["reason"])
         return StreamingHttpResponse(
             export.lines(),
-            content_type=_CONTENT_TYPES[chosen],
+            content_type=chosen.content_type,
             headers={"Content-Disposition": f'attachment; filename="{export.file_name}"'},
         )
 
 
 def _trail_facts(state: TrailState) -> list[tuple[str, Any]]:
     """Return what the list says about the chain as a whole."""
-    begins = f", from number {state.first:,} on: what was before is archived" if state.first > 1 else ""
-    facts: list[tuple[str, Any]] = [("Chain", f"{plural(state.events, 'event')}{begins}")]
+    chain = counted.events(state.events)
+    if state.first > 1:
+        chain = gettext("%(events)s, from number %(first)s on: what was before is archived") % {
+            "events": chain,
+            "first": f"{state.first:,}",
+        }
+    facts: list[tuple[str, Any]] = [(gettext("Chain"), chain)]
     if state.verified is None:
-        facts.append(("Verified", "never. Run manage.py verify_audit"))
+        facts.append((gettext("Verified"), gettext("never. Run manage.py verify_audit")))
     else:
-        result = badge(f"broken: {plural(state.found, 'finding')}", "bad") if state.found else badge("intact", "good")
+        result = (
+            badge(
+                ngettext("broken: %(count)s finding", "broken: %(count)s findings", state.found)
+                % {"count": f"{state.found:,}"},
+                "bad",
+            )
+            if state.found
+            else badge(gettext("intact"), "good")
+        )
         facts.append(
-            ("Verified", format_html("{} {} up to number {}", result, utc(state.verified.occurred_at), _up_to(state)))
+            (
+                gettext("Verified"),
+                format_html(
+                    gettext("{result} {when} up to number {number}"),
+                    result=result,
+                    when=when(state.verified.occurred_at),
+                    number=_up_to(state),
+                ),
+            )
         )
     if state.anchored is None:
-        words = "never. Without an anchor a cut-off end would not show: run manage.py anchor_audit"
-        facts.append(("Anchored", words))
+        words = gettext("never. Without an anchor a cut-off end would not show: run manage.py anchor_audit")
+        facts.append((gettext("Anchored"), words))
     else:
-        when, where = utc(state.anchored.occurred_at), visible(state.anchored.details.get("where", ""), ascii_only=True)
-        facts.append(("Anchored", format_html("{}, number {} in {}", when, _number(state.anchored.target_id), where)))
+        where = visible(state.anchored.details.get("where", ""), ascii_only=True)
+        number = _number(state.anchored.target_id)
+        anchored = format_html(
+            gettext("{when}, number {number} in {where}"),
+            when=when(state.anchored.occurred_at),
+            number=number,
+            where=where,
+        )
+        facts.append((gettext("Anchored"), anchored))
     return facts
 
 
@@ -152,7 +202,9 @@ def _number(text: str) -> str:
 
 
 def target_words(event: AuditEvent) -> Any:
-    kind = {"portaluser": "portal user", "portal_user": "portal user"}.get(event.target_kind, event.target_kind)
+    kind = {"portaluser": gettext("portal user"), "portal_user": gettext("portal user")}.get(
+        event.target_kind, event.target_kind
+    )
     number = "#" if event.target_id.isdigit() else ""
     return format_html("{} {}{}", kind, number, visible(event.target_id, ascii_only=True))
 

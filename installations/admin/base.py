@@ -9,15 +9,22 @@ from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_permission_codename
 from django.core.exceptions import BadRequest
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from installations.admin.acts import Act, CreateAct, note_refusal, offered
+from installations.admin.change_lists import ConsoleChangeList
 from installations.admin.display import Column, Table, list_url
-from installations.admin.text import visible_text
+from installations.admin.list_export import export_url, url_pattern
+from installations.admin.saved_filters import shown_filters
+from installations.admin.searching import Way, searched
+from installations.admin.text import Text, visible_text
 from installations.models import AuditEvent
 
 
@@ -26,15 +33,6 @@ def _is_key(text: str) -> bool:
     # Compared by length before it is read: reading a long number takes its time.
     digits = text.isascii() and text.isdecimal() and len(text) <= len(str(BigIntegerField.MAX_BIGINT))
     return digits and int(text) <= BigIntegerField.MAX_BIGINT
-
-
-class ConsoleChangeList(ChangeList):
-    """A list that is named by what it holds, not by what to select in it."""
-
-    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        super().__init__(request, *args, **kwargs)
-        name = str(self.opts.verbose_name_plural)
-        self.title = name[:1].upper() + name[1:]
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only, not when it runs
@@ -46,6 +44,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
     list_per_page = 50
     list_max_show_all = 200
     show_full_result_count = False
+    # Django counts every choice to its end, over the whole list: see `filter_counts`.
+    show_facets = admin.ShowFacets.NEVER
     change_form_template = "admin/console/change_form.html"
     change_list_template = "admin/console/change_list.html"
     # Names that the address of the list may filter by. Anything else would be an oracle for columns that are not
@@ -54,12 +54,27 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
     # What the page of an object says, line by line: names of fields and columns.
     facts: ClassVar[Sequence[str | Column]] = ()
     act_classes: ClassVar[Sequence[type[Act]]] = ()
-    intro: ClassVar[str] = ""
-    empty_text: ClassVar[str] = "Nothing here yet."
+    # How a list of many rows is searched, instead of what Django makes of `search_fields`. These say that it can be.
+    search_ways: ClassVar[Sequence[Way]] = ()
+    # Whether filters say how many, and the parameters of those whose rows an index finds in the whole list.
+    counts_choices: ClassVar[bool] = True
+    indexed_filters: ClassVar[frozenset[str]] = frozenset()
+    # Whether who sees the list may take it away as a file. The columns that are no data are named beside it.
+    can_be_exported: ClassVar[bool] = False
+    not_in_files: ClassVar[frozenset[str]] = frozenset()
+    intro: ClassVar[Text] = ""
+    empty_text: ClassVar[Text] = _("Nothing here yet.")
+    # Keys of terms of the glossary that sentences and columns of these pages use and no heading explains.
+    words_here: ClassVar[Sequence[str]] = ()
 
     def __init__(self, model: Any, admin_site: admin.AdminSite) -> None:
         super().__init__(model, admin_site)
         self.acts = [act(self) for act in self.act_classes]
+
+    @property
+    def view_permissions(self) -> tuple[str, ...]:
+        """Return what it takes to see the list."""
+        return (f"{self.opts.app_label}.{get_permission_codename('view', self.opts)}",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -83,12 +98,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
         """Say that there is no such object, and not what stood in the address: a message waits in a cookie."""
-        self.message_user(request, f"There is no such {opts.verbose_name}. Perhaps it is gone.", messages.WARNING)
+        self.message_user(
+            request,
+            gettext("There is no such %(verbose_name)s. Perhaps it is gone.") % {"verbose_name": opts.verbose_name},
+            messages.WARNING,
+        )
         return HttpResponseRedirect(reverse("admin:index"))
 
     def action_checkbox(self, obj: Any) -> SafeString:
         """Return the box of a row. Its label, which only a screen reader says, is made of what strangers wrote."""
-        label = f"Select {visible_text(str(obj))}"
+        label = gettext("Select %(obj)s") % {"obj": visible_text(str(obj))}
         box = forms.CheckboxInput({"class": "action-select", "aria-label": label}, lambda value: False)
         return box.render(ACTION_CHECKBOX_NAME, str(obj.pk))
 
@@ -103,23 +122,39 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ConsoleChangeList
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if self.search_ways:
+            return searched(queryset, search_term, self.search_ways), False
+        return super().get_search_results(request, queryset, search_term)
+
     def get_urls(self) -> list[URLPattern]:
         # Before the stock ones, which take any text for a key.
-        return [*(act.url_pattern() for act in self.acts), *super().get_urls()]
+        own = [act.url_pattern() for act in self.acts]
+        if self.can_be_exported:
+            own.append(url_pattern(self))
+        return [*own, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self._note_refused_action(request)
-        # PostgreSQL takes no NUL and would fail the request; nothing that is kept holds one.
-        if any("\0" in value for values in request.GET.lists() for value in (values[0], *values[1])):
-            raise DisallowedModelAdminLookup("A parameter of a list holds a NUL character.")
         links = [(act.url(), act.label) for act in self.acts if isinstance(act, CreateAct) and act.permitted(request)]
         context = {
             "intro": self.intro,
+            "words_here": self.words_here,
             "empty_text": self.empty_text,
             "list_links": links,
+            **shown_filters(self, request),
+            "export_url": export_url(self, request) if self.can_be_exported else "",
             **(extra_context or {}),
         }
         return super().changelist_view(request, context)
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        # PostgreSQL takes no NUL and would fail the request; nothing that is kept holds one.
+        if any("\0" in value for values in request.GET.lists() for value in (values[0], *values[1])):
+            raise DisallowedModelAdminLookup("A parameter of a list holds a NUL character.")
+        return super().get_changelist_instance(request)
 
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
         """Run the action on the chosen rows. What no box of the list holds would fail in the statement that asks."""
@@ -168,6 +203,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
             "subtitle": None,
             "may_list": self.has_view_permission(request),
             "badges": self.badges(row),
+            "words_here": self.words_here,
             "acts": offered(self.acts, request, row),
             "tables": self.tables(request, row),
             "audit_url": list_url(AuditEvent, urlencode(query))

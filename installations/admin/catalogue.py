@@ -11,6 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import catalogue, editions
 from installations.admin.base import ReadOnlyAdmin
@@ -34,10 +36,10 @@ from installations.admin.display import (
     list_url,
     mono,
     text_of,
-    utc,
+    when,
 )
 from installations.admin.manifests import RISK_TONES
-from installations.admin.text import visible, visible_text
+from installations.admin.text import Text, sentences, visible, visible_text
 from installations.catalogue import Catalogue, CatalogueEntry, CatalogueInvalid, Origin
 from installations.catalogue_changes import change_of, changes, reach_of
 from installations.catalogue_editing import PERMISSION
@@ -57,28 +59,29 @@ _ORIGINS = {
 @admin.register(CatalogueEdition)
 class CatalogueEditionAdmin(ReadOnlyAdmin):
     list_display = (
-        column("edition", "edition", lambda row: row, order="number"),
-        text_of("saved_by", "saved by"),
-        at("saved_at", "saved"),
-        column("why", "reason", lambda row: visible(row.reason)),
-        column("sha", "SHA-256", lambda row: mono(row.sha256[:8])),
+        column("edition", _("edition"), lambda row: row, order="number"),
+        text_of("saved_by", _("saved by")),
+        at("saved_at", _("saved")),
+        column("why", _("reason"), lambda row: visible(row.reason)),
+        column("sha", _("SHA-256"), lambda row: mono(row.sha256[:8])),
     )
     search_fields = ("saved_by", "reason")
     ordering = ("-number",)
     facts = (
-        column("edition", "edition", lambda row: row),
-        text_of("saved_by", "saved by"),
-        at("saved_at", "saved"),
-        column("why", "reason", lambda row: visible(row.reason)),
-        column("sha", "SHA-256 of the operators' entries", lambda row: mono(row.sha256)),
-        column("ships", "shipped file of that day", lambda row: mono(row.shipped)),
-        column("file", "what operators had written", lambda row: _export_link(row)),
+        column("edition", _("edition"), lambda row: row),
+        text_of("saved_by", _("saved by")),
+        at("saved_at", _("saved")),
+        column("why", _("reason"), lambda row: visible(row.reason)),
+        column("sha", _("SHA-256 of the operators' entries"), lambda row: mono(row.sha256)),
+        column("ships", _("shipped file of that day"), lambda row: mono(row.shipped)),
+        column("file", _("what operators had written"), lambda row: _export_link(row)),
     )
     act_classes = (EditEntry, NewEntry, TakeBack, ImportCatalogue)
-    intro = "What operators laid over the shipped catalogue, edit by edit. The newest counts; none is ever changed."
-    empty_text = "Nobody edited the catalogue: the shipped one counts."
+    words_here = ("scope-catalogue", "wider")
+    intro = _("What operators laid over the shipped catalogue, edit by edit. The newest counts; none is ever changed.")
+    empty_text = _("Nobody edited the catalogue: the shipped one counts.")
     # Where the menu leads to, and as what.
-    entrance: ClassVar[tuple[str, str]] = (f"admin:{_NAME}_catalogue", "Scope catalogue")
+    entrance: ClassVar[tuple[str, Text]] = (f"admin:{_NAME}_catalogue", _("Scope catalogue"))
 
     def get_urls(self) -> list[URLPattern]:
         def own(route: str, view: Any, name: str) -> URLPattern:
@@ -93,14 +96,14 @@ class CatalogueEditionAdmin(ReadOnlyAdmin):
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        links = [(catalogue_url(), "Scope catalogue")]
+        links = [(catalogue_url(), gettext("Scope catalogue"))]
         return super().changelist_view(request, {"list_links": links, **(extra_context or {})})
 
     def audit_query(self, row: CatalogueEdition) -> dict[str, Any]:
         return {"target_kind": "catalogue"}
 
     def page_title(self, row: CatalogueEdition) -> str:
-        return f"Edition {row.number} of the scope catalogue"
+        return gettext("Edition %(number)s of the scope catalogue") % {"number": row.number}
 
     def tables(self, request: HttpRequest, row: CatalogueEdition) -> Sequence[Table]:
         others = list(CatalogueEdition.objects.exclude(pk=row.pk).defer("document").order_by("-number")[:_OTHERS])
@@ -127,7 +130,7 @@ class CatalogueEditionAdmin(ReadOnlyAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Scope catalogue",
+            "title": gettext("Scope catalogue"),
             "known": known,
             "sought": sought,
             "table": _entries_table(found, known, used),
@@ -159,7 +162,7 @@ class CatalogueEditionAdmin(ReadOnlyAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": f"Scope {code}",
+            "title": gettext("Scope %(code)s") % {"code": code},
             "entry": entry,
             "levels": [
                 (level, entry.at(level), badge(entry.at(level).risk, RISK_TONES[entry.at(level).risk]))
@@ -192,7 +195,10 @@ class CatalogueEditionAdmin(ReadOnlyAdmin):
         else:
             known = editions.in_force()
         if known.damage:
-            words = f"Edition {known.edition} of the scope catalogue is damaged: {visible_text(known.damage)}."
+            words = gettext("Edition %(edition)s of the scope catalogue is damaged: %(damage)s.") % {
+                "edition": known.edition,
+                "damage": visible_text(known.damage),
+            }
             return HttpResponse(words, status=HTTPStatus.CONFLICT, content_type="text/plain; charset=utf-8")
         name = f"scope-catalogue-{'operators-' if own else ''}{known.edition}.json"
         text = catalogue.exported(known.own if own else known.entries)
@@ -204,7 +210,7 @@ class CatalogueEditionAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
 
-    def _entry_links(self, request: HttpRequest, code: str, origin: Origin) -> list[tuple[str, str, str, str]]:
+    def _entry_links(self, request: HttpRequest, code: str, origin: Origin) -> list[tuple[str, Text, str, Text]]:
         if not request.user.has_perm(PERMISSION):
             return []
         return [
@@ -223,8 +229,8 @@ def _holds(entry: CatalogueEntry, known: Catalogue, sought: str) -> bool:
 
 def _state(entry: CatalogueEntry, origin: Origin) -> list[Any]:
     found = [badge(*_ORIGINS[origin])] if origin is not Origin.SHIPPED else []
-    found.append(badge("documented", "good") if entry.documented else badge("assumption", "wait"))
-    return found if entry.enabled else [*found, badge("off", "gone")]
+    found.append(badge(gettext("documented"), "good") if entry.documented else badge(gettext("assumption"), "wait"))
+    return found if entry.enabled else [*found, badge(gettext("off"), "gone")]
 
 
 def _entries_table(entries: Sequence[CatalogueEntry], known: Catalogue, used: dict[str, int] | None) -> Table:
@@ -235,10 +241,10 @@ def _entries_table(entries: Sequence[CatalogueEntry], known: Catalogue, used: di
         )
 
     def reached(entry: CatalogueEntry) -> Any:
-        models = ", ".join(entry.models) or "all of its models"
+        models = ", ".join(entry.models) or gettext("all of its models")
         return format_html('{} <span class="quiet-note">{}</span>', ", ".join(entry.modules), visible(models))
 
-    approvals = () if used is None else ("Approvals in force",)
+    approvals = () if used is None else (gettext("Approvals in force"),)
     rows = [
         (
             format_html('<a href="{}">{}</a>', entry_url(entry.code), mono(entry.code)),
@@ -250,31 +256,40 @@ def _entries_table(entries: Sequence[CatalogueEntry], known: Catalogue, used: di
         )
         for entry in entries
     ]
-    columns = ("Scope", "Title", "Risk", "Modules and models", "State", *approvals)
-    return Table("Scopes", columns, rows, "Nothing matches.", kind="catalogue")
+    columns = (
+        gettext("Scope"),
+        gettext("Title"),
+        gettext("Risk"),
+        gettext("Modules and models"),
+        gettext("State"),
+        *approvals,
+    )
+    return Table(gettext("Scopes"), columns, rows, gettext("Nothing matches."), kind="catalogue")
 
 
 def _history_table(rows: Sequence[CatalogueEdition]) -> Table:
     return Table(
-        "Latest editions",
-        ("Edition", "Saved", "By", "Reason"),
+        gettext("Latest editions"),
+        (gettext("Edition"), gettext("Saved"), gettext("By"), gettext("Reason")),
         [
             (
                 format_html('<a href="{}">{}</a>', change_url(row), row.number),
-                utc(row.saved_at),
+                when(row.saved_at),
                 visible(row.saved_by),
                 visible(row.reason),
             )
             for row in rows
         ],
-        "Nobody edited the catalogue: the shipped one counts.",
+        gettext("Nobody edited the catalogue: the shipped one counts."),
         more_url=list_url(CatalogueEdition) if rows else "",
-        more="All editions",
+        more=gettext("All editions"),
     )
 
 
 def _export_link(row: CatalogueEdition) -> Any:
-    return format_html('<a href="{}?edition={}">as JSON</a>', reverse(f"admin:{_NAME}_export"), row.number)
+    return format_html(
+        '<a href="{}?edition={}">{}</a>', reverse(f"admin:{_NAME}_export"), row.number, gettext("as JSON")
+    )
 
 
 def _against(request: HttpRequest, row: CatalogueEdition) -> int:
@@ -288,14 +303,25 @@ def _is_number(text: str) -> bool:
 
 
 def _changes_table(before: CatalogueEdition | None, row: CatalogueEdition, number: int) -> Table:
-    title = f"What it changed since edition {number}" if number else "What it changed of the shipped catalogue"
-    columns = ("Scope", "Change", "Wider", "Narrower", "Risk", "Words")
+    title = (
+        gettext("What it changed since edition %(number)s") % {"number": number}
+        if number
+        else gettext("What it changed of the shipped catalogue")
+    )
+    columns = (
+        gettext("Scope"),
+        gettext("Change"),
+        gettext("Wider"),
+        gettext("Narrower"),
+        gettext("Risk"),
+        gettext("Words"),
+    )
     if number and before is None:
-        return Table(title, columns, (), f"There is no edition {number}.")
+        return Table(title, columns, (), gettext("There is no edition %(number)s.") % {"number": number})
     try:
         found = changes(editions.catalogue_of(before), editions.catalogue_of(row))
     except CatalogueInvalid as error:
-        return Table(title, columns, (), f"An edition is damaged: {visible_text(error)}")
+        return Table(title, columns, (), gettext("An edition is damaged: %(error)s") % {"error": visible_text(error)})
     rows = [
         (
             mono(change.code),
@@ -305,31 +331,37 @@ def _changes_table(before: CatalogueEdition | None, row: CatalogueEdition, numbe
         )
         for change in found[:MOST_CHANGES]
     ]
-    note = "Both are laid over the file that is shipped today."
+    note = gettext("Both are laid over the file that is shipped today.")
     if len(found) > MOST_CHANGES:
-        note += f" {len(found) - MOST_CHANGES} more are left out here; the exports hold all."
-    return Table(title, columns, rows, "Nothing: the two say the same.", note=note, kind="catalogue")
+        left = len(found) - MOST_CHANGES
+        words = ngettext(
+            "%(count)s more is left out here; the exports hold all.",
+            "%(count)s more are left out here; the exports hold all.",
+            left,
+        )
+        note = sentences(note, words % {"count": left})
+    return Table(title, columns, rows, gettext("Nothing: the two say the same."), note=note, kind="catalogue")
 
 
 def _others_table(row: CatalogueEdition, others: Sequence[CatalogueEdition], number: int) -> Table:
     def choice(other: int) -> Any:
         if other == number:
-            return badge("compared above", "plain")
-        return format_html('<a href="{}?against={}">compare</a>', change_url(row), other)
+            return badge(gettext("compared above"), "plain")
+        return format_html('<a href="{}?against={}">{}</a>', change_url(row), other, gettext("compare"))
 
     rows = [
         (
             format_html('<a href="{}">{}</a>', change_url(other), other.number),
-            utc(other.saved_at),
+            when(other.saved_at),
             visible(other.saved_by),
             choice(other.number),
         )
         for other in others
     ]
     return Table(
-        "Other editions",
-        ("Edition", "Saved", "By", "Compare"),
+        gettext("Other editions"),
+        (gettext("Edition"), gettext("Saved"), gettext("By"), gettext("Compare")),
         [*rows, ("0", "shipped", "–", choice(0))],
-        "None.",
-        note="Older ones are in the list of editions; ?against= and a number compares with any of them.",
+        gettext("None."),
+        note=gettext("Older ones are in the list of editions; ?against= and a number compares with any of them."),
     )

@@ -1,18 +1,20 @@
 """Edits of the scope catalogue: what each changes is shown before it is saved."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import catalogue, editions
 from installations.actors import Actor
-from installations.admin.acts import FROM_COMMIT, Act, CreateAct, Outcome, posted
-from installations.admin.display import badge, plural
-from installations.admin.text import visible_text
+from installations.admin.acts import Act, CreateAct, Outcome, posted
+from installations.admin.display import badge
+from installations.admin.text import Text, sentences, visible_text
 from installations.catalogue import Catalogue, CatalogueEntry, Origin
 from installations.catalogue_changes import EntryChange, Touched, change_of
 from installations.catalogue_editing import (
@@ -48,7 +50,8 @@ class CatalogueAct(Act):
     template_name = "admin/installations/catalogueedition/edit.html"
     form_class = CatalogueForm
     tone = "go"
-    stops_heading = "What happens"
+    empowers = True
+    stops_heading = _("What happens")
     previewed: ClassVar[bool] = False
 
     def applies(self, target: Any) -> bool:
@@ -66,17 +69,22 @@ class CatalogueAct(Act):
     def audited_as(self, target: Any) -> tuple[str, str, int | None]:
         return "catalogue", target.code if isinstance(target, CatalogueEntry) else "", None
 
-    def stops(self, target: Any) -> Sequence[str]:
+    def stops(self, target: Any) -> Sequence[Text]:
         return (
-            f"{FROM_COMMIT} A call that an entry covers no more is refused, whoever approved it.",
-            "What an entry covers beyond what was approved is granted to nobody until it is approved again, and to no "
-            "purpose or API key until it is named again. What was approved, and an edit took, counts again.",
+            gettext(
+                "From the moment this is saved, on every worker. A call that an entry covers no more is refused, "
+                "whoever approved it."
+            ),
+            gettext(
+                "What an entry covers beyond what was approved is granted to nobody until it is approved again, and "
+                "to no purpose or API key until it is named again. What was approved, and an edit took, counts again."
+            ),
         )
 
-    def stays(self, target: Any) -> Sequence[str]:
+    def stays(self, target: Any) -> Sequence[Text]:
         return (
-            "Approvals stay, and so do the words of the edition under which each was given.",
-            "Scopes in manifests stay as they are written.",
+            gettext("Approvals stay, and so do the words of the edition under which each was given."),
+            gettext("Scopes in manifests stay as they are written."),
         )
 
     def form(self, request: HttpRequest, target: Any) -> ReasonForm:
@@ -104,7 +112,7 @@ class CatalogueAct(Act):
         return {
             "edit": edit,
             "edition": known.edition,
-            "touched": _touched_words(edit.touched) if edit else "",
+            "touched": sentences(*_touched_words(edit.touched)) if edit else "",
             "changes": [ShownChange(change) for change in edit.changes[:MOST_CHANGES]] if edit else [],
             "left_out": max(len(edit.changes) - MOST_CHANGES, 0) if edit else 0,
             "shown_first": self.previewed and edit is None,
@@ -135,7 +143,7 @@ class PreviewedAct(CatalogueAct):
         if not (form.is_bound and form.is_valid()):
             return None
         if seen_edition(form) != edition:
-            form.add_error(None, "The scope catalogue was edited while you were reading it. Look at it again.")
+            form.add_error(None, gettext("The scope catalogue was edited while you were reading it. Look at it again."))
             return None
         try:
             return self.edit(target, form)
@@ -158,7 +166,7 @@ def seen_edition(form: ReasonForm) -> int:
 
 class EntryAct(PreviewedAct):
     form_class = EntryForm
-    label = "Edit the entry"
+    label = _("Edit the entry")
 
     def code(self, target: Any, form: EntryForm) -> str:
         return str(target.code)
@@ -182,19 +190,19 @@ class EntryAct(PreviewedAct):
             reason=form.cleaned_data["reason"],
             seen=seen_edition(form),
         )
-        return _outcome(edit, "this is what the entry says already")
+        return _outcome(edit, gettext("Nothing changed: this is what the entry says already."))
 
 
 class EditEntry(EntryAct):
     slug = "edit-entry"
     route = "entry/<str:code>/edit/"
-    summary = "Change what the scope means, covers and risks."
+    summary = _("Change what the scope means, covers and risks.")
 
     def find(self, request: HttpRequest, object_id: int = 0, **values: Any) -> Any:
         return editions.in_force().described(values["code"])
 
     def heading(self, target: CatalogueEntry) -> str:
-        return f"Edit {target.code}"
+        return gettext("Edit %(code)s") % {"code": target.code}
 
     def name(self, target: CatalogueEntry) -> str:
         return target.code
@@ -209,9 +217,9 @@ class EditEntry(EntryAct):
 class NewEntry(EntryAct, CreateAct):
     slug = "new-entry"
     route = "new/"
-    label = "New entry"
+    label = _("New entry")
     form_class = NewEntryForm
-    summary = "Describe a scope that is not shipped."
+    summary = _("Describe a scope that is not shipped.")
 
     def find(self, request: HttpRequest, object_id: int = 0, **_values: Any) -> Any:
         return self.model_admin.model
@@ -228,15 +236,15 @@ class NewEntry(EntryAct, CreateAct):
     def perform(self, target: Any, form: ReasonForm, actor: Actor) -> Outcome:
         code = form.cleaned_data["code"]
         if editions.in_force().described(code) is not None:
-            raise CatalogueNotTaken(f"There is an entry for {code} already. Edit that one.")
+            raise CatalogueNotTaken(gettext("There is an entry for %(code)s already. Edit that one.") % {"code": code})
         return super().perform(target, form, actor)
 
 
 class TakeBack(CatalogueAct):
     slug = "take-back"
     route = "entry/<str:code>/take-back/"
-    label = "Take the override back"
-    summary = "Let the shipped entry count again."
+    label = _("Take the override back")
+    summary = _("Let the shipped entry count again.")
     tone = "stop"
 
     def find(self, request: HttpRequest, object_id: int = 0, **values: Any) -> Any:
@@ -244,17 +252,18 @@ class TakeBack(CatalogueAct):
         return known.described(code) if known.origin(code) is not Origin.SHIPPED else None
 
     def heading(self, target: CatalogueEntry) -> str:
-        return f"Take back what operators wrote of {target.code}"
+        return gettext("Take back what operators wrote of %(code)s") % {"code": target.code}
 
     def name(self, target: CatalogueEntry) -> str:
         return target.code
 
-    def stops(self, target: CatalogueEntry) -> Sequence[str]:
+    def stops(self, target: CatalogueEntry) -> Sequence[Text]:
         shipped = catalogue.load().described(target.code)
         first = (
-            "The shipped entry counts again."
+            gettext("The shipped entry counts again.")
             if shipped
-            else f"{target.code} is unknown again: it grants nothing, and approvals of it have no effect."
+            else gettext("%(code)s is unknown again: it grants nothing, and approvals of it have no effect.")
+            % {"code": target.code}
         )
         return (first, *super().stops(target))
 
@@ -265,21 +274,21 @@ class TakeBack(CatalogueAct):
         edit = remove_catalogue_override(
             code=target.code, actor=actor, reason=form.cleaned_data["reason"], seen=seen_edition(form)
         )
-        return _outcome(edit, "it was taken back already")
+        return _outcome(edit, gettext("Nothing changed: it was taken back already."))
 
 
 class ImportCatalogue(PreviewedAct, CreateAct):
     slug = "import-catalogue"
     route = "import/"
-    label = "Import"
-    summary = "Put the entries of a file in the place of all that operators wrote."
+    label = _("Import")
+    summary = _("Put the entries of a file in the place of all that operators wrote.")
     form_class = ImportCatalogueForm
 
     def find(self, request: HttpRequest, object_id: int = 0, **_values: Any) -> Any:
         return self.model_admin.model
 
     def heading(self, target: Any) -> str:
-        return "Import the operators' part of the scope catalogue"
+        return gettext("Import the operators' part of the scope catalogue")
 
     def back_to(self, target: Any) -> str:
         return catalogue_url()
@@ -298,7 +307,7 @@ class ImportCatalogue(PreviewedAct, CreateAct):
         edit = import_catalogue(
             document=self._source(form), actor=actor, reason=form.cleaned_data["reason"], seen=seen_edition(form)
         )
-        return _outcome(edit, "this is what operators wrote already")
+        return _outcome(edit, gettext("Nothing changed: this is what operators wrote already."))
 
     def _source(self, form: Any) -> str:
         # Read once: a form field in a browser ends its lines otherwise than a file does.
@@ -308,26 +317,28 @@ class ImportCatalogue(PreviewedAct, CreateAct):
 
 
 def _outcome(edit: Edit, already: str) -> Outcome:
-    words = f"Saved as edition {edit.catalogue.edition}, in force from now on. {_touched_words(edit.touched)}"
-    return Outcome.of(edit.changed, words, already=already)
+    saved = gettext("Saved as edition %(edition)s, in force from now on.") % {"edition": edit.catalogue.edition}
+    return Outcome.of(edit.changed, sentences(saved, *_touched_words(edit.touched)), already=already)
 
 
-def _touched_words(touched: Touched) -> str:
+def _touched_words(touched: Touched) -> Iterator[str]:
+    """Say what becomes of approvals in force, a sentence for each way."""
     if touched == Touched():
-        return "No approval in force reaches less or more through it."
-    said = []
+        yield gettext("No approval in force reaches less or more through it.")
     if touched.less:
-        said.append(f"{plural(touched.less, 'approval')} in force {_verb(touched.less)} less through it.")
-    if touched.again:
-        said.append(
-            f"{plural(touched.again, 'approval')} in force {_verb(touched.again)} again what was approved then and an "
-            "earlier edit took."
+        words = ngettext(
+            "%(count)s approval in force reaches less through it.",
+            "%(count)s approvals in force reach less through it.",
+            touched.less,
         )
-    return " ".join(said)
-
-
-def _verb(count: int) -> str:
-    return "reaches" if count == 1 else "reach"
+        yield words % {"count": f"{touched.less:,}"}
+    if touched.again:
+        words = ngettext(
+            "%(count)s approval in force reaches again what was approved then and an earlier edit took.",
+            "%(count)s approvals in force reach again what was approved then and an earlier edit took.",
+            touched.again,
+        )
+        yield words % {"count": f"{touched.again:,}"}
 
 
 class ShownChange:

@@ -3,18 +3,25 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin
 from django.db.models import Model
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from installations.admin.text import visible
+from installations.admin import counted
+from installations.admin.text import Text, visible
 from installations.models import Installation
 
 Column = Callable[[Any], Any]
+
+_LOCKED: Final = _("locked")
+NOTHING: Final = "–"  # what a cell says that has nothing to say
 
 _STATUS_TONE = {
     Installation.Status.PENDING_APPROVAL: "wait",
@@ -24,42 +31,57 @@ _STATUS_TONE = {
 }
 
 
-def utc(moment: datetime | None, empty: str = "–") -> SafeString:
-    """Return a time to the minute with its zone; the seconds are in the tooltip."""
+def when(moment: datetime | None, empty: Text = NOTHING) -> SafeString:
+    """Return a time to the minute in the operator's zone; to the second in UTC where it is pointed at or has the focus.
+
+    A screen reader says both, since what a stylesheet shows is not said by all of them.
+    """
     if moment is None:
         return format_html("{}", empty)
-    zoned = moment.astimezone(UTC)
+    exact = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    day, time, zone = _in_zone(moment)
     return format_html(
-        '<time datetime="{}" title="{} UTC"><span class="nowrap">{}</span> <span class="nowrap">{} UTC</span></time>',
-        zoned.isoformat(timespec="seconds"),
-        f"{zoned:%Y-%m-%d %H:%M:%S}",
-        f"{zoned:%Y-%m-%d}",
-        f"{zoned:%H:%M}",
+        '<time datetime="{}" data-exact="{}" aria-label="{}" tabindex="0">'
+        '<span class="nowrap">{}</span> <span class="nowrap">{} {}</span></time>',
+        moment.astimezone(UTC).isoformat(timespec="seconds"),
+        exact,
+        f"{day} {time} {zone}, {exact}",
+        day,
+        time,
+        zone,
     )
+
+
+def when_text(moment: datetime) -> str:
+    """Return a time as `when` does, for a sentence."""
+    return " ".join(_in_zone(moment))
+
+
+def _in_zone(moment: datetime) -> tuple[str, str, str]:
+    """Return day, time and zone: by its letters, or by its distance from UTC where it has none."""
+    local = timezone.localtime(moment)
+    name = local.tzname() or ""
+    return f"{local:%Y-%m-%d}", f"{local:%H:%M}", name if name.isalpha() else f"UTC{local.isoformat()[-6:]}"
 
 
 def day_text(value: date | None) -> SafeString:
     """Return a day as it is written everywhere here, in one piece."""
-    return format_html('<span class="nowrap">{}</span>', "–" if value is None else value.isoformat())
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return format_html('<span class="nowrap">{}</span>', NOTHING if value is None else value.isoformat())
 
 
 def age(span: timedelta) -> str:
     """Return a span in its largest unit: `3 days`, `1 hour`, `less than a minute`."""
     minutes = int(span.total_seconds() // 60)
     if minutes < 1:
-        return "less than a minute"
+        return gettext("less than a minute")
     if minutes < 60:
-        return plural(minutes, "minute")
+        return counted.minutes(minutes)
     if minutes < 48 * 60:
-        return plural(minutes // 60, "hour")
-    return plural(minutes // (24 * 60), "day")
+        return counted.hours(minutes // 60)
+    return counted.days(minutes // (24 * 60))
 
 
-def badge(word: str, tone: str) -> SafeString:
+def badge(word: Text, tone: str) -> SafeString:
     """Return a word with a tone; the word alone says all, the colour repeats it."""
     return format_html('<span class="badge badge-{}">{}</span>', tone, word)
 
@@ -69,16 +91,16 @@ def status_badge(installation: Installation) -> SafeString:
     return badge(str(status.label), _STATUS_TONE[status])
 
 
-def lock_badge(word: str = "locked") -> SafeString:
+def lock_badge(word: Text = _LOCKED) -> SafeString:
     return badge(word, "bad")
 
 
 def locks_of(installation: Installation) -> list[tuple[str, datetime]]:
     """Return what locks an installation, each with since when: its portal, its application, itself."""
     rows = (
-        ("portal locked", installation.portal.locked_at),
-        ("application locked", installation.application.locked_at),
-        ("installation locked", installation.locked_at),
+        (gettext("portal locked"), installation.portal.locked_at),
+        (gettext("application locked"), installation.application.locked_at),
+        (gettext("installation locked"), installation.locked_at),
     )
     return [(word, since) for word, since in rows if since is not None]
 
@@ -98,8 +120,16 @@ def list_url(model: type[Model], query: str = "") -> str:
 
 def installation_name(installation: Installation) -> str:
     """Return how an installation is called wherever it is named."""
-    generation = f", generation {installation.generation}" if installation.generation > 1 else ""
-    return f"{installation.application.name} on {installation.portal.domain}{generation}"
+    generation = (
+        gettext(", generation %(generation)s") % {"generation": installation.generation}
+        if installation.generation > 1
+        else ""
+    )
+    return gettext("%(application)s on %(domain)s%(generation)s") % {
+        "application": installation.application.name,
+        "domain": installation.portal.domain,
+        "generation": generation,
+    }
 
 
 def link(row: Model, label: object = None) -> SafeString:
@@ -112,7 +142,7 @@ def mono(text: object) -> SafeString:
     return format_html('<code class="id">{}</code>', visible(text, ascii_only=True))
 
 
-def column(name: str, label: str, value: Column, *, order: str | None = None) -> Column:
+def column(name: str, label: Text, value: Column, *, order: str | None = None) -> Column:
     """Return a column of a list or page that shows `value(row)`."""
 
     def shown(row: Any) -> Any:
@@ -123,40 +153,40 @@ def column(name: str, label: str, value: Column, *, order: str | None = None) ->
     return decorated
 
 
-def at(field: str, label: str, *, empty: str = "–") -> Column:
+def at(field: str, label: Text, *, empty: Text = NOTHING) -> Column:
     """Return the column of a time."""
-    return column(field, label, lambda row: utc(getattr(row, field), empty), order=field)
+    return column(field, label, lambda row: when(getattr(row, field), empty), order=field)
 
 
-def to(path: str, label: str, *, order: str | None = None) -> Column:
+def to(path: str, label: Text, *, order: str | None = None) -> Column:
     """Return a column that links to the row behind a dotted path."""
 
     def value(row: Any) -> Any:
         for name in path.split("."):
             row = getattr(row, name)
-        return "–" if row is None else link(row)
+        return NOTHING if row is None else link(row)
 
     return column(path.replace(".", "_"), label, value, order=order)
 
 
-def text_of(field: str, label: str, *, code: bool = False) -> Column:
+def text_of(field: str, label: Text, *, code: bool = False) -> Column:
     """Return the column of a text that a stranger wrote."""
-    return column(field, label, lambda row: visible(getattr(row, field) or "–", ascii_only=code), order=field)
+    return column(field, label, lambda row: visible(getattr(row, field) or NOTHING, ascii_only=code), order=field)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """Rows that belong to the object of a page."""
 
-    title: str
-    columns: Sequence[str]
+    title: Text
+    columns: Sequence[Text]
     rows: Sequence[Sequence[Any]]
-    empty: str
-    note: str = ""
+    empty: Text
+    note: Text = ""
     more_url: str = ""
-    more: str = ""
+    more: Text = ""
     kind: str = ""  # a class of the stylesheet
 
     @property
-    def labelled_rows(self) -> list[list[tuple[str, Any]]]:
+    def labelled_rows(self) -> list[list[tuple[Text, Any]]]:
         return [list(zip(self.columns, row, strict=True)) for row in self.rows]

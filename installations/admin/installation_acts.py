@@ -7,18 +7,20 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.forms import BoundField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import editions, reviews, selectors
 from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, Act, Outcome, posted
-from installations.admin.display import change_url, installation_name, list_url, plural
+from installations.admin.display import change_url, installation_name, list_url
 from installations.admin.observed import is_suspected, observed_context
 from installations.admin.review_page import PRESELECTED, review_context
 from installations.admin.shown_reviews import ShownReview
-from installations.admin.text import visible_text
+from installations.admin.text import Text, sentences, visible_text
 from installations.approval_requests import approve_alone, request_approval
 from installations.approving import ApprovalResult
-from installations.errors import SecondOperatorNeeded
+from installations.errors import SecondOperatorNeeded, StateConflict
 from installations.forms import ApproveForm, ReasonForm, ReviewForm, WithdrawForm, WithholdForm
 from installations.models import ApprovedPermission, Installation, PortalUser
 from installations.models import Review as ReviewModel
@@ -45,8 +47,8 @@ class InstallationAct(Act):
 
 class Approve(InstallationAct):
     slug = "approve"
-    label = "Approve scopes"
-    summary = "Let the application act within scopes that it asks for."
+    label = _("Approve scopes")
+    summary = _("Let the application act within scopes that it asks for.")
     permission = "installations.approve_scopes"
     tone = "go"
     template_name = "admin/installations/installation/approve.html"
@@ -63,17 +65,22 @@ class Approve(InstallationAct):
         assert isinstance(form, ApproveForm)  # noqa: S101 - made above
         return {**review_context(request, target, form), "four_eyes": settings.FOUR_EYES == "on"}
 
-    def stops(self, target: Installation) -> Sequence[str]:
-        first = ("The first approval makes the installation active.",) if self._is_pending(target) else ()
+    def stops(self, target: Installation) -> Sequence[Text]:
+        first = (gettext("The first approval makes the installation active."),) if self._is_pending(target) else ()
         return (
-            "From its next call on, the application can do within these scopes what the user who has it open may do.",
+            gettext(
+                "From its next call on, the application can do within these scopes what the user who has it open may "
+                "do."
+            ),
             *first,
         )
 
-    def stays(self, target: Installation) -> Sequence[str]:
+    def stays(self, target: Installation) -> Sequence[Text]:
         return (
-            "Nobody can do more than Flowlu lets them: Flowlu checks each user's own rights as well.",
-            "Nothing else is approved. A later manifest that asks for more gets nothing without a new decision.",
+            gettext("Nobody can do more than Flowlu lets them: Flowlu checks each user's own rights as well."),
+            gettext(
+                "Nothing else is approved. A later manifest that asks for more gets nothing without a new decision."
+            ),
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
@@ -84,13 +91,22 @@ class Approve(InstallationAct):
             asked = request_approval(**values, actor=actor)
         if not asked.is_new:
             return Outcome(
-                f"Nothing changed: {visible_text(asked.request.requested_by)} asked for the same already (request "
-                f"#{asked.request.pk}). Another operator can confirm it.",
+                gettext(
+                    "Nothing changed: %(requested_by)s asked for the same already (request #%(request)s). Another "
+                    "operator can confirm it."
+                )
+                % {"requested_by": visible_text(asked.request.requested_by), "request": asked.request.pk},
                 changed=False,
             )
         return Outcome(
-            f"Asked for, not approved yet: a second operator has to confirm request #{asked.request.pk} within "
-            f"{plural(settings.FOUR_EYES_HOURS, 'hour')}, since high risk is among it, by its words or its reach."
+            ngettext(
+                "Asked for, not approved yet: a second operator has to confirm request #%(request)s within %(count)s "
+                "hour, since high risk is among it, by its words or its reach.",
+                "Asked for, not approved yet: a second operator has to confirm request #%(request)s within %(count)s "
+                "hours, since high risk is among it, by its words or its reach.",
+                settings.FOUR_EYES_HOURS,
+            )
+            % {"request": asked.request.pk, "count": f"{settings.FOUR_EYES_HOURS:,}"}
         )
 
     def _is_pending(self, target: Installation) -> bool:
@@ -99,18 +115,21 @@ class Approve(InstallationAct):
 
 class ApproveAlone(Approve):
     slug = "approve-alone"
-    label = "Approve alone (break-glass)"
-    summary = "Approve scopes of high risk without a second operator. It is reported and looked at later."
+    label = _("Approve alone (break-glass)")
+    summary = _("Approve scopes of high risk without a second operator. It is reported and looked at later.")
     permission = "installations.break_glass"
     tone = "danger"
 
     def applies(self, target: Installation) -> bool:
         return super().applies(target) and settings.FOUR_EYES == "on"
 
-    def stays(self, target: Installation) -> Sequence[str]:
+    def stays(self, target: Installation) -> Sequence[Text]:
         return (
             *super().stays(target),
-            "It is not forgotten: it stays on the list of break-glass approvals until another operator looked at it.",
+            gettext(
+                "It is not forgotten: it stays on the list of break-glass approvals until another operator looked at "
+                "it."
+            ),
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
@@ -130,15 +149,20 @@ def _chosen(target: Installation, form: ReasonForm) -> dict[str, Any]:
 
 def _approved(result: ApprovalResult) -> Outcome:
     if not result.approved:
-        return Outcome(f"Nothing changed: {', '.join(result.unchanged)} was approved already.", changed=False)
-    active = " The installation is active now." if result.activated else ""
-    return Outcome(f"Approved: {', '.join(result.approved)}.{active}")
+        return Outcome(
+            gettext("Nothing changed: %(unchanged)s was approved already.")
+            % {"unchanged": ", ".join(result.unchanged)},
+            changed=False,
+        )
+    approved = gettext("Approved: %(approved)s.") % {"approved": ", ".join(result.approved)}
+    active = gettext("The installation is active now.") if result.activated else ""
+    return Outcome(sentences(approved, active))
 
 
 class Withhold(InstallationAct):
     slug = "withhold"
-    label = "Keep what is approved"
-    summary = "Approve nothing more of what the manifest asks for."
+    label = _("Keep what is approved")
+    summary = _("Approve nothing more of what the manifest asks for.")
     permission = "installations.approve_scopes"
     template_name = "admin/installations/installation/withhold.html"
 
@@ -153,13 +177,15 @@ class Withhold(InstallationAct):
     def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
         return {"asked_anew": selectors.asked_anew(target), "installation": target}
 
-    def stops(self, target: Installation) -> Sequence[str]:
-        return ("The installation needs no decision any more, until another manifest asks for more.",)
+    def stops(self, target: Installation) -> Sequence[Text]:
+        return (gettext("The installation needs no decision any more, until another manifest asks for more."),)
 
-    def stays(self, target: Installation) -> Sequence[str]:
+    def stays(self, target: Installation) -> Sequence[Text]:
         return (
-            "What is approved goes on as it is.",
-            "Calls that only the new scopes would cover are refused, as they are now. They can be approved later.",
+            gettext("What is approved goes on as it is."),
+            gettext(
+                "Calls that only the new scopes would cover are refused, as they are now. They can be approved later."
+            ),
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
@@ -171,15 +197,20 @@ class Withhold(InstallationAct):
         )
         return Outcome.of(
             bool(withheld),
-            f"Withheld: {plural(len(withheld), 'scope')}. What is approved goes on.",
-            already="the manifest asks for nothing that was not decided about",
+            ngettext(
+                "Withheld: %(count)s scope. What is approved goes on.",
+                "Withheld: %(count)s scopes. What is approved goes on.",
+                len(withheld),
+            )
+            % {"count": f"{len(withheld):,}"},
+            already=gettext("Nothing changed: the manifest asks for nothing that was not decided about."),
         )
 
 
 class Review(InstallationAct):
     slug = "review"
-    label = "Review scopes"
-    summary = "Keep approved scopes until their next review, lower them or take them back."
+    label = _("Review scopes")
+    summary = _("Keep approved scopes until their next review, lower them or take them back.")
     permission = "installations.withdraw_scopes"
     template_name = "admin/installations/installation/review.html"
 
@@ -210,17 +241,19 @@ class Review(InstallationAct):
 
         return {"installation": target, "waiting": shown(form.waiting()), "others": shown(form.others())}
 
-    def stops(self, target: Installation) -> Sequence[str]:
+    def stops(self, target: Installation) -> Sequence[Text]:
         return (
-            "What is lowered or withdrawn holds from the next call on: calls that nothing else covers are refused with "
-            "insufficient_scope.",
-            "A scope that a withdrawn one swallowed is withdrawn with it.",
+            gettext(
+                "What is lowered or withdrawn holds from the next call on: calls that nothing else covers are refused "
+                "with insufficient_scope."
+            ),
+            gettext("A scope that a withdrawn one swallowed is withdrawn with it."),
         )
 
-    def stays(self, target: Installation) -> Sequence[str]:
+    def stays(self, target: Installation) -> Sequence[Text]:
         return (
-            "What is kept allows what it did, and nothing more. It is no decision about a new manifest.",
-            "Tokens and sessions stay, and the installation stays active, also when nothing is left approved.",
+            gettext("What is kept allows what it did, and nothing more. It is no decision about a new manifest."),
+            gettext("Tokens and sessions stay, and the installation stays active, also when nothing is left approved."),
             SDK_GOES_ON,
         )
 
@@ -239,14 +272,28 @@ class Review(InstallationAct):
         words = [
             f"{label}: {', '.join(named)}."
             for label, named in (
-                ("Kept", [f"{scope}, review by {day}" for scope, day in result.kept.items()]),
-                ("Lowered to read", [f"{scope}, review by {day}" for scope, day in result.lowered.items()]),
-                ("Withdrawn", result.withdrawn),
-                ("With them, as they were swallowed", result.also_withdrawn),
+                (
+                    gettext("Kept"),
+                    [
+                        gettext("%(scope)s, review by %(day)s") % {"scope": scope, "day": day}
+                        for scope, day in result.kept.items()
+                    ],
+                ),
+                (
+                    gettext("Lowered to read"),
+                    [
+                        gettext("%(scope)s, review by %(day)s") % {"scope": scope, "day": day}
+                        for scope, day in result.lowered.items()
+                    ],
+                ),
+                (gettext("Withdrawn"), result.withdrawn),
+                (gettext("With them, as they were swallowed"), result.also_withdrawn),
             )
             if named
         ]
-        already = f"{', '.join(result.unchanged)} was decided about so today already"
+        already = gettext("Nothing changed: %(unchanged)s was decided about so today already.") % {
+            "unchanged": ", ".join(result.unchanged)
+        }
         return Outcome.of(bool(words), " ".join(words), already=already)
 
     def done(self, request: HttpRequest, target: Any, outcome: Outcome) -> HttpResponse:
@@ -263,8 +310,8 @@ class Review(InstallationAct):
 
 class Withdraw(InstallationAct):
     slug = "withdraw"
-    label = "Withdraw scopes"
-    summary = "Take approved scopes back; tokens stay."
+    label = _("Withdraw scopes")
+    summary = _("Take approved scopes back; tokens stay.")
     permission = "installations.withdraw_scopes"
     tone = "stop"
 
@@ -274,16 +321,18 @@ class Withdraw(InstallationAct):
     def form(self, request: HttpRequest, target: Installation) -> ReasonForm:
         return WithdrawForm(posted(request), in_force=selectors.approvals_in_force(target))
 
-    def stops(self, target: Installation) -> Sequence[str]:
+    def stops(self, target: Installation) -> Sequence[Text]:
         return (
-            "From the next call on, calls that only a withdrawn scope covers are refused with insufficient_scope.",
-            "A scope that a withdrawn one swallowed is withdrawn with it, unless you keep it.",
+            gettext(
+                "From the next call on, calls that only a withdrawn scope covers are refused with insufficient_scope."
+            ),
+            gettext("A scope that a withdrawn one swallowed is withdrawn with it, unless you keep it."),
         )
 
-    def stays(self, target: Installation) -> Sequence[str]:
+    def stays(self, target: Installation) -> Sequence[Text]:
         return (
             SDK_GOES_ON,
-            "Tokens and sessions stay, and the installation stays active, also when nothing is left approved.",
+            gettext("Tokens and sessions stay, and the installation stays active, also when nothing is left approved."),
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
@@ -294,85 +343,93 @@ class Withdraw(InstallationAct):
             actor=actor,
             reason=form.cleaned_data["reason"],
         )
-        words = f"Withdrawn: {', '.join(result.withdrawn)}."
+        words = gettext("Withdrawn: %(withdrawn)s.") % {"withdrawn": ", ".join(result.withdrawn)}
         if result.also_withdrawn:
-            words += f" With them, as they were swallowed: {', '.join(result.also_withdrawn)}."
+            also = gettext("With them, as they were swallowed: %(also_withdrawn)s.")
+            words = sentences(words, also % {"also_withdrawn": ", ".join(result.also_withdrawn)})
         if result.kept:
-            words += f" Kept, and in force from now on: {', '.join(result.kept)}."
+            kept = gettext("Kept, and in force from now on: %(kept)s.")
+            words = sentences(words, kept % {"kept": ", ".join(result.kept)})
         return Outcome(words)
 
 
 class Suspend(InstallationAct):
     slug = "suspend"
-    label = "Suspend"
-    summary = "Refuse every call until somebody resumes it; approvals and tokens stay."
+    label = _("Suspend")
+    summary = _("Refuse every call until somebody resumes it; approvals and tokens stay.")
     permission = "installations.suspend_installation"
     tone = "stop"
-    stops_heading = "What stops"
-    stays_heading = "What does not stop"
+    stops_heading = _("What stops")
+    stays_heading = _("What does not stop")
 
     def applies(self, target: Installation) -> bool:
         return super().applies(target) and target.status != Installation.Status.SUSPENDED
 
-    def stops(self, target: Installation) -> Sequence[str]:
+    def stops(self, target: Installation) -> Sequence[Text]:
         return (
-            "From the moment this is saved, every call and every new session of this installation is refused with "
-            "installation_suspended.",
-            "It holds until an operator resumes it.",
+            gettext(
+                "From the moment this is saved, every call and every new session of this installation is refused with "
+                "installation_suspended."
+            ),
+            gettext("It holds until an operator resumes it."),
         )
 
-    def stays(self, target: Installation) -> Sequence[str]:
+    def stays(self, target: Installation) -> Sequence[Text]:
         return (
             SDK_GOES_ON,
             IN_FLIGHT,
-            "Nothing is wiped: approvals, tokens and sessions stay and count again after resuming.",
+            gettext("Nothing is wiped: approvals, tokens and sessions stay and count again after resuming."),
             TOKENS_STAY_VALID,
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
         changed = suspend_installation(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
         return Outcome.of(
-            changed, "Suspended. No call of this installation starts from now on.", already="it was suspended already"
+            changed,
+            gettext("Suspended. No call of this installation starts from now on."),
+            already=gettext("Nothing changed: it was suspended already."),
         )
 
 
 class Resume(InstallationAct):
     slug = "resume"
-    label = "Resume"
-    summary = "Let it go on where it was: active, or pending when nothing was ever approved."
+    label = _("Resume")
+    summary = _("Let it go on where it was: active, or pending when nothing was ever approved.")
     permission = "installations.suspend_installation"
     tone = "go"
 
     def applies(self, target: Installation) -> bool:
         return target.status == Installation.Status.SUSPENDED
 
-    def stops(self, target: Installation) -> Sequence[str]:
+    def stops(self, target: Installation) -> Sequence[Text]:
         return (
-            "Calls that an approved scope covers work again from now on, with the tokens that are still stored.",
-            "When nothing was ever approved, it waits for approval again.",
+            gettext(
+                "Calls that an approved scope covers work again from now on, with the tokens that are still stored."
+            ),
+            gettext("When nothing was ever approved, it waits for approval again."),
         )
 
-    def stays(self, target: Installation) -> Sequence[str]:
+    def stays(self, target: Installation) -> Sequence[Text]:
         return (
-            "Locks stay: one on the portal, the application, the installation or a user still holds.",
-            "What was withdrawn or revoked stays so.",
+            gettext("Locks stay: one on the portal, the application, the installation or a user still holds."),
+            gettext("What was withdrawn or revoked stays so."),
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
         changed = resume_installation(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
-        return Outcome.of(changed, "Resumed.", already="it is not suspended")
+        return Outcome.of(changed, gettext("Resumed."), already=gettext("Nothing changed: it is not suspended."))
 
 
 class RevokeAll(RevokeAct):
     slug = "revoke"
-    label = "Revoke all tokens"
-    summary = "Cut every stored token of every user here, for good."
+    label = _("Revoke all tokens")
+    summary = _("Cut every stored token of every user here, for good.")
 
     def applies(self, target: Installation) -> bool:
         return target.status != Installation.Status.UNINSTALLED
 
     def heading(self, target: Installation) -> str:
-        return f"Revoke all tokens of {installation_name(target)}"
+        return gettext("Revoke all tokens of %(installation_name)s") % {"installation_name": installation_name(target)}
 
     def aim(self, target: Installation) -> RevocationTarget:
         return RevocationTarget.of_installation(target.pk)
@@ -395,8 +452,8 @@ class UserHere:
 
 class RevokeUser(RevokeAct):
     slug = "revoke-user"
-    label = "Revoke all tokens of a user"
-    summary = "Cut every token of one user here."
+    label = _("Revoke all tokens of a user")
+    summary = _("Cut every token of one user here.")
     route: ClassVar[str] = "<int:object_id>/{slug}/<int:user_id>/"
 
     def applies(self, target: Any) -> bool:
@@ -424,7 +481,10 @@ class RevokeUser(RevokeAct):
 
     def heading(self, target: UserHere) -> str:
         name = f"{target.user.name} ({target.user.flowlu_user_id})" if target.user.name else str(target.user)
-        return f"Revoke all tokens of {name} in {installation_name(target.installation)}"
+        return gettext("Revoke all tokens of %(name)s in %(installation_name)s") % {
+            "name": name,
+            "installation_name": installation_name(target.installation),
+        }
 
     def user(self, target: UserHere) -> PortalUser | None:
         return target.user
@@ -438,8 +498,8 @@ class RevokeUser(RevokeAct):
 
 class StatePresent(InstallationAct):
     slug = "still-there"
-    label = "State that it is still there"
-    summary = "Answer the suspicion that it was removed, where you know better."
+    label = _("State that it is still there")
+    summary = _("Answer the suspicion that it was removed, where you know better.")
     permission = "installations.uninstall_installation"
     template_name = "admin/installations/installation/still_there.html"
 
@@ -449,33 +509,42 @@ class StatePresent(InstallationAct):
     def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
         return observed_context(request, target)
 
-    def stops(self, target: Installation) -> Sequence[str]:
-        return ("Your statement is evidence that it is there, as of now. It is not suspected to be removed any more.",)
-
-    def stays(self, target: Installation) -> Sequence[str]:
+    def stops(self, target: Installation) -> Sequence[Text]:
         return (
-            "Nothing it may do changes: approvals, tokens, locks and its status stay as they are.",
-            "What is observed from now on counts anew, and may make it suspected again.",
+            gettext(
+                "Your statement is evidence that it is there, as of now. It is not suspected to be removed any more."
+            ),
+        )
+
+    def stays(self, target: Installation) -> Sequence[Text]:
+        return (
+            gettext("Nothing it may do changes: approvals, tokens, locks and its status stay as they are."),
+            gettext("What is observed from now on counts anew, and may make it suspected again."),
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
         changed = state_present(installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
-        return Outcome.of(changed, "Stated that it is still there.", already="it is not suspected to be removed")
+        return Outcome.of(
+            changed,
+            gettext("Stated that it is still there."),
+            already=gettext("Nothing changed: it is not suspected to be removed."),
+        )
 
 
 class Uninstall(RevokeAct):
     slug = "uninstall"
-    label = "Mark as uninstalled"
-    summary = "Record that it is gone and revoke all of its tokens. Cannot be undone."
+    label = _("Mark as uninstalled")
+    summary = _("Record that it is gone and revoke all of its tokens. Cannot be undone.")
     permission = "installations.uninstall_installation"
     template_name = "admin/installations/installation/uninstall.html"
     drills = False
+    goes_on = False  # it ends the installation in the same transaction
 
     def applies(self, target: Installation) -> bool:
         return target.status != Installation.Status.UNINSTALLED
 
     def heading(self, target: Installation) -> str:
-        return f"Mark as uninstalled: {installation_name(target)}"
+        return gettext("Mark as uninstalled: %(installation_name)s") % {"installation_name": installation_name(target)}
 
     def aim(self, target: Installation) -> RevocationTarget:
         return RevocationTarget.of_installation(target.pk)
@@ -486,29 +555,42 @@ class Uninstall(RevokeAct):
     def context(self, request: HttpRequest, target: Installation, form: ReasonForm) -> dict[str, Any]:
         return {**super().context(request, target, form), **observed_context(request, target)}
 
-    def stops(self, target: Installation) -> Sequence[str]:
+    def stops(self, target: Installation) -> Sequence[Text]:
         return (
             *super().stops(target),
-            "The installation is closed for good. A new launch makes the next generation, pending and with nothing "
-            "approved; a lock on this one holds for it too.",
+            gettext(
+                "The installation is closed for good. A new launch makes the next generation, pending and with "
+                "nothing approved; a lock on this one holds for it too."
+            ),
         )
 
-    def stays(self, target: Installation) -> Sequence[str]:
+    def stays(self, target: Installation) -> Sequence[Text]:
         return (
             SDK_GOES_ON,
             TOKENS_STAY_VALID,
-            "It does not remove the application from the portal: only the portal's administrator can. Flowlu sends no "
-            "word of that, so this records what you know.",
+            gettext(
+                "It does not remove the application from the portal: only the portal's administrator can. Flowlu "
+                "sends no word of that, so this records what you know."
+            ),
             IN_FLIGHT,
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
+        pin = form.cleaned_data["pinned"]
+        if pin.tokens > self.most:
+            raise StateConflict(
+                gettext("These are too many for a page. Lock first, then use the command that is named below.")
+            )
         cut = uninstall_installation(
-            installation_id=target.pk,
-            actor=actor,
-            reason=form.cleaned_data["reason"],
-            pinned=form.cleaned_data["pinned"],
+            installation_id=target.pk, actor=actor, reason=form.cleaned_data["reason"], pinned=pin
         )
         if cut is None:
-            return Outcome("Nothing changed: it was uninstalled already.", changed=False)
-        return Outcome(f"Marked as uninstalled. {plural(cut.tokens_cut, 'token')} revoked.")
+            return Outcome(gettext("Nothing changed: it was uninstalled already."), changed=False)
+        return Outcome(
+            ngettext(
+                "Marked as uninstalled. %(count)s token revoked.",
+                "Marked as uninstalled. %(count)s tokens revoked.",
+                cut.tokens_cut,
+            )
+            % {"count": f"{cut.tokens_cut:,}"}
+        )

@@ -9,11 +9,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import editions, scopes, selectors
 from installations.admin.acts import ActLink
 from installations.admin.approve_many import approve_many
-from installations.admin.audit_trail import actor_words
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import (
     Table,
@@ -23,12 +24,10 @@ from installations.admin.display import (
     installation_name,
     join,
     link,
-    list_url,
     lock_badge,
     locks_of,
-    plural,
     status_badge,
-    utc,
+    when,
 )
 from installations.admin.installation_acts import (
     Approve,
@@ -43,6 +42,7 @@ from installations.admin.installation_acts import (
     Withdraw,
     Withhold,
 )
+from installations.admin.installation_tabs import tab_links, tab_urls
 from installations.admin.lists import InstallationLockedFilter, NamedFilter
 from installations.admin.locks import Lock, Unlock
 from installations.admin.observed import (
@@ -53,20 +53,20 @@ from installations.admin.observed import (
     verdict_badge,
 )
 from installations.admin.permissions_page import permissions_view
+from installations.admin.searching import by_application, by_portal
 from installations.admin.text import visible
 from installations.four_columns import utc_today
-from installations.models import PENDING_FIRST, AuditEvent, Installation
+from installations.models import PENDING_FIRST, Installation
 from installations.review_rules import is_due, is_overdue
-from tokens.admin.api_keys import AddKey, keys_table
-from tokens.admin.tables import tokens_table
+from tokens.admin.api_keys import AddKey
 
 
 class AskingForMoreFilter(admin.SimpleListFilter):
-    title = "decision"
+    title = _("decision")
     parameter_name = "decision"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("anew", "needs re-approval")]
+        return [("anew", gettext("needs re-approval"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         if self.value() != "anew":
@@ -78,14 +78,14 @@ class AskingForMoreFilter(admin.SimpleListFilter):
 class InstallationAdmin(ReadOnlyAdmin):
     change_form_template = "admin/installations/installation/change_form.html"
     list_display = (
-        column("name", "installation", lambda row: _name(row), order="application__name"),
-        column("portal", "portal", lambda row: row.portal.domain, order="portal__domain"),
-        column("state", "status", lambda row: join(state_badges(row)), order="status"),
-        column("locks", "locks", lambda row: join(lock_badge(word) for word, _since in locks_of(row)) or "–"),
-        column("scopes", "approved", lambda row: approved_words(row)),
-        column("liveness", "liveness", lambda row: kept_liveness(row), order="liveness__state"),
-        at("first_seen_at", "first seen"),
-        at("last_seen_at", "last seen"),
+        column("name", _("installation"), lambda row: _name(row), order="application__name"),
+        column("portal", _("portal"), lambda row: row.portal.domain, order="portal__domain"),
+        column("state", _("status"), lambda row: join(state_badges(row)), order="status"),
+        column("locks", _("locks"), lambda row: join(lock_badge(word) for word, _since in locks_of(row)) or "–"),
+        column("scopes", _("approved"), lambda row: approved_words(row)),
+        column("liveness", _("liveness"), lambda row: kept_liveness(row), order="liveness__state"),
+        at("first_seen_at", _("first seen")),
+        at("last_seen_at", _("last seen")),
     )
     list_filter = (
         "status",
@@ -94,10 +94,13 @@ class InstallationAdmin(ReadOnlyAdmin):
         ("application", NamedFilter),
         InstallationLockedFilter,
     )
+    indexed_filters = frozenset({"status__exact", "liveness", "locked"})
     allowed_lookups = frozenset({"status__exact", "application__id__exact", "portal__id__exact"})
     search_fields = ("portal__domain", "application__app_id")
-    search_help_text = "Search by portal domain or appId"
+    search_ways = (by_portal("portal"), by_application("application"))
+    search_help_text = _("Search by the beginning of a portal's domain, or by appId or name of an application")
     ordering = (PENDING_FIRST, "-first_seen_at", "-pk")
+    can_be_exported = True
     act_classes = (
         Approve,
         ApproveAlone,
@@ -115,18 +118,19 @@ class InstallationAdmin(ReadOnlyAdmin):
         Uninstall,
     )
     actions = ("approve_selected",)
-    intro = (
+    words_here = ("generation", "liveness", "lock", "withdraw")
+    intro = _(
         "An application on a portal. Those that wait for approval come first. Liveness is what the evidence said when "
         "it was judged last: how sure that is, and how old."
     )
-    empty_text = (
+    empty_text = _(
         "No installation was seen yet. One appears when somebody opens a registered application in their portal."
     )
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(partial(permissions_view, self))
         own = path("<int:object_id>/permissions/", view, name="installations_installation_permissions")
-        return [own, *super().get_urls()]
+        return [own, *tab_urls(self), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Installation]:
         return selectors.installations_with_approvals()
@@ -134,7 +138,7 @@ class InstallationAdmin(ReadOnlyAdmin):
     def has_approve_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("installations.approve_scopes")
 
-    @admin.action(permissions=["approve"], description="Approve scopes on selected installations")
+    @admin.action(permissions=["approve"], description=_("Approve scopes on selected installations"))
     def approve_selected(self, request: HttpRequest, queryset: QuerySet[Installation]) -> HttpResponse | None:
         return approve_many(self, request, queryset)
 
@@ -143,7 +147,11 @@ class InstallationAdmin(ReadOnlyAdmin):
 
     def badges(self, row: Installation) -> Sequence[Any]:
         locks = (
-            format_html('{} <span class="quiet-note">since {}</span>', lock_badge(word), utc(since))
+            format_html(
+                '{} <span class="quiet-note">{}</span>',
+                lock_badge(word),
+                format_html(gettext("since {when}"), when=when(since)),
+            )
             for word, since in locks_of(row)
         )
         return [*state_badges(row), *locks]
@@ -162,6 +170,7 @@ class InstallationAdmin(ReadOnlyAdmin):
             "badges": [*context["badges"], verdict_badge(observed.verdict)],
             "verdict": observed.verdict,
             "uninstall_url": _uninstall_url(context["acts"]) if is_suspected_now(observed) else "",
+            "tabs": tab_links(request, row.pk, ""),
             "installation": row,
             "locks": locks_of(row),
             "review": selectors.review_scopes(row.manifest.requested_scopes, in_force, editions.read_with(row)),
@@ -176,16 +185,8 @@ class InstallationAdmin(ReadOnlyAdmin):
         }
 
     def tables(self, request: HttpRequest, row: Installation) -> Sequence[Table]:
-        found = []
-        if request.user.has_perm("tokens.view_oauthtoken"):
-            query = f"installation__id__exact={row.pk}"
-            table = tokens_table(request, row.tokens.all(), query, title="People and tokens", without="Installation")
-            found.append(table)
-        found += keys_table(request, row.api_keys.all(), f"installation__id__exact={row.pk}")
-        if request.user.has_perm("installations.view_auditevent"):
-            found.append(_history(selectors.latest_events(row.pk), f"installation_id={row.pk}"))
         others = _generations(row)
-        return [*found, others] if others else found
+        return [others] if others else []
 
 
 def _uninstall_url(acts: Sequence[ActLink]) -> str:
@@ -196,7 +197,7 @@ def _uninstall_url(acts: Sequence[ActLink]) -> str:
 def state_badges(row: Installation) -> list[Any]:
     """Return the status, whether a new manifest asks for more than was decided about, and whether a review is due: the
     status stays then."""
-    words = "needs a decision" if row.left_to_operator else "needs re-approval"
+    words = gettext("needs a decision") if row.left_to_operator else gettext("needs re-approval")
     anew = [badge(words, "wait")] if selectors.needs_decision(row) else []
     return [status_badge(row), *anew, *_review_badge(row)]
 
@@ -207,32 +208,40 @@ def _review_badge(row: Any) -> list[Any]:
     first = min(days, default=None)
     if first is None or row.status == Installation.Status.UNINSTALLED or not is_due(first, utc_today()):
         return []
-    return [badge("review overdue", "bad") if is_overdue(first, utc_today()) else badge("review due", "wait")]
+    return [
+        badge(gettext("review overdue"), "bad")
+        if is_overdue(first, utc_today())
+        else badge(gettext("review due"), "wait")
+    ]
 
 
 def next_step(row: Installation, approved: int) -> str:
     """Return in one sentence what state the installation is in, and what that means for its users."""
     if row.status == Installation.Status.UNINSTALLED:
-        return "Uninstalled: nothing of it can be used. A new launch makes the next generation, with nothing approved."
+        return gettext(
+            "Uninstalled: nothing of it can be used. A new launch makes the next generation, with nothing approved."
+        )
     if row.status == Installation.Status.SUSPENDED:
-        return "Suspended: every call is refused until an operator resumes it."
+        return gettext("Suspended: every call is refused until an operator resumes it.")
     if locks_of(row):
-        return "Locked: every call is refused until every lock that applies is taken away."
+        return gettext("Locked: every call is refused until every lock that applies is taken away.")
     if row.status == Installation.Status.PENDING_APPROVAL:
-        return "Waits for you: every call is refused until a scope is approved. The first approval makes it active."
+        return gettext(
+            "Waits for you: every call is refused until a scope is approved. The first approval makes it active."
+        )
     if row.left_to_operator:
-        return (
+        return gettext(
             "Active: the application's policy approved what it trusts the portal's administrator for. The rest grants "
             "nothing until you approve it, or keep what is approved."
         )
     if selectors.asked_anew(row):
-        return (
+        return gettext(
             "Active, and the manifest asks for more than was decided about. What is approved goes on; the new scopes "
             "grant nothing until you approve them, or keep what is approved."
         )
     if not approved:
-        return "Active, but nothing is approved now: every call is refused."
-    return "Active: calls that an approved scope covers are passed on to Flowlu, as the user who makes them."
+        return gettext("Active, but nothing is approved now: every call is refused.")
+    return gettext("Active: calls that an approved scope covers are passed on to Flowlu, as the user who makes them.")
 
 
 def approved_words(row: Any) -> Any:
@@ -240,8 +249,11 @@ def approved_words(row: Any) -> Any:
     asked = {_code(text) for text in row.manifest.requested_scopes}
     approved = {permission.code for permission in row.in_force}
     extra = len(approved - asked)
-    words = f"{len(approved & asked)} of {plural(len(asked), 'scope')}"
-    return f"{words} + {extra} not requested" if extra else words
+    words = ngettext("%(approved)s of %(count)s scope", "%(approved)s of %(count)s scopes", len(asked)) % {
+        "approved": len(approved & asked),
+        "count": f"{len(asked):,}",
+    }
+    return gettext("%(words)s + %(extra)s not requested") % {"words": words, "extra": extra} if extra else words
 
 
 def _code(text: str) -> str:
@@ -250,22 +262,8 @@ def _code(text: str) -> str:
 
 
 def _name(row: Installation) -> Any:
-    generation = f", generation {row.generation}" if row.generation > 1 else ""
+    generation = gettext(", generation %(generation)s") % {"generation": row.generation} if row.generation > 1 else ""
     return format_html("{}{}", visible(row.application.name), generation)
-
-
-def _history(events: Sequence[AuditEvent], query: str) -> Table:
-    return Table(
-        "History",
-        ("When", "What", "Who", "Why"),
-        [
-            (utc(event.occurred_at), link(event, event.verb), actor_words(event), visible(event.reason or "–"))
-            for event in events
-        ],
-        "Nothing was recorded yet.",
-        more_url=list_url(AuditEvent, query),
-        more="All of it in the audit trail",
-    )
 
 
 def _generations(row: Installation) -> Table | None:
@@ -274,17 +272,17 @@ def _generations(row: Installation) -> Table | None:
     if not found:
         return None
     return Table(
-        "Other generations",
-        ("Generation", "Status", "First seen", "Uninstalled"),
+        gettext("Other generations"),
+        (gettext("Generation"), gettext("Status"), gettext("First seen"), gettext("Uninstalled")),
         [
             (
-                link(other, f"generation {other.generation}"),
+                link(other, gettext("generation %(generation)s") % {"generation": other.generation}),
                 status_badge(other),
-                utc(other.first_seen_at),
-                utc(other.uninstalled_at),
+                when(other.first_seen_at),
+                when(other.uninstalled_at),
             )
             for other in found
         ],
-        "None.",
-        note="A reinstall makes a new generation. Tokens and approvals of another one count for nothing here.",
+        gettext("None."),
+        note=gettext("A reinstall makes a new generation. Tokens and approvals of another one count for nothing here."),
     )

@@ -9,6 +9,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import catalogue, editions, manifests, selectors
 from installations.admin.base import ReadOnlyAdmin
@@ -22,10 +24,10 @@ from installations.admin.display import (
     mono,
     text_of,
     to,
-    utc,
+    when,
 )
 from installations.admin.lists import NamedFilter
-from installations.admin.text import prose, visible, visible_text
+from installations.admin.text import prose, sentences, visible, visible_text
 from installations.catalogue import Catalogue, Origin
 from installations.errors import ManifestInvalid
 from installations.manifest_diff import Content, diff
@@ -34,50 +36,57 @@ from installations.risks import guarded_risk
 from installations.scopes import Scope
 
 _OTHERS = 20
+_OF_MANY = {"installations_manifest_changelist", "installations_manifest_list_export"}
 RISK_TONES = {"low": "good", "medium": "wait", "high": "bad"}
 
 
 @admin.register(Manifest)
 class ManifestAdmin(ReadOnlyAdmin):
     list_display = (
-        text_of("version", "version"),
-        to("application", "application", order="application__name"),
-        column("sha", "SHA-256", lambda row: mono(row.sha256[:8])),
-        column("requested", "requested scopes", lambda row: len(row.requested_scopes)),
+        text_of("version", _("version")),
+        to("application", _("application"), order="application__name"),
+        column("sha", _("SHA-256"), lambda row: mono(row.sha256[:8])),
+        column("requested", _("requested scopes"), lambda row: len(row.requested_scopes)),
         column(
             "current",
-            "state",
-            lambda row: badge("current", "good") if row.application.current_manifest_id == row.pk else "replaced",
+            _("state"),
+            lambda row: (
+                badge(gettext("current"), "good")
+                if row.application.current_manifest_id == row.pk
+                else gettext("replaced")
+            ),
         ),
-        at("imported_at", "imported"),
+        at("imported_at", _("imported")),
     )
     list_filter = (("application", NamedFilter),)
     allowed_lookups = frozenset({"application__id__exact"})
     search_fields = ("version", "application__name", "application__app_id")
     ordering = ("-imported_at", "-pk")
+    can_be_exported = True
     facts = (
-        to("application", "application"),
-        text_of("version", "version"),
-        column("sha", "SHA-256 of the canonical JSON", lambda row: mono(row.sha256)),
-        at("imported_at", "imported"),
-        column("notices", "notices", lambda row: _notices(row)),
-        column("document", "document", lambda row: _pretty(row)),
+        to("application", _("application")),
+        text_of("version", _("version")),
+        column("sha", _("SHA-256 of the canonical JSON"), lambda row: mono(row.sha256)),
+        at("imported_at", _("imported")),
+        column("notices", _("notices"), lambda row: _notices(row)),
+        column("document", _("document"), lambda row: pretty_document(row)),
     )
-    intro = "Every content that was imported, as it was. Installations ask for the scopes of the current one."
-    empty_text = "No manifest was imported yet."
+    words_here = ("requested-scopes",)
+    intro = _("Every content that was imported, as it was. Installations ask for the scopes of the current one.")
+    empty_text = _("No manifest was imported yet.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Manifest]:
         found = editions.with_edition(super().get_queryset(request)).select_related("application")
         # Only a page shows the document, which may be a megabyte.
         match = request.resolver_match
-        return found.defer("document") if match and match.url_name == "installations_manifest_changelist" else found
+        return found.defer("document") if match and match.url_name in _OF_MANY else found
 
     def page_title(self, row: Manifest) -> str:
         return f"{row.application.name} {row.version}"
 
     def badges(self, row: Manifest) -> Sequence[Any]:
         current = row.application.current_manifest_id == row.pk
-        return [badge("current", "good") if current else badge("replaced", "gone")]
+        return [badge(gettext("current"), "good") if current else badge(gettext("replaced"), "gone")]
 
     def tables(self, request: HttpRequest, row: Manifest) -> Sequence[Table]:
         requested = requested_table(selectors.review_scopes(row.requested_scopes, [], editions.read_with(row)))
@@ -91,13 +100,13 @@ class ManifestAdmin(ReadOnlyAdmin):
 def requested_table(review: selectors.ScopeReview) -> Table:
     """Return what a manifest asks for, without what any installation decided."""
     return Table(
-        "Requested scopes",
-        ("Scope", "What it covers", "Risk", "Flags"),
+        gettext("Requested scopes"),
+        (gettext("Scope"), gettext("What it covers"), gettext("Risk"), gettext("Flags")),
         [
             (mono(row.text), scope_words(row.about), risk_badge(row.about), join(scope_flags(row)) or "–")
             for row in review.rows
         ],
-        "This manifest asks for no scope.",
+        gettext("This manifest asks for no scope."),
         kind="scopes",
     )
 
@@ -110,7 +119,7 @@ def scope_words(about: Any) -> Any:
 
 def risk_badge(about: Any) -> Any:
     if about.risk is None:
-        return badge("unknown", "wait")
+        return badge(gettext("unknown"), "wait")
     return format_html(
         '{}<span class="quiet-note">{}</span>', badge(about.risk, RISK_TONES[about.risk]), visible(about.risk_reason)
     )
@@ -124,26 +133,34 @@ def edited_words(known: Catalogue, scope: Scope | None) -> str:
     shipped = catalogue.load()
     before = shipped.described(scope.code)
     found = (
-        f"Operators changed this entry; shipped it is: {before.title}, {before.at(scope.level).risk} risk."
+        gettext("Operators changed this entry; shipped it is: %(title)s, %(risk)s risk.")
+        % {"title": before.title, "risk": before.at(scope.level).risk}
         if before
-        else "Operators wrote this entry; none is shipped."
+        else gettext("Operators wrote this entry; none is shipped.")
     )
     risk = guarded_risk(entry, scope.level, shipped)
     if risk != entry.at(scope.level).risk:
-        found += f" By what it reaches it counts as {risk} risk for the second operator and for policies."
+        counts = gettext("By what it reaches it counts as %(risk)s risk for the second operator and for policies.")
+        return sentences(found, counts % {"risk": risk})
     return found
 
 
 def scope_flags(row: selectors.ScopeRow) -> list[Any]:
     flags = []
     if not row.about.known:
-        flags.append(badge("cannot be approved", "wait"))
+        flags.append(badge(gettext("cannot be approved"), "wait"))
     if not row.about.documented:
-        flags.append(badge("not documented by Flowlu", "wait"))
+        flags.append(badge(gettext("not documented by Flowlu"), "wait"))
     if row.repeats:
-        flags.append(badge("named before", "plain"))
+        flags.append(badge(gettext("named before"), "plain"))
     if row.swallowed_in_request:
-        flags.append(badge(f"swallowed by {row.swallowed_in_request} if that is approved too", "plain"))
+        flags.append(
+            badge(
+                gettext("swallowed by %(swallowed_in_request)s if that is approved too")
+                % {"swallowed_in_request": row.swallowed_in_request},
+                "plain",
+            )
+        )
     return flags
 
 
@@ -151,7 +168,7 @@ def _notices(row: Manifest) -> Any:
     try:
         found = manifests.parse(json.dumps(row.document), catalogue=editions.read_with(row)).notices
     except ManifestInvalid:
-        return "This manifest would be refused today. It was imported under other rules."
+        return gettext("This manifest would be refused today. It was imported under other rules.")
     if not found:
         return "none"
     items = [
@@ -165,7 +182,8 @@ def _named(notice: manifests.ManifestNotice) -> Any:
     return format_html(" ({})", mono(notice.scope)) if notice.scope else ""
 
 
-def _pretty(row: Manifest) -> Any:
+def pretty_document(row: Manifest) -> Any:
+    """Return the document as people read JSON."""
     text = json.dumps(row.document, indent=2, ensure_ascii=False)
     return format_html('<pre class="document" tabindex="0">{}</pre>', visible(text))
 
@@ -196,13 +214,14 @@ def _changes_table(old: Manifest, new: Manifest) -> Table:
         (_kind(change.change, change.escalates), mono(change.code), visible(change.words)) for change in found.scopes
     ]
     rows += [(_kind("changed", field.escalates), mono(field.field), visible(field.words)) for field in found.fields]
-    more = f"It asks for more. {found.follows}" if found.escalates else ""
+    more = gettext("It asks for more. %(follows)s") % {"follows": found.follows} if found.escalates else ""
     return Table(
-        f"What changed since {visible_text(old.version)} ({old.sha256[:8]})",
-        ("Change", "What", "How"),
+        gettext("What changed since %(version)s (%(sha256)s)")
+        % {"version": visible_text(old.version), "sha256": old.sha256[:8]},
+        (gettext("Change"), gettext("What"), gettext("How")),
         rows,
-        "Nothing: the two say the same.",
-        note=more or ("" if found.is_empty else "It asks for nothing that was not asked for then."),
+        gettext("Nothing: the two say the same."),
+        note=more or ("" if found.is_empty else gettext("It asks for nothing that was not asked for then.")),
         kind="changes",
     )
 
@@ -212,28 +231,30 @@ def _content(row: Manifest) -> Content:
 
 
 def _kind(word: str, escalates: bool) -> Any:
-    return badge(f"{word}: asks for more" if escalates else word, "bad" if escalates else "plain")
+    return badge(
+        gettext("%(word)s: asks for more") % {"word": word} if escalates else word, "bad" if escalates else "plain"
+    )
 
 
 def _versions_table(chosen: Manifest, row: Manifest, others: Sequence[Manifest]) -> Table:
     def choice(other: Manifest) -> Any:
         if other.pk == chosen.pk:
-            return badge("compared above", "plain")
-        return format_html('<a href="{}?against={}">compare</a>', change_url(row), other.pk)
+            return badge(gettext("compared above"), "plain")
+        return format_html('<a href="{}?against={}">{}</a>', change_url(row), other.pk, gettext("compare"))
 
     return Table(
-        "Other contents",
-        ("Version", "SHA-256", "Requested scopes", "Imported", "Compare"),
+        gettext("Other contents"),
+        (gettext("Version"), gettext("SHA-256"), gettext("Requested scopes"), gettext("Imported"), gettext("Compare")),
         [
             (
                 format_html('<a href="{}">{}</a>', change_url(other), visible(other.version)),
                 mono(other.sha256[:8]),
                 len(other.requested_scopes),
-                utc(other.imported_at),
+                when(other.imported_at),
                 choice(other),
             )
             for other in others
         ],
-        "None.",
-        note="A private application always reports 1.0.0, so a change is seen by its content.",
+        gettext("None."),
+        note=gettext("A private application always reports 1.0.0, so a change is seen by its content."),
     )

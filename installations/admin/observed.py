@@ -8,9 +8,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import selectors
-from installations.admin.display import Table, age, badge, list_url, utc
+from installations.admin.display import Table, age, badge, list_url, when, when_text
 from installations.admin.text import visible
 from installations.liveness import State, Verdict
 from installations.models import Evidence, Installation, Liveness
@@ -28,7 +30,7 @@ _TONE = {
 class LivenessFilter(admin.SimpleListFilter):
     """By the kept verdict, which is in every row."""
 
-    title = "liveness"
+    title = _("liveness")
     parameter_name = "liveness"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -44,23 +46,23 @@ def _word(state: State) -> str:
 
 def verdict_badge(verdict: Verdict) -> SafeString:
     """Return the verdict beside the badges of the status, which has a word `active` of its own."""
-    return badge(f"liveness: {_word(verdict.state)}", _TONE[verdict.state])
+    return badge(gettext("liveness: %(word)s") % {"word": _word(verdict.state)}, _TONE[verdict.state])
 
 
 def kept_liveness(row: Installation) -> Any:
     """Return the kept verdict and how old it is. No statement where it was read with the row."""
     kept: Liveness | None = getattr(row, "liveness", None)
     if kept is None or kept.judged_at is None:
-        return "not judged yet"
+        return gettext("not judged yet")
     now, state = timezone.now(), State(kept.state)
     is_due = kept.judge_again_at is not None and kept.judge_again_at <= now
-    old = "judged anew soon" if is_due else _old(now - kept.judged_at)
+    old = gettext("judged anew soon") if is_due else _old(now - kept.judged_at)
     shown = badge(_word(state), _TONE[state])
     return format_html('{} <span class="quiet-note">{}, {}</span>', shown, kept.confidence, old)
 
 
 def _old(span: timedelta) -> str:
-    return "new" if span < timedelta(minutes=1) else f"{age(span)} old"
+    return gettext("new") if span < timedelta(minutes=1) else gettext("%(span)s old") % {"span": age(span)}
 
 
 def is_suspected(row: Installation) -> bool:
@@ -87,16 +89,16 @@ def observed_context(request: HttpRequest, row: Installation) -> dict[str, Any]:
 def evidence_table(row: Installation, observed: ObservedLiveness) -> Table:
     """Return the newest evidence as a table, and what is known of probes."""
     return Table(
-        "Evidence",
-        ("Observed", "What", "Answer"),
+        gettext("Evidence"),
+        (gettext("Observed"), gettext("What"), gettext("Answer")),
         [
-            (utc(seen.observed_at), Evidence.Kind(seen.kind).label, visible(seen.detail or "–"))
+            (when(seen.observed_at), Evidence.Kind(seen.kind).label, visible(seen.detail or "–"))
             for seen in observed.evidence
         ],
-        "Nothing was observed in the time for which evidence is kept.",
+        gettext("Nothing was observed in the time for which evidence is kept."),
         note=_probe_words(observed.kept),
         more_url=list_url(Evidence, f"installation__id__exact={row.pk}"),
-        more="All of its evidence",
+        more=gettext("All of its evidence"),
     )
 
 
@@ -104,13 +106,16 @@ def _probe_words(kept: Liveness | None) -> str:
     if kept is None or kept.probe_after is None:
         return ""
     if not kept.probe_outcome:
-        return f"Not probed yet. The first probe is due from {_minute(kept.probe_after)} on, {_CONDITION}"
-    last = f"The last probe ended with {kept.probe_outcome}."
-    return f"{last} The next one is due from {_minute(kept.probe_after)} on, {_CONDITION}"
+        return gettext("Not probed yet. The first probe is due from %(probe_after)s on, %(condition)s") % {
+            "probe_after": when_text(kept.probe_after),
+            "condition": _CONDITION,
+        }
+    last = gettext("The last probe ended with %(probe_outcome)s.") % {"probe_outcome": kept.probe_outcome}
+    return gettext("%(last)s The next one is due from %(probe_after)s on, %(condition)s") % {
+        "last": last,
+        "probe_after": when_text(kept.probe_after),
+        "condition": _CONDITION,
+    }
 
 
-_CONDITION = "if the purpose liveness is switched on."
-
-
-def _minute(moment: Any) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+_CONDITION = _("if the purpose liveness is switched on.")

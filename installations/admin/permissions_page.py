@@ -15,11 +15,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 
 from installations import editions, selectors
 from installations.admin.charts import bars
-from installations.admin.display import change_url, installation_name, locks_of, plural
-from installations.admin.text import visible_text
+from installations.admin.display import change_url, installation_name, locks_of
+from installations.admin.installation_tabs import tab_links
+from installations.admin.text import sentences, translated, visible_text
 from installations.catalogue import Catalogue
 from installations.errors import DomainError, InsufficientScope, InvalidRequest
 from installations.flowlu.calls import build_call
@@ -77,8 +79,11 @@ def permissions_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, objec
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
-        "title": visible_text(f"Permissions: {installation_name(installation)}"),
+        "title": visible_text(
+            gettext("Permissions: %(installation_name)s") % {"installation_name": installation_name(installation)}
+        ),
         "installation": installation,
+        "tabs": tab_links(request, installation.pk, "permissions"),
         "back_url": change_url(installation),
         "form": form,
         "portal_user": user,  # `user` is the operator
@@ -186,11 +191,20 @@ class _Page:
             scope = check_allowed(self._caller(), call, self.known, http_method="POST")
         except InsufficientScope as refusal:
             needed = refusal.required_scope
-            hint = f" The smallest that would do is {needed}." if needed else " No scope of the catalogue covers it."
-            return WhatIf(text, False, f"insufficient_scope: no effective scope covers it at level {call.level}.{hint}")
+            hint = (
+                gettext("The smallest that would do is %(needed)s.") % {"needed": needed}
+                if needed
+                else gettext("No scope of the catalogue covers it.")
+            )
+            refused = gettext("insufficient_scope: no effective scope covers it at level %(level)s.")
+            return WhatIf(text, False, sentences(refused % {"level": call.level}, hint))
         except DomainError as refusal:
-            return WhatIf(text, False, f"{refusal.code}: {refusal.public_message}")
-        return WhatIf(text, True, f"Let through by {scope}. Flowlu then checks what the user may do there.")
+            return WhatIf(text, False, f"{refusal.code}: {translated(refusal.public_message)}")
+        return WhatIf(
+            text,
+            True,
+            gettext("Let through by %(scope)s. Flowlu then checks what the user may do there.") % {"scope": scope},
+        )
 
     def _caller(self) -> Caller:
         """Return somebody with a session here and a token that can be used: what is left to decide is asked about."""
@@ -224,12 +238,16 @@ class ShownLine:
     @property
     def chart(self) -> SafeString:
         use = self.line.use
-        words = f"{plural(use.accepted + use.denied, 'call')} in {USE_DAYS} days, at most {max(use.per_day):,} a day"
+        words = ngettext(
+            "%(count)s call in %(use_days)s days, at most %(max)s a day",
+            "%(count)s calls in %(use_days)s days, at most %(max)s a day",
+            use.accepted + use.denied,
+        ) % {"count": f"{use.accepted + use.denied:,}", "use_days": USE_DAYS, "max": f"{max(use.per_day):,}"}
         return bars(use.per_day, words)
 
     @property
     def purposes(self) -> str:
-        return ", ".join(purpose or "the embedded page" for purpose in self.line.use.purposes)
+        return ", ".join(purpose or gettext("the embedded page") for purpose in self.line.use.purposes)
 
 
 def _people(installation: Installation, form: WhatIfForm) -> list[PortalUser]:
@@ -244,20 +262,20 @@ def _chosen_user(people: Sequence[PortalUser], form: WhatIfForm) -> PortalUser |
     number = form.user_id()
     user = next((person for person in people if person.flowlu_user_id == number), None)
     if number and user is None:
-        form.refuse({"user": "No user with this id was seen on this portal."})
+        form.refuse({"user": gettext("No user with this id was seen on this portal.")})
     return user
 
 
 def _stopped(installation: Installation, user: PortalUser | None) -> str:
     """Return the sentence why nothing at all is effective now, or nothing."""
     words = {
-        Installation.Status.PENDING_APPROVAL: "pending: nothing was approved yet",
+        Installation.Status.PENDING_APPROVAL: gettext("pending: nothing was approved yet"),
         Installation.Status.SUSPENDED: "suspended",
         Installation.Status.UNINSTALLED: "uninstalled",
     }.get(Installation.Status(installation.status))
     found = ([words] if words else []) + [word for word, _since in locks_of(installation)]
     if user is not None and user.locked_at is not None:
-        found.append("this user is locked")
+        found.append(gettext("this user is locked"))
     return ", ".join(found)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from django.forms import BoundField
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from installations import selectors
 from installations.admin.manifests import edited_words
@@ -78,15 +79,21 @@ def _sections(form: ApproveForm, changes: Sequence[ScopeChange], installation: I
     ]
     decisions.sort(key=lambda each: -RISKS.index(each.row.about.risk or "high"))
     if installation.decided_manifest_id is None:
-        return [Section("Asked for", decisions, is_open=True)]
+        return [Section(gettext("Asked for"), decisions, is_open=True)]
     new = [each for each in decisions if each.change is not None]
     # A choice that was made or is wrong must be seen.
     known = [each for each in decisions if each.change is None]
     left = installation.left_to_operator
     touched = any(each.field.errors or each.field.value() for each in known)
     found = [
-        Section("Left to you by the policy" if left else "Asked for since the last decision", new, is_open=True),
-        Section("Approved already" if left else "Decided about before", known, is_open=touched or not new),
+        Section(
+            gettext("Left to you by the policy") if left else gettext("Asked for since the last decision"),
+            new,
+            is_open=True,
+        ),
+        Section(
+            gettext("Approved already") if left else gettext("Decided about before"), known, is_open=touched or not new
+        ),
     ]
     return [section for section in found if section.decisions]
 

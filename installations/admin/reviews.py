@@ -10,18 +10,22 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import reviews
-from installations.admin.base import ConsoleChangeList, ReadOnlyAdmin
+from installations.admin.base import ReadOnlyAdmin
+from installations.admin.change_lists import ConsoleChangeList
 from installations.admin.display import badge, column, installation_name, join, link, mono
 from installations.admin.lists import NamedFilter
 from installations.admin.records import ApprovedPermissionAdmin, approval_badge
+from installations.admin.searching import by_installation, by_scope
 from installations.admin.shown_reviews import ShownReview
 from installations.admin.text import prose, visible, visible_text
 from installations.models import ApprovedPermission, Review
 
 _RISK_TONE = {"high": "bad", "medium": "wait", "low": "good"}
-_DECISIONS = (("keep", "Keep"), ("lower", "Lower"), ("withdraw", "Withdraw"))
+_DECISIONS = (("keep", _("Keep")), ("lower", _("Lower")), ("withdraw", _("Withdraw")))
 
 
 def review_url(row: ApprovedPermission, decision: str = "") -> str:
@@ -34,15 +38,20 @@ def review_url(row: ApprovedPermission, decision: str = "") -> str:
 class WaitingFilter(admin.SimpleListFilter):
     """Those that are to be decided about, unless others are asked for."""
 
-    title = "what"
+    title = _("what")
     parameter_name = "what"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("due", "due"), ("overdue", "overdue"), ("unused", "unused"), ("all", "every approval in force")]
+        return [
+            ("due", gettext("due")),
+            ("overdue", gettext("overdue")),
+            ("unused", gettext("unused")),
+            ("all", gettext("every approval in force")),
+        ]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         first, *others = super().choices(changelist)
-        yield {**first, "display": "to decide"}
+        yield {**first, "display": gettext("to decide")}
         yield from others
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
@@ -54,7 +63,7 @@ class WaitingFilter(admin.SimpleListFilter):
 
 
 class RiskFilter(admin.SimpleListFilter):
-    title = "risk"
+    title = _("risk")
     parameter_name = "risk"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -70,16 +79,18 @@ class ReviewChangeList(ConsoleChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows: Any = list(self.result_list)
+        self.result_list = self.completed(request, list(self.result_list))
+
+    def completed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
         may_view_purposes = request.user.has_perm("tokens.view_purpose")
         for row, line in zip(rows, reviews.lines(rows), strict=True):
             row.shown = ShownReview(line, may_view_purposes=may_view_purposes)
-        self.result_list = rows
+        return rows
 
 
 def _scope(row: Any) -> SafeString:
     line = row.shown.line
-    risk = badge(f"{line.risk} risk", _RISK_TONE[line.risk])
+    risk = badge(gettext("%(risk)s risk") % {"risk": line.risk}, _RISK_TONE[line.risk])
     title = "" if line.about.title == line.about.text else line.about.title
     return format_html(
         '{} {}<br><strong>{}</strong> <span class="quiet-note">{}</span>',
@@ -91,11 +102,14 @@ def _decide(row: Any) -> SafeString:
     line = row.shown.line
     links = [
         format_html(
-            '<a href="{}" aria-label="{} {} of {}">{}</a>',
+            '<a href="{}" aria-label="{}">{}</a>',
             review_url(row, decision),
-            label,
-            row,
-            visible_text(installation_name(row.installation)),
+            gettext("%(decision)s %(scope)s of %(installation)s")
+            % {
+                "decision": label,
+                "scope": row,
+                "installation": visible_text(installation_name(row.installation)),
+            },
             label,
         )
         for decision, label in _DECISIONS
@@ -107,25 +121,30 @@ def _decide(row: Any) -> SafeString:
 @admin.register(Review)
 class ReviewAdmin(ReadOnlyAdmin):
     list_display = (
-        column("installation", "installation", lambda row: link(row.installation)),
-        column("scope", "scope", _scope, order="code"),
-        column("why", "why it is here", lambda row: row.shown.why, order="review_by"),
-        column("used", "use", lambda row: row.shown.used),
-        column("decide", "decide", _decide),
+        column("installation", _("installation"), lambda row: link(row.installation)),
+        column("scope", _("scope"), _scope, order="code"),
+        column("why", _("why it is here"), lambda row: row.shown.why, order="review_by"),
+        column("used", _("use"), lambda row: row.shown.used),
+        column("decide", _("decide"), _decide),
     )
     list_display_links = None
     list_filter = (WaitingFilter, RiskFilter, ("installation__application", NamedFilter))
+    counts_choices = False  # what is due or unused is worked out, and not by an index
     allowed_lookups = frozenset({"installation__application__id__exact", "installation__id__exact"})
     list_select_related = ("installation__portal", "installation__application")
     search_fields = ("code", "installation__portal__domain", "installation__application__app_id")
-    search_help_text = "Search by portal domain, appId or scope"
+    search_ways = (by_installation("installation"), by_scope)
+    search_help_text = _("Search by the beginning of a portal's domain, by application or scope")
     ordering = ("review_by", "pk")
+    can_be_exported = True
+    not_in_files = frozenset({"decide"})  # links to where it is done
     facts = ApprovedPermissionAdmin.facts
-    intro = (
-        "Approvals whose day of review has come, and those that nobody uses: the highest risk first, then by day. "
-        "A proposal is gone with the next call that uses the scope. All of one installation is decided on one page."
+    words_here = ("keep", "lower", "withdraw", "proposal")
+    intro = _(
+        "Approvals whose day of review has come, and those that nobody uses: the highest risk first, then by day. A "
+        "proposal is gone with the next call that uses the scope. All of one installation is decided on one page."
     )
-    empty_text = "Nothing is to be reviewed. An approval appears here when its day has come, or when nobody uses it."
+    empty_text = _("Nothing is to be reviewed. An approval appears here when its day has come, or when nobody uses it.")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ReviewChangeList]:
         return ReviewChangeList
@@ -137,13 +156,19 @@ class ReviewAdmin(ReadOnlyAdmin):
         return ("rank", *self.ordering)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        may = (request.user.has_perm(f"installations.{name}") for name in ("approve_scopes", "withdraw_scopes"))
+        may = (
+            request.user.has_perm(gettext("installations.%(name)s") % {"name": name})
+            for name in ("approve_scopes", "withdraw_scopes")
+        )
         return self.list_display if any(may) else self.list_display[:-1]
 
     def badges(self, row: Review) -> Sequence[Any]:
         return [approval_badge(row)]
 
+    @property
+    def view_permissions(self) -> tuple[str, ...]:
+        """Return the right to see approvals, since these are the same rows, and to see what they are of."""
+        return ("installations.view_approvedpermission", "installations.view_installation")
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether the operator may see approvals, since these are the same rows, and what they are of."""
-        wanted = ("installations.view_approvedpermission", "installations.view_installation")
-        return request.user.has_perms(wanted)
+        return request.user.has_perms(self.view_permissions)

@@ -4,9 +4,11 @@ from collections.abc import Collection, Iterator
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 
 from installations import scopes
-from installations.admin.display import badge, day_text, join, plural
+from installations.admin import counted
+from installations.admin.display import badge, day_text, join
 from installations.admin.text import visible
 from installations.four_columns import USE_DAYS, utc_today
 from installations.review_rules import Proposal, quiet_since
@@ -28,38 +30,57 @@ class ShownReview:
         line, today = self.line, utc_today()
         review_by = line.approval.review_by or today
         if line.is_overdue:
-            late = plural((today - review_by).days, "day")
+            late = counted.days((today - review_by).days)
             yield format_html(
-                '{} <span class="quiet-note">by {}, {} ago</span>', badge("overdue", "bad"), day_text(review_by), late
+                '{} <span class="quiet-note">{}</span>',
+                badge(gettext("overdue"), "bad"),
+                format_html(gettext("by {day}, {late} ago"), day=day_text(review_by), late=late),
             )
         elif line.is_due:
-            yield badge("due today", "wait")
+            yield badge(gettext("due today"), "wait")
         if line.proposal is not None:
-            quiet = plural((today - quiet_since(line.life, line.proposal)).days, "day")
+            quiet = counted.days((today - quiet_since(line.life, line.proposal)).days)
             if line.proposal is Proposal.LOWER:
-                words, then = f"only read for {quiet}", "Proposed: lower to read."
+                words, then = gettext("only read for %(quiet)s") % {"quiet": quiet}, gettext("Proposed: lower to read.")
             else:
-                words, then = f"not used in {quiet}", "Proposed: withdraw."
+                words, then = gettext("not used in %(quiet)s") % {"quiet": quiet}, gettext("Proposed: withdraw.")
             yield format_html('{} <span class="quiet-note">{}</span>', badge(words, "wait"), then)
         if not line.waits:
-            yield format_html('<span class="quiet-note">next review by {}</span>', day_text(review_by))
+            yield format_html(
+                '<span class="quiet-note">{}</span>',
+                format_html(gettext("next review by {day}"), day=day_text(review_by)),
+            )
 
     @property
     def used(self) -> SafeString:
         """Return the evidence of use, in one sentence or two."""
         evidence, last = self.line.evidence, self.line.life.used_on
         calls = evidence.accepted + evidence.denied
-        ever = format_html("Last used on {}.", day_text(last)) if last else "Nothing at this level."
+        ever = (
+            format_html(gettext("Last used on {day}."), day=day_text(last))
+            if last
+            else gettext("Nothing at this level.")
+        )
         if not calls and last is None:
-            return format_html("{}", "No call is known.")
+            return format_html("{}", gettext("No call is known."))
         if not calls:
-            return format_html('No call in {} days. <span class="quiet-note">{}</span>', USE_DAYS, ever)
-        parts = [plural(evidence.users, "user")]
+            none = ngettext("No call in %(count)s day.", "No call in %(count)s days.", USE_DAYS) % {"count": USE_DAYS}
+            return format_html('{} <span class="quiet-note">{}</span>', none, ever)
+        users = counted.users(evidence.users)
         if self._may_view_purposes:
-            parts.append("by " + ", ".join(purpose or "the embedded page" for purpose in evidence.purposes))
-        denied = f", {evidence.denied:,} denied by Flowlu" if evidence.denied else ""
-        changed = f"{evidence.changed:,} changed something" if evidence.changed else "none changed anything"
-        return format_html(
-            '{} in {} days{}; {}. <span class="quiet-note">{}. {}</span>',
-            plural(calls, "call"), USE_DAYS, denied, changed, visible("; ".join(parts)), ever,
-        )  # fmt: skip
+            purposes = ", ".join(purpose or gettext("the embedded page") for purpose in evidence.purposes)
+            users = gettext("%(users)s; by %(purposes)s.") % {"users": users, "purposes": purposes}
+        else:
+            users = gettext("%(users)s.") % {"users": users}
+        number = gettext("%(calls)s in %(days)s days") % {"calls": counted.calls(calls), "days": USE_DAYS}
+        if evidence.denied:
+            number = gettext("%(calls)s, %(denied)s denied by Flowlu") % {
+                "calls": number,
+                "denied": f"{evidence.denied:,}",
+            }
+        changed = (
+            gettext("%(calls)s; %(changed)s changed something.") % {"calls": number, "changed": f"{evidence.changed:,}"}
+            if evidence.changed
+            else gettext("%(calls)s; none changed anything.") % {"calls": number}
+        )
+        return format_html('{} <span class="quiet-note">{} {}</span>', changed, visible(users), ever)

@@ -1,16 +1,30 @@
 """Text that strangers wrote, as HTML: escaped, and each deceptive character marked as such."""
 
 import unicodedata
+from typing import TYPE_CHECKING
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
-from installations.deception import parts, visible_text
+from installations import deception
+from installations.deception import parts
+from installations.saying import sentences, translated
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as Text  # a text that may be translated only where it is shown
+else:
+    Text = object
 
 _LONGEST_WORD = 40
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
-__all__ = ["prose", "visible", "visible_text"]
+__all__ = ["Text", "prose", "sentences", "translated", "visible", "visible_text"]
+
+
+def visible_text(text: object, *, ascii_only: bool = False) -> str:
+    """Return the text in the language of the page, each deceptive character as an escape."""
+    return deception.visible_text(translated(text), ascii_only=ascii_only)
 
 
 def visible(text: object, *, ascii_only: bool = False) -> SafeString:
@@ -18,17 +32,20 @@ def visible(text: object, *, ascii_only: bool = False) -> SafeString:
 
     With `ascii_only`, for codes, so does every character outside ASCII, and white space that a reader overlooks.
     """
-    pieces = list(parts(str(text), ascii_only=ascii_only))
+    words = translated(text)
+    pieces = list(parts(words, ascii_only=ascii_only))
     shown = format_html_join(
         "",
         "{}",
         (
-            (format_html('<span class="odd" title="character that could deceive">{}</span>', part) if odd else part,)
+            (format_html('<span class="odd" title="{}">{}</span>', gettext("character that could deceive"), part),)
+            if odd
+            else (part,)
             for part, odd in pieces
         ),
     )
     # A column is as wide as its longest word, unless it may be broken anywhere.
-    if any(len(word) > _LONGEST_WORD for word in str(text).split()):
+    if any(len(word) > _LONGEST_WORD for word in words.split()):
         shown = format_html('<span class="long">{}</span>', shown)
     # What is written from right to left must not move what stands beside it, such as a number or a bracket.
     if any(_is_right_to_left(part) for part, odd in pieces if not odd):
@@ -47,6 +64,6 @@ def prose(text: object) -> SafeString:
         "{}",
         (
             (format_html("<code>{}</code>", visible(part)) if index % 2 else visible(part),)
-            for index, part in enumerate(str(text).split("`"))
+            for index, part in enumerate(translated(text).split("`"))
         ),
     )

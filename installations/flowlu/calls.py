@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from installations import scopes
 from installations.errors import InvalidRequest
+from installations.said import said
 
 MAX_NAME_LENGTH = 64
 MAX_ID_LENGTH = 20
@@ -29,8 +30,8 @@ FORBIDDEN_PARAMETERS = frozenset({"api_key", "access_token", "module", "model", 
 READ_ACTIONS = scopes.READ_ACTIONS
 GET_ACTIONS = READ_ACTIONS | {"delete"}
 
-_TOO_MANY = f"must be at most {MAX_PARAMETERS}"
-_TOO_MUCH = f"must have at most {MAX_TOTAL_LENGTH} characters together"
+_TOO_MANY = said("must be at most %(max_parameters)s", max_parameters=MAX_PARAMETERS)
+_TOO_MUCH = said("must have at most %(max_total_length)s characters together", max_total_length=MAX_TOTAL_LENGTH)
 
 _NAME = re.compile(r"[a-z0-9_]+")
 _ID = re.compile(r"[0-9]+")
@@ -78,15 +79,18 @@ def build_call(
     fields: dict[str, str] = {}
     for place, text in (("module", module), ("model", model), ("action", action)):
         if not _NAME.fullmatch(text) or len(text) > MAX_NAME_LENGTH:
-            fields[place] = f"must be 1 to {MAX_NAME_LENGTH} lower-case letters, digits and underscores"
+            fields[place] = said(
+                "must be 1 to %(max_name_length)s lower-case letters, digits and underscores",
+                max_name_length=MAX_NAME_LENGTH,
+            )
     if id is not None and (not _ID.fullmatch(id) or len(id) > MAX_ID_LENGTH):
-        fields["id"] = f"must be 1 to {MAX_ID_LENGTH} digits"
+        fields["id"] = said("must be 1 to %(max_id_length)s digits", max_id_length=MAX_ID_LENGTH)
     fields.update(_parameter_faults(params))
     if fields:
         raise InvalidRequest(fields=fields)
     call = FlowluCall(module, model, action, id, tuple(params))
     if call.http_method == "GET" and len(call.encoded_params) > MAX_QUERY_LENGTH:
-        raise InvalidRequest(fields={"parameters": "are too long for a call that Flowlu takes as GET"})
+        raise InvalidRequest(fields={"parameters": said("are too long for a call that Flowlu takes as GET")})
     return call
 
 
@@ -94,7 +98,7 @@ def build_call_at(path: str, params: Sequence[tuple[str, str]]) -> FlowluCall:
     """Take `module/model/action[/id]` apart and return the call; raises InvalidRequest."""
     parts = path.split("/")
     if len(parts) not in (3, 4):
-        raise InvalidRequest(fields={"path": "must be module/model/action or module/model/action/id"})
+        raise InvalidRequest(fields={"path": said("must be module/model/action or module/model/action/id")})
     return build_call(parts[0], parts[1], parts[2], parts[3] if len(parts) == 4 else None, params)
 
 
@@ -110,7 +114,7 @@ def encode_json_body(body: Mapping[str, object]) -> list[tuple[str, str]]:
     total = 0
     for name, value in body.items():
         if not _PARAMETER.fullmatch(name):
-            raise InvalidRequest(fields={_shown(name): "is not a parameter name"})
+            raise InvalidRequest(fields={_shown(name): said("is not a parameter name")})
         for pair in _pairs(name, value, 1):
             pairs.append(pair)
             if len(pairs) > MAX_PARAMETERS:
@@ -123,14 +127,18 @@ def encode_json_body(body: Mapping[str, object]) -> list[tuple[str, str]]:
 
 def _pairs(name: str, value: object, depth: int) -> Iterator[tuple[str, str]]:
     if depth > MAX_BODY_DEPTH:
-        raise InvalidRequest(fields={_shown(name): f"is nested deeper than {MAX_BODY_DEPTH} levels"})
+        raise InvalidRequest(
+            fields={
+                _shown(name): said("is nested deeper than %(max_body_depth)s levels", max_body_depth=MAX_BODY_DEPTH)
+            }
+        )
     # A name is written anew for each value below it: a long one would take a thousand times its room.
     if len(name) > MAX_PARAMETER_NAME_LENGTH:
-        raise InvalidRequest(fields={_shown(name): "is not a parameter name"})
+        raise InvalidRequest(fields={_shown(name): said("is not a parameter name")})
     if isinstance(value, dict) and value:
         for key, item in value.items():
             if not isinstance(key, str) or not _KEY.fullmatch(key):
-                raise InvalidRequest(fields={_shown(f"{name}[{key}]"): "is not a parameter name"})
+                raise InvalidRequest(fields={_shown(f"{name}[{key}]"): said("is not a parameter name")})
             yield from _pairs(f"{name}[{key}]", item, depth + 1)
     elif isinstance(value, list) and value:
         composite = any(isinstance(item, (dict, list)) for item in value)
@@ -153,7 +161,7 @@ def _scalar(name: str, value: object) -> str:
         case float() if math.isfinite(value):
             return f"{Decimal(repr(value)):f}"
         case _:
-            raise InvalidRequest(fields={_shown(name): "is not a value that can be sent"})
+            raise InvalidRequest(fields={_shown(name): said("is not a value that can be sent")})
 
 
 def _parameter_faults(params: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -173,13 +181,13 @@ def _parameter_faults(params: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 def _parameter_fault(name: str, value: str) -> str | None:
     if name.partition("[")[0].lower() in FORBIDDEN_PARAMETERS:
-        return "is set by the service and must not be sent"
+        return said("is set by the service and must not be sent")
     if len(name) > MAX_PARAMETER_NAME_LENGTH or not _PARAMETER.fullmatch(name):
-        return "is not a parameter name"
+        return said("is not a parameter name")
     if len(value) > MAX_VALUE_LENGTH:
-        return f"must have at most {MAX_VALUE_LENGTH} characters"
+        return said("must have at most %(max_value_length)s characters", max_value_length=MAX_VALUE_LENGTH)
     if "\0" in value or _SURROGATE.search(value):
-        return "must not contain NUL or broken characters"
+        return said("must not contain NUL or broken characters")
     return None
 
 

@@ -1,12 +1,15 @@
-"""Filters of the console's templates."""
+"""Filters and tags of the console's templates."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
+from typing import Any
 
 from django import template
+from django.template import Context
 from django.utils.safestring import SafeString
 
 from installations import review_rules
-from installations.admin import display, text
+from installations.admin import display, explaining, text
 from installations.four_columns import utc_today
 
 register = template.Library()
@@ -31,9 +34,9 @@ def prose(value: object) -> SafeString:
 
 
 @register.filter
-def utc(value: datetime | None) -> SafeString:
-    """Show a time in UTC with the zone named."""
-    return display.utc(value)
+def when(value: datetime | None) -> SafeString:
+    """Show a time in the operator's zone, with the exact UTC at hand."""
+    return display.when(value)
 
 
 @register.filter
@@ -46,3 +49,21 @@ def day(value: date | None) -> SafeString:
 def overdue(value: date | None) -> bool:
     """Say whether a review should have been made before today."""
     return value is not None and review_rules.is_overdue(value, utc_today())
+
+
+@register.simple_tag(takes_context=True)
+def term(context: Context, key: str, words: object = None) -> SafeString:
+    """Show a word of the glossary, or other words for it, with what it means. A key that it has not is an error."""
+    return explaining.explained(context.get("request"), key, words)
+
+
+@register.simple_tag(takes_context=True)
+def heading(context: Context, words: object) -> SafeString:
+    """Show a heading, with what it means where the glossary says that."""
+    return explaining.explained_heading(context.get("request"), words)
+
+
+@register.inclusion_tag("admin/console/words_here.html", takes_context=True)
+def words_here(context: Context, *keys: str, all_of: Iterable[str] = ()) -> dict[str, Any]:
+    """Show a line of the terms that sentences of the page use, without those that are explained above it."""
+    return {"words": explaining.explained_also(context.get("request"), (*keys, *all_of))}

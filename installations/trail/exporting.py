@@ -21,6 +21,10 @@ class Format(StrEnum):
     JSON_LINES = "jsonl"
     CSV = "csv"
 
+    @property
+    def content_type(self) -> str:
+        return "text/csv; charset=utf-8" if self is Format.CSV else "application/jsonl"
+
 
 @dataclass(frozen=True, slots=True)
 class Export:

@@ -1,6 +1,7 @@
 """What a page says about the trail without reading it: how long it is, and when it was last verified and anchored."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from installations import audit
 from installations.audit_models import AuditEvent
@@ -20,9 +21,19 @@ class TrailState:
         return _findings(self.verified)
 
 
-def last_findings() -> int:
-    """Return how many findings the last verification had; 0 where there was none. One statement, as a rule."""
-    return _findings(reading.newest_genuine(("audit.verified",), audit.audit_keys()))
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a verification found wrong, and when."""
+
+    count: int
+    at: datetime
+
+
+def last_findings() -> Findings | None:
+    """Return what the last verification found, if it found anything. One statement, as a rule."""
+    verified = reading.newest_genuine(("audit.verified",), audit.audit_keys())
+    found = _findings(verified)
+    return Findings(found, verified.occurred_at) if verified and found else None
 
 
 def _findings(verified: AuditEvent | None) -> int:

@@ -1,22 +1,38 @@
 """API keys of portals: pasted once, used for declared purposes, never shown."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from installations import selectors as installation_selectors
 from installations.actors import Actor
 from installations.admin.acts import IN_FLIGHT, Act, Outcome, posted
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import Table, at, badge, column, join, link, list_url, mono, text_of, to, utc
+from installations.admin.display import (
+    Table,
+    at,
+    badge,
+    column,
+    join,
+    link,
+    list_url,
+    mono,
+    text_of,
+    to,
+    when,
+    when_text,
+)
 from installations.admin.lists import NamedFilter
-from installations.admin.text import visible
+from installations.admin.text import Text, sentences, visible
 from installations.errors import InvalidRequest
 from installations.forms import ReasonForm
 from installations.models import Installation
@@ -28,32 +44,33 @@ from tokens.services.api_keys import KeyText, add_api_key, confirm_key_deletion,
 
 # Flowlu's own pages and those who write about them do not agree (flowlu-platform §2.1).
 MENUS = (
-    "Portal Settings > API Settings",
-    "Portal Settings > For Developers > API",
-    "System Settings > API Settings",
-    "Personal > All settings > API",
+    _("Portal Settings > API Settings"),
+    _("Portal Settings > For Developers > API"),
+    _("System Settings > API Settings"),
+    _("Personal > All settings > API"),
 )
 
 
 KEY_STOPS = (
-    "From the moment this is saved, on every worker, no call through this service starts with this key.",
-    "The key is wiped. A tombstone with a keyed hash stays, so that it cannot be added again.",
+    _("From the moment this is saved, on every worker, no call through this service starts with this key."),
+    _("The key is wiped. A tombstone with a keyed hash stays, so that it cannot be added again."),
 )
 
 
 def where_to_delete(portal: str) -> str:
     """Return what to tell the portal's administrator: only they can delete the key, and nothing else ends it."""
-    return (
-        f"At Flowlu the key stays valid until an administrator of {portal} deletes it there, on the page of the "
-        f"portal's API settings. Where that is in the menu differs: {'; '.join(MENUS)}. Deleting it is final there too."
-    )
+    return gettext(
+        "At Flowlu the key stays valid until an administrator of %(portal)s deletes it there, on the page of the "
+        "portal's API settings. Where that is in the menu differs: %(menus)s. Deleting it is final there too."
+    ) % {"portal": portal, "menus": "; ".join(map(str, MENUS))}
 
 
 class AddKey(Act):
     slug = "add-key"
-    label = "Add an API key"
-    summary = "Store a key of the portal for backend jobs that need no user."
+    label = _("Add an API key")
+    summary = _("Store a key of the portal for backend jobs that need no user.")
     permission = "tokens.manage_apikey"
+    empowers = True
 
     def applies(self, target: Installation) -> bool:
         return target.status != Installation.Status.UNINSTALLED
@@ -62,17 +79,19 @@ class AddKey(Act):
         in_force = installation_selectors.approvals_in_force(target)
         return AddKeyForm(posted(request), approved=[row.as_approval().scope for row in in_force])
 
-    def stops(self, target: Installation) -> Sequence[str]:
+    def stops(self, target: Installation) -> Sequence[Text]:
         return (
-            "Backend code may act as the system on this portal: for the purposes that you choose, within the scopes "
-            "that you choose and that stay approved, and only if a service client is allowed to.",
-            "Flowlu asks no user's rights for a key. Whoever may use it can do all that the key may.",
+            gettext(
+                "Backend code may act as the system on this portal: for the purposes that you choose, within the "
+                "scopes that you choose and that stay approved, and only if a service client is allowed to."
+            ),
+            gettext("Flowlu asks no user's rights for a key. Whoever may use it can do all that the key may."),
         )
 
-    def stays(self, target: Installation) -> Sequence[str]:
+    def stays(self, target: Installation) -> Sequence[Text]:
         return (
-            "The key is not tried: Flowlu documents no harmless call for that. The first real call will tell.",
-            "The embedded application never uses it, and it never stands in for a user's token.",
+            gettext("The key is not tried: Flowlu documents no harmless call for that. The first real call will tell."),
+            gettext("The embedded application never uses it, and it never stands in for a user's token."),
         )
 
     def perform(self, target: Installation, form: ReasonForm, actor: Actor) -> Outcome:
@@ -91,26 +110,34 @@ class AddKey(Act):
         except InvalidRequest as error:
             put_on_form(form, error)
             raise
-        return Outcome(f"{row} is stored. No page shows it again.")
+        return Outcome(gettext("%(row)s is stored. No page shows it again.") % {"row": row})
+
+    def done(self, request: HttpRequest, target: Any, outcome: Outcome) -> HttpResponse:
+        """Lead to the tab that has the key now, where the operator may see it."""
+        page = super().done(request, target, outcome)
+        if request.user.has_perm("tokens.view_apikey"):
+            return redirect("admin:installations_installation_credentials", object_id=target.pk)
+        return page
 
 
 class ReplaceKey(Act):
     slug = "replace"
-    label = "Replace"
-    summary = "Store a new key in its place; the old one may stay for a while."
+    label = _("Replace")
+    summary = _("Store a new key in its place; the old one may stay for a while.")
     permission = "tokens.manage_apikey"
+    empowers = True
     form_class = ReplaceKeyForm
 
     def applies(self, target: ApiKey) -> bool:
         return target.state == ApiKey.State.ACTIVE and target.replaced_by_id is None
 
-    def stops(self, target: ApiKey) -> Sequence[str]:
+    def stops(self, target: ApiKey) -> Sequence[Text]:
         return (
-            "The new key takes over label, scopes and purposes. Calls go out with it from now on.",
-            "The old key is refused and wiped when its time is over.",
+            gettext("The new key takes over label, scopes and purposes. Calls go out with it from now on."),
+            gettext("The old key is refused and wiped when its time is over."),
         )
 
-    def stays(self, target: ApiKey) -> Sequence[str]:
+    def stays(self, target: ApiKey) -> Sequence[Text]:
         return (where_to_delete(str(target.installation.portal)),)
 
     def perform(self, target: ApiKey, form: ReasonForm, actor: Actor) -> Outcome:
@@ -127,29 +154,31 @@ class ReplaceKey(Act):
         except InvalidRequest as error:
             put_on_form(form, error)
             raise
-        return Outcome(f"{row} takes the place of this one. Have the old one deleted at Flowlu.")
+        return Outcome(
+            gettext("%(row)s takes the place of this one. Have the old one deleted at Flowlu.") % {"row": row}
+        )
 
 
 class RevokeKey(Act):
     slug = "revoke"
-    label = "Revoke"
-    summary = "Wipe it here at once, for good, and say where it is deleted at Flowlu."
+    label = _("Revoke")
+    summary = _("Wipe it here at once, for good, and say where it is deleted at Flowlu.")
     permission = "tokens.revoke_apikey"
     tone = "danger"
-    stops_heading = "What stops"
-    stays_heading = "What does not stop"
+    stops_heading = _("What stops")
+    stays_heading = _("What does not stop")
 
     def applies(self, target: ApiKey) -> bool:
         return target.state == ApiKey.State.ACTIVE
 
-    def stops(self, target: ApiKey) -> Sequence[str]:
+    def stops(self, target: ApiKey) -> Sequence[Text]:
         return KEY_STOPS
 
-    def stays(self, target: ApiKey) -> Sequence[str]:
+    def stays(self, target: ApiKey) -> Sequence[Text]:
         return (
             *_alive_words(target),
             where_to_delete(str(target.installation.portal)),
-            "Record here that it was deleted, once you were told so.",
+            gettext("Record here that it was deleted, once you were told so."),
             IN_FLIGHT,
         )
 
@@ -158,46 +187,64 @@ class RevokeKey(Act):
         return Outcome.of(
             changed,
             " ".join(
-                ("Revoked and wiped here.", *_alive_words(target), where_to_delete(str(target.installation.portal)))
+                (
+                    gettext("Revoked and wiped here."),
+                    *_alive_words(target),
+                    where_to_delete(str(target.installation.portal)),
+                )
             ),
-            already="it was revoked already",
+            already=gettext("Nothing changed: it was revoked already."),
         )
 
 
 class ConfirmDeletion(Act):
     slug = "confirm-deletion"
-    label = "Record the deletion at Flowlu"
-    summary = "State that an administrator of the portal deleted it there."
+    label = _("Record the deletion at Flowlu")
+    summary = _("State that an administrator of the portal deleted it there.")
     permission = "tokens.revoke_apikey"
 
     def applies(self, target: ApiKey) -> bool:
         return target.state == ApiKey.State.REVOKED and target.deletion_confirmed_at is None
 
-    def stops(self, target: ApiKey) -> Sequence[str]:
-        return ("It is recorded with your name that the key is deleted at Flowlu. Write who told you into the reason.",)
+    def stops(self, target: ApiKey) -> Sequence[Text]:
+        return (
+            gettext(
+                "It is recorded with your name that the key is deleted at Flowlu. Write who told you into the reason."
+            ),
+        )
 
-    def stays(self, target: ApiKey) -> Sequence[str]:
-        return ("Nothing is checked: the key is wiped here, so nobody can try it.",)
+    def stays(self, target: ApiKey) -> Sequence[Text]:
+        return (gettext("Nothing is checked: the key is wiped here, so nobody can try it."),)
 
     def perform(self, target: ApiKey, form: ReasonForm, actor: Actor) -> Outcome:
         changed = confirm_key_deletion(api_key_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
-        return Outcome.of(changed, "Recorded: the key is deleted at Flowlu.", already="that was recorded already")
+        return Outcome.of(
+            changed,
+            gettext("Recorded: the key is deleted at Flowlu."),
+            already=gettext("Nothing changed: that was recorded already."),
+        )
 
 
 def key_badge(row: ApiKey) -> Any:
     if row.state == ApiKey.State.REVOKED:
         return badge(str(ApiKey.Ending(row.ending).label), "gone")
     if row.expires_at and row.expires_at <= timezone.now():
-        return badge("expired", "bad")
-    return badge("active, replaced", "wait") if row.replaced_by_id else badge("active", "good")
+        return badge(gettext("expired"), "bad")
+    return badge(gettext("active, replaced"), "wait") if row.replaced_by_id else badge(gettext("active"), "good")
 
 
 def deletion(row: ApiKey) -> Any:
     if row.deletion_confirmed_at:
         return format_html(
-            "deleted, as {} recorded on {}", visible(row.deletion_confirmed_by), utc(row.deletion_confirmed_at)
+            gettext("deleted, as {operator} recorded on {when}"),
+            operator=visible(row.deletion_confirmed_by),
+            when=when(row.deletion_confirmed_at),
         )
-    return "in use here" if row.state == ApiKey.State.ACTIVE else badge("not confirmed to be deleted", "wait")
+    return (
+        gettext("in use here")
+        if row.state == ApiKey.State.ACTIVE
+        else badge(gettext("not confirmed to be deleted"), "wait")
+    )
 
 
 def key_scopes(row: ApiKey) -> Any:
@@ -211,14 +258,14 @@ def _purposes(row: ApiKey) -> Any:
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
     list_display = (
-        column("name", "key", lambda row: str(row)),
-        text_of("label", "label"),
-        to("installation", "installation"),
-        column("state_word", "state", key_badge, order="state"),
-        column("scope_words", "scopes", key_scopes),
-        column("purpose_words", "purposes", _purposes),
-        column("expires", "expires", lambda row: utc(row.expires_at, "never"), order="expires_at"),
-        column("at_flowlu", "at Flowlu", deletion),
+        column("name", _("key"), lambda row: str(row)),
+        text_of("label", _("label")),
+        to("installation", _("installation")),
+        column("state_word", _("state"), key_badge, order="state"),
+        column("scope_words", _("scopes"), key_scopes),
+        column("purpose_words", _("purposes"), _purposes),
+        column("expires", _("expires"), lambda row: when(row.expires_at, "never"), order="expires_at"),
+        column("at_flowlu", _("at Flowlu"), deletion),
     )
     list_filter = ("state", ("installation__application", NamedFilter))
     allowed_lookups = frozenset(
@@ -231,31 +278,33 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         }
     )
     search_fields = ("label", "installation__portal__domain", "installation__application__app_id")
-    search_help_text = "Search by label, portal domain or appId"
+    search_help_text = _("Search by label, portal domain or appId")
     ordering = ("-created_at", "-pk")
+    can_be_exported = True
     sortable_by = ("state_word", "expires")
     facts = (
-        text_of("label", "label"),
-        to("installation", "installation"),
-        column("state_word", "state", key_badge),
-        column("print", "fingerprint (first 8 digits of a keyed hash)", lambda row: mono(row.fingerprint[:8])),
-        column("scope_words", "may be used within", key_scopes),
-        column("purpose_words", "for", _purposes),
-        column("expires", "expires", lambda row: utc(row.expires_at, "never")),
-        text_of("added_by", "added by"),
-        at("created_at", "added"),
-        at("revoked_at", "wiped", empty="not wiped"),
-        column("successor", "replaced by", lambda row: link(row.replaced_by) if row.replaced_by else "–"),
-        column("at_flowlu", "at Flowlu", deletion),
-        column("todo", "what is left to do", lambda row: _todo(row)),
-        column("seal", "sealed under key", lambda row: row.seal_key_id or "nothing sealed"),
+        text_of("label", _("label")),
+        to("installation", _("installation")),
+        column("state_word", _("state"), key_badge),
+        column("print", _("fingerprint (first 8 digits of a keyed hash)"), lambda row: mono(row.fingerprint[:8])),
+        column("scope_words", _("may be used within"), key_scopes),
+        column("purpose_words", _("for"), _purposes),
+        column("expires", _("expires"), lambda row: when(row.expires_at, "never")),
+        text_of("added_by", _("added by")),
+        at("created_at", _("added")),
+        at("revoked_at", _("wiped"), empty=_("not wiped")),
+        column("successor", _("replaced by"), lambda row: link(row.replaced_by) if row.replaced_by else "–"),
+        column("at_flowlu", _("at Flowlu"), deletion),
+        column("todo", _("what is left to do"), lambda row: _todo(row)),
+        column("seal", _("sealed under key"), lambda row: row.seal_key_id or gettext("nothing sealed")),
     )
     act_classes: ClassVar = (ReplaceKey, RevokeKey, ConfirmDeletion)
-    intro = (
-        "Keys of portals, stored sealed, for backend jobs without a user. No page shows one, not even in part. Add one "
-        "on the page of its installation."
+    words_here = ("purpose", "seal")
+    intro = _(
+        "Keys of portals, stored sealed, for backend jobs without a user. No page shows one, not even in part. Add "
+        "one on the page of its installation."
     )
-    empty_text = "No API key is stored. Add one on the page of an installation, when a backend job needs no user."
+    empty_text = _("No API key is stored. Add one on the page of an installation, when a backend job needs no user.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         return (
@@ -277,28 +326,32 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     def tables(self, request: HttpRequest, row: ApiKey) -> Sequence[Table]:
         calls = ServiceCall.objects.filter(api_key=row)
-        return calls_table(request, calls, {"api_key__id__exact": row.pk}, title="Calls with this key")
+        return calls_table(request, calls, {"api_key__id__exact": row.pk}, title=gettext("Calls with this key"))
 
 
 def _alive_words(row: ApiKey) -> Sequence[str]:
     """Say of each key that this one replaced and that works on: to revoke the new one does not end it."""
     return tuple(
-        f"{older}, which it replaced, works until {_minute(older.expires_at)} unless you revoke it as well."
+        gettext("%(older)s, which it replaced, works until %(minute)s unless you revoke it as well.")
+        % {"older": older, "minute": _minute(older.expires_at)}
         for older in backend_reads.replaced_and_alive(row)
     )
 
 
 def _minute(moment: datetime | None) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment else "it is revoked"
+    return when_text(moment) if moment else gettext("it is revoked")
 
 
 def _todo(row: ApiKey) -> str:
     if row.state == ApiKey.State.REVOKED and row.deletion_confirmed_at is None:
-        return where_to_delete(str(row.installation.portal)) + " Then record it here."
-    return "nothing"
+        return sentences(where_to_delete(str(row.installation.portal)), gettext("Then record it here."))
+    return gettext("nothing")
 
 
-def keys_table(request: HttpRequest, keys: QuerySet[ApiKey], query: str, *, title: str = "API keys") -> Sequence[Table]:
+_API_KEYS = _("API keys")
+
+
+def keys_table(request: HttpRequest, keys: QuerySet[ApiKey], query: str, *, title: Text = _API_KEYS) -> Sequence[Table]:
     """Return API keys, those in use first, for whoever may see them. Two statements."""
     if not request.user.has_perm("tokens.view_apikey"):
         return ()
@@ -306,7 +359,15 @@ def keys_table(request: HttpRequest, keys: QuerySet[ApiKey], query: str, *, titl
     return [
         Table(
             title,
-            ("Key", "Installation", "State", "Scopes", "Purposes", "Expires", "At Flowlu"),
+            (
+                gettext("Key"),
+                gettext("Installation"),
+                gettext("State"),
+                gettext("Scopes"),
+                gettext("Purposes"),
+                gettext("Expires"),
+                gettext("At Flowlu"),
+            ),
             [
                 (
                     link(row, f"{row.label} (#{row.pk})"),
@@ -314,13 +375,13 @@ def keys_table(request: HttpRequest, keys: QuerySet[ApiKey], query: str, *, titl
                     key_badge(row),
                     key_scopes(row),
                     _purposes(row),
-                    utc(row.expires_at, "never"),
+                    when(row.expires_at, "never"),
                     deletion(row),
                 )
                 for row in rows.prefetch_related("purposes").order_by("state", "-created_at", "-pk")[:20]
             ],
-            "None is stored. Backend code acts as users only.",
+            gettext("None is stored. Backend code acts as users only."),
             more_url=list_url(ApiKey, query),
-            more="Show in the list",
+            more=gettext("Show in the list"),
         )
     ]

@@ -15,10 +15,23 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from installations.actors import Actor
-from installations.admin.acts import IN_FLIGHT, SDK_GOES_ON, TOKENS_STAY_VALID, actor_of, note_refusal, posted
-from installations.admin.display import badge, join, link, list_url, mono, plural, utc
+from installations.admin import counted
+from installations.admin.acts import (
+    IN_FLIGHT,
+    SDK_GOES_ON,
+    TOKENS_STAY_VALID,
+    ConfirmFirst,
+    actor_of,
+    note_refusal,
+    posted,
+    where_to_confirm,
+)
+from installations.admin.display import badge, join, link, list_url, mono, when
+from installations.admin.text import translated
 from installations.errors import DomainError, NotPermitted
 from tokens.admin.api_keys import KEY_STOPS, key_badge, where_to_delete
 from tokens.admin.revoking import A_RELOAD_BRINGS_ONE, STOPS
@@ -33,7 +46,7 @@ from tokens.services.leaks import find_leaked
 from tokens.services.revocation import revoke_tokens
 from tokens.targets import RevocationTarget
 
-HIDDEN = "shown to who may see API keys"
+HIDDEN = _("shown to who may see API keys")
 SHOWN = 200
 _LINES_SHOWN = 5
 _SAID = 10
@@ -70,7 +83,7 @@ def _find(request: HttpRequest, form: LeakedForm) -> Found | None:
     except NotPermitted:
         raise _refusal(request, "tokens.find_leaked") from None
     except (DomainError, TooMuchAtOnce) as error:
-        form.add_error(None, error.public_message if isinstance(error, DomainError) else str(error))
+        form.add_error(None, translated(error.public_message if isinstance(error, DomainError) else error))
         return None
 
 
@@ -87,6 +100,8 @@ def _cut_ticked(request: HttpRequest) -> HttpResponse:
         raise _refusal(request, "tokens.revoke_apikey")
     tokens = list(OAuthToken.objects.filter(pk__in=form.tokens()).order_by("pk"))
     keys = list(_keys(form.api_keys()))
+    if where_to_confirm(request) and form.is_valid():
+        form.add_error(None, translated(ConfirmFirst.public_message))
     if not form.is_valid():
         return _page(request, LeakedForm(), None, cut_form=form, kept=(tokens, keys))
     actor, reason = actor_of(request), form.cleaned_data["reason"]
@@ -97,9 +112,18 @@ def _cut_ticked(request: HttpRequest) -> HttpResponse:
         try:
             done[_revoke(row, actor, reason)] += 1
         except DomainError as error:
-            failed.append(f"{row}: {error.public_message}")
-    revoked = [plural(done["token"], "token")] + ([plural(done["API key"], "API key")] if keys else [])
-    words = f"{' and '.join(revoked)} revoked, {done['']} skipped (revoked already), {len(failed)} failed."
+            failed.append(f"{row}: {translated(error.public_message)}")
+    revoked = counted.tokens(done["token"])
+    if keys:
+        revoked = gettext("%(tokens)s and %(keys)s") % {
+            "tokens": revoked,
+            "keys": counted.api_keys(done["api_key"]),
+        }
+    words = gettext("%(revoked)s revoked, %(skipped)s skipped (revoked already), %(failed)s failed.") % {
+        "revoked": revoked,
+        "skipped": done[""],
+        "failed": len(failed),
+    }
     messages.add_message(request, messages.ERROR if failed else messages.SUCCESS, words)
     for message in failed[:_SAID]:
         messages.add_message(request, messages.ERROR, message)
@@ -111,7 +135,7 @@ def _cut_ticked(request: HttpRequest) -> HttpResponse:
 def _revoke(row: OAuthToken | ApiKey, actor: Actor, reason: str) -> str:
     """Revoke it, and return what it was; nothing when that was done before."""
     if isinstance(row, ApiKey):
-        return "API key" if revoke_api_key(api_key_id=row.pk, actor=actor, reason=reason) else ""
+        return "api_key" if revoke_api_key(api_key_id=row.pk, actor=actor, reason=reason) else ""
     cut = revoke_tokens(target=RevocationTarget.of_token(row.pk), actor=actor, reason=reason)
     return "token" if cut.tokens_cut else ""
 
@@ -142,7 +166,7 @@ def _page(
     context = {
         **admin.site.each_context(request),
         "opts": OAuthToken._meta,
-        "title": "Leaked tokens and keys",
+        "title": gettext("Leaked tokens and keys"),
         "form": form,
         "found": found,
         "rows": list(_rows(live, may_cut, sees_keys=sees_keys)),
@@ -150,11 +174,12 @@ def _page(
         "more": max(0, len(found.live) - SHOWN) if found else 0,
         "cut_form": (cut_form or CutLeakedForm()) if may_cut else None,
         "refused": cut_form,
+        "confirm_at": where_to_confirm(request) if cut_form else "",
         "kept": [(_field(row), row) for row in may_cut] if cut_form else (),
         "stops": [*(STOPS if tokens else ()), *(KEY_STOPS if keys else ())] if may_cut else (),
         "stays": (*stays, *map(where_to_delete, portals[:_SAID])) if may_cut else (),
-        "stops_heading": "What stops when they are revoked",
-        "stays_heading": "What does not stop",
+        "stops_heading": gettext("What stops when they are revoked"),
+        "stays_heading": gettext("What does not stop"),
     }
     return TemplateResponse(request, "admin/tokens/leaked.html", context)
 
@@ -166,22 +191,34 @@ def _rows(
     for hit in hits:
         row = hit.token or hit.api_key
         hidden = hit.api_key is not None and not sees_keys
-        cells: list[tuple[str, Any]] = [("Found in", _lines(hit)), ("What", str(row) if hidden else _what(hit))]
+        cells: list[tuple[str, Any]] = [
+            (gettext("Found in"), _lines(hit)),
+            (gettext("What"), str(row) if hidden else _what(hit)),
+        ]
         cells += [(name, HIDDEN if hidden else value) for name, value in _about(hit)]
         if may_cut:
             # Access and refresh token of one row are cut together: one box for both.
-            first = "–" if row is None or row not in may_cut else "with the one above" if row in offered else _cut(row)
-            cells.append(("Revoke", first))
+            first = (
+                "–"
+                if row is None or row not in may_cut
+                else gettext("with the one above")
+                if row in offered
+                else _cut(row)
+            )
+            cells.append((gettext("Revoke"), first))
             offered |= {row} if row else set()
         yield cells
 
 
 def _about(hit: Hit) -> list[tuple[str, Any]]:
     return [
-        ("Of whom", link(hit.token.portal_user, user_label(hit.token)) if hit.token else "the portal, no user"),
-        ("Installation", link(hit.installation) if hit.installation else "more than one"),
-        ("May do", join(map(mono, hit.scopes)) if hit.scopes else "nothing approved"),
-        ("Last used here", utc(hit.last_used_at, "not known")),
+        (
+            gettext("Of whom"),
+            link(hit.token.portal_user, user_label(hit.token)) if hit.token else gettext("the portal, no user"),
+        ),
+        (gettext("Installation"), link(hit.installation) if hit.installation else gettext("more than one")),
+        (gettext("May do"), join(map(mono, hit.scopes)) if hit.scopes else gettext("nothing approved")),
+        (gettext("Last used here"), when(hit.last_used_at, gettext("not known"))),
     ]
 
 
@@ -191,7 +228,13 @@ def _what(hit: Hit) -> Any:
         return format_html("{} {} {}", hit.kind, link(hit.api_key, label), key_badge(hit.api_key))
     token = hit.token
     shown = (link(token), fingerprint(token), state_badge(token)) if token is not None else ("", "", "")
-    return format_html("{} of {} {} {}", hit.kind, *shown)
+    return format_html(
+        gettext("{kind} of {token} {fingerprint} {state}"),
+        kind=translated(hit.kind),
+        token=shown[0],
+        fingerprint=shown[1],
+        state=shown[2],
+    )
 
 
 def _field(row: OAuthToken | ApiKey) -> str:
@@ -202,44 +245,47 @@ def _cut(row: OAuthToken | ApiKey) -> Any:
     url = reverse(f"admin:tokens_{row._meta.model_name}_revoke", kwargs={"object_id": row.pk})
     return format_html(
         '<span class="check"><input type="checkbox" name="{0}" value="{1}" id="cut-{0}-{1}" checked> '
-        '<label for="cut-{0}-{1}">#{1}</label></span><br><a href="{2}">this one only'
+        '<label for="cut-{0}-{1}">#{1}</label></span><br><a href="{2}">{3}'
         '<span class="visually-hidden">, #{1}</span></a>',
         _field(row),
         row.pk,
         url,
+        gettext("this one only"),
     )
 
 
 def _gone(hit: Hit, *, sees_keys: bool) -> list[tuple[str, Any]]:
     revocation = (
         format_html(
-            '<a href="{}">revocation #{}</a>',
+            '<a href="{}">{}</a>',
             reverse("admin:tokens_revocation_change", args=[hit.revocation_id]),
-            hit.revocation_id,
+            gettext("revocation #%(pk)s") % {"pk": hit.revocation_id},
         )
         if hit.revocation_id
         else "–"
     )
     row = hit.token or hit.api_key
     hidden = hit.api_key is not None and not sees_keys
-    where = link(hit.installation) if hit.installation else "more than one"
+    where = link(hit.installation) if hit.installation else gettext("more than one")
     what = hit.kind if row is None else str(row) if hidden else link(row)
     return [
-        ("Found in", _lines(hit)),
-        ("What", format_html("{} {}", what, badge("revoked", "gone"))),
-        ("Installation", HIDDEN if hidden else where),
-        ("Refused here since", utc(hit.revoked_at)),
-        ("By", revocation),
+        (gettext("Found in"), _lines(hit)),
+        (gettext("What"), format_html("{} {}", what, badge(gettext("revoked"), "gone"))),
+        (gettext("Installation"), HIDDEN if hidden else where),
+        (gettext("Refused here since"), when(hit.revoked_at)),
+        (gettext("By"), revocation),
     ]
 
 
 def _lines(hit: Hit) -> str:
     shown = ", ".join(str(number) for number in hit.lines[:_LINES_SHOWN])
-    more = f" and {len(hit.lines) - _LINES_SHOWN} more" if len(hit.lines) > _LINES_SHOWN else ""
-    return f"line{'' if len(hit.lines) == 1 else 's'} {shown}{more}"
+    words = ngettext("line %(lines)s", "lines %(lines)s", len(hit.lines)) % {"lines": shown}
+    if len(hit.lines) > _LINES_SHOWN:
+        words = gettext("%(lines)s and %(more)s more") % {"lines": words, "more": len(hit.lines) - _LINES_SHOWN}
+    return words
 
 
 def links(request: HttpRequest) -> Iterator[tuple[str, str]]:
     """Give the link to the desk for those who may use it."""
     if request.user.has_perm("tokens.find_leaked"):
-        yield reverse("admin:tokens_oauthtoken_leaked"), "Look leaked tokens up"
+        yield reverse("admin:tokens_oauthtoken_leaked"), gettext("Look leaked tokens up")

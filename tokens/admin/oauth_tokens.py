@@ -10,11 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
-from installations.admin.acts import actor_of
+from installations.admin.acts import ConfirmFirst, actor_of, where_to_confirm
 from installations.admin.base import ReadOnlyAdmin
-from installations.admin.display import Table, at, badge, column, link, list_url, lock_badge, plural, to, utc
+from installations.admin.display import Table, at, badge, column, link, list_url, lock_badge, to, when
 from installations.admin.lists import NamedFilter
+from installations.admin.searching import by_installation, by_user
 from installations.admin.text import visible_text
 from installations.errors import DomainError
 from installations.models import PortalUser
@@ -35,13 +38,17 @@ _AT_ONCE = 200
 
 class RevokeOne(RevokeAct):
     slug = "revoke"
-    summary = "Cut this token, for good. Other tokens of the user stay."
+    summary = _("Cut this token, for good. Other tokens of the user stay.")
 
     def applies(self, target: OAuthToken) -> bool:
         return target.state != OAuthToken.State.REVOKED
 
     def heading(self, target: OAuthToken) -> str:
-        return f"Revoke {target} of {user_label(target)} on {target.installation.portal}"
+        return gettext("Revoke %(target)s of %(user_label)s on %(portal)s") % {
+            "target": target,
+            "user_label": user_label(target),
+            "portal": target.installation.portal,
+        }
 
     def user(self, target: OAuthToken) -> PortalUser | None:
         return target.portal_user
@@ -56,16 +63,19 @@ class RevokeOne(RevokeAct):
 @admin.register(OAuthToken)
 class OAuthTokenAdmin(ReadOnlyAdmin):
     list_display = (
-        column("name", "token", lambda row: str(row)),
-        column("user", "user", lambda row: link(row.portal_user, user_label(row)), order="portal_user__flowlu_user_id"),
-        to("installation", "installation"),
-        column("state_word", "state", state_badge, order="state"),
-        column("fingerprint", "fingerprint", fingerprint),
-        column("expires", "expires", expiry, order="expires_at"),
-        at("stored_at", "stored"),
-        column("open_sessions", "sessions", lambda row: row.open_sessions),
+        column("name", _("token"), lambda row: str(row)),
+        column(
+            "user", _("user"), lambda row: link(row.portal_user, user_label(row)), order="portal_user__flowlu_user_id"
+        ),
+        to("installation", _("installation")),
+        column("state_word", _("state"), state_badge, order="state"),
+        column("fingerprint", _("fingerprint"), fingerprint),
+        column("expires", _("expires"), expiry, order="expires_at"),
+        at("stored_at", _("stored")),
+        column("open_sessions", _("sessions"), lambda row: row.open_sessions),
     )
     list_filter = ("state", ("installation__application", NamedFilter))
+    indexed_filters = frozenset({"state__exact"})
     allowed_lookups = frozenset(
         {
             "state__exact",
@@ -81,28 +91,37 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
         "installation__portal__domain",
         "installation__application__app_id",
     )
-    search_help_text = "Search by Flowlu user id, name, portal domain or appId"
+    search_ways = (by_user("portal_user"), by_installation("installation"))
+    search_help_text = _(
+        "Search by Flowlu user id, by the beginning of a name or of a portal's domain, or by application"
+    )
     ordering = ("-stored_at", "-pk")
+    can_be_exported = True
     sortable_by = ("state_word", "expires", "stored_at", "user")
     facts = (
-        column("user", "user", lambda row: link(row.portal_user, user_label(row))),
-        to("installation", "installation"),
-        column("state_word", "state", state_badge),
-        column("fingerprint", "fingerprint (first 8 digits of a keyed hash)", fingerprint),
-        column("expires", "expires at Flowlu", expiry),
-        column("refresh", "refresh token", lambda row: "stored" if row.has_refresh_token else "not stored"),
-        column("pairs", "pairs so far", lambda row: row.generation),
-        at("created_at", "first stored"),
-        at("stored_at", "present pair stored"),
-        at("stale_at", "stale since", empty="not stale"),
-        at("revoked_at", "revoked", empty="not revoked"),
-        column("revocation", "revocation", lambda row: link(row.revocation) if row.revocation else "–"),
-        column("seal", "sealed under key", lambda row: row.seal_key_id or "nothing sealed"),
+        column("user", _("user"), lambda row: link(row.portal_user, user_label(row))),
+        to("installation", _("installation")),
+        column("state_word", _("state"), state_badge),
+        column("fingerprint", _("fingerprint (first 8 digits of a keyed hash)"), fingerprint),
+        column("expires", _("expires at Flowlu"), expiry),
+        column(
+            "refresh",
+            _("refresh token"),
+            lambda row: gettext("stored") if row.has_refresh_token else gettext("not stored"),
+        ),
+        column("pairs", _("pairs so far"), lambda row: row.generation),
+        at("created_at", _("first stored")),
+        at("stored_at", _("present pair stored")),
+        at("stale_at", _("stale since"), empty=_("not stale")),
+        at("revoked_at", _("revoked"), empty=_("not revoked")),
+        column("revocation", _("revocation"), lambda row: link(row.revocation) if row.revocation else "–"),
+        column("seal", _("sealed under key"), lambda row: row.seal_key_id or gettext("nothing sealed")),
     )
     act_classes: ClassVar = (RevokeOne, RevokeBy)
     actions = ["revoke_selected"]
-    intro = "Tokens that are stored sealed. No page shows one, not even in part."
-    empty_text = "No token is stored. One comes with a person who opens a registered application in their portal."
+    words_here = ("fingerprint", "stale", "seal", "unproven")
+    intro = _("Tokens that are stored sealed. No page shows one, not even in part.")
+    empty_text = _("No token is stored. One comes with a person who opens a registered application in their portal.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OAuthToken]:
         return selectors.tokens_with_sessions(super().get_queryset(request)).select_related("revocation")
@@ -115,11 +134,15 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
         return request.user.has_perm("tokens.revoke_oauthtoken")
 
     def page_title(self, row: OAuthToken) -> str:
-        return f"Token #{row.pk} of {user_label(row)}"
+        return gettext("Token #%(pk)s of %(user_label)s") % {"pk": row.pk, "user_label": user_label(row)}
 
     def badges(self, row: OAuthToken) -> Sequence[Any]:
-        unproven = [badge("not proven yet", "wait")] if row.needs_proof else []
-        return [state_badge(row), *unproven, *([lock_badge("user locked")] if row.portal_user.locked_at else [])]
+        unproven = [badge(gettext("not proven yet"), "wait")] if row.needs_proof else []
+        return [
+            state_badge(row),
+            *unproven,
+            *([lock_badge(gettext("user locked"))] if row.portal_user.locked_at else []),
+        ]
 
     def audit_query(self, row: OAuthToken) -> dict[str, Any]:
         return {"target_kind": "token", "target_id": str(row.pk)}
@@ -135,21 +158,27 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
     def _sessions_table(self, row: OAuthToken) -> Table:
         sessions = list(row.sessions.defer("token_hash").order_by("-created_at", "-pk")[:20])
         return Table(
-            "Embed sessions",
-            ("Session", "Opened", "Last used", "Ends at the latest", "Ended"),
+            gettext("Embed sessions"),
+            (
+                gettext("Session"),
+                gettext("Opened"),
+                gettext("Last used"),
+                gettext("Ends at the latest"),
+                gettext("Ended"),
+            ),
             [
                 (
                     link(session),
-                    utc(session.created_at),
-                    utc(session.last_used_at),
-                    utc(session.expires_at),
-                    utc(session.ended_at, "not ended"),
+                    when(session.created_at),
+                    when(session.last_used_at),
+                    when(session.expires_at),
+                    when(session.ended_at, gettext("not ended")),
                 )
                 for session in sessions
             ],
-            "No session lived on this token.",
+            gettext("No session lived on this token."),
             more_url=list_url(EmbedSession, f"oauth_token__id__exact={row.pk}"),
-            more="Show in the list",
+            more=gettext("Show in the list"),
         )
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -157,26 +186,29 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
         found = [*links(request), *([(by.url(), by.label)] if by.permitted(request) else [])]
         return super().changelist_view(request, {"list_links": found, **(extra_context or {})})
 
-    @admin.action(permissions=["revoke"], description="Revoke selected tokens")
+    @admin.action(permissions=["revoke"], description=_("Revoke selected tokens"))
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[OAuthToken]) -> HttpResponse | None:
         """Ask once for all that were ticked, then revoke them as one act."""
         rows = list(queryset[: _AT_ONCE + 1])
         if len(rows) > _AT_ONCE:
-            message = (
-                f"Choose at most {_AT_ONCE} tokens at once. To cut more, use the page of an installation or portal."
-            )
+            message = gettext(
+                "Choose at most %(at_once)s tokens at once. To cut more, use the page of an installation or portal."
+            ) % {"at_once": _AT_ONCE}
             self.message_user(request, message, messages.ERROR)
             return None
         live = [row for row in rows if row.state != OAuthToken.State.REVOKED]
         if not live:
-            self.message_user(request, "There was nothing left to revoke.", messages.INFO)
+            self.message_user(request, gettext("There was nothing left to revoke."), messages.INFO)
             return None
         # What is confirmed is what was shown: the rows by their fingerprints, never "all that match".
         aim = RevocationTarget.of_fingerprints(row.access_fingerprint for row in live)
         confirmed = request.POST if "confirmed" in request.POST else None
         form = RevokeForm(confirmed, offers_drill=False, asked_at=timezone.now())
+        confirm_at = where_to_confirm(request)
         if form.is_bound and form.is_valid():
             try:
+                if confirm_at:
+                    raise ConfirmFirst
                 cut = revoke_tokens(
                     target=aim,
                     actor=actor_of(request),
@@ -188,7 +220,11 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
                 form.add_error(None, visible_text(error.public_message))
             else:
                 skipped = len(rows) - len(live)
-                words = f"{plural(cut.tokens_cut, 'token')} revoked, {skipped} skipped (revoked already)."
+                words = ngettext(
+                    "%(count)s token revoked, %(skipped)s skipped (revoked already).",
+                    "%(count)s tokens revoked, %(skipped)s skipped (revoked already).",
+                    cut.tokens_cut,
+                ) % {"count": f"{cut.tokens_cut:,}", "skipped": skipped}
                 self.message_user(request, words, messages.SUCCESS)
                 return None
         preview = preview_revocation(aim)
@@ -196,15 +232,17 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": f"Revoke {plural(len(live), 'selected token')}",
+            "title": ngettext("Revoke %(count)s selected token", "Revoke %(count)s selected tokens", len(live))
+            % {"count": f"{len(live):,}"},
             "back_url": list_url(OAuthToken),
             "form": form,
+            "confirm_at": confirm_at,
             "rows": live,
             "preview": preview,
             "stops": STOPS,
             "stays": what_stays(),
-            "stops_heading": "What stops",
-            "stays_heading": "What does not stop",
+            "stops_heading": gettext("What stops"),
+            "stays_heading": gettext("What does not stop"),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
         }
         return TemplateResponse(request, "admin/tokens/revoke_selected.html", context)

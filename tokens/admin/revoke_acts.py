@@ -1,5 +1,8 @@
 """Revoking on the pages of a portal, an application and a portal user."""
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from installations.models import Application, Portal, PortalUser
 from tokens.admin.revoking import RevokeAct
 from tokens.targets import RevocationTarget
@@ -7,11 +10,11 @@ from tokens.targets import RevocationTarget
 
 class RevokePortal(RevokeAct):
     slug = "revoke"
-    label = "Revoke all tokens"
-    summary = "Cut every stored token of every application on this portal, for good."
+    label = _("Revoke all tokens")
+    summary = _("Cut every stored token of every application on this portal, for good.")
 
     def heading(self, target: Portal) -> str:
-        return f"Revoke all tokens of {target}"
+        return gettext("Revoke all tokens of %(target)s") % {"target": target}
 
     def aim(self, target: Portal) -> RevocationTarget:
         return RevocationTarget.of_portal(target.pk)
@@ -22,11 +25,11 @@ class RevokePortal(RevokeAct):
 
 class RevokeApplication(RevokeAct):
     slug = "revoke"
-    label = "Revoke all tokens"
-    summary = "Cut every stored token of this application, on every portal, for good."
+    label = _("Revoke all tokens")
+    summary = _("Cut every stored token of this application, on every portal, for good.")
 
     def heading(self, target: Application) -> str:
-        return f"Revoke all tokens of {target}"
+        return gettext("Revoke all tokens of %(target)s") % {"target": target}
 
     def aim(self, target: Application) -> RevocationTarget:
         return RevocationTarget.of_application(target.pk)
@@ -37,12 +40,12 @@ class RevokeApplication(RevokeAct):
 
 class RevokePortalUser(RevokeAct):
     slug = "revoke"
-    label = "Revoke all tokens"
-    summary = "Cut every stored token of this user, in every application, for good."
+    label = _("Revoke all tokens")
+    summary = _("Cut every stored token of this user, in every application, for good.")
 
     def heading(self, target: PortalUser) -> str:
         name = f"{target.name} ({target.flowlu_user_id})" if target.name else str(target)
-        return f"Revoke all tokens of {name} on {target.portal}"
+        return gettext("Revoke all tokens of %(name)s on %(portal)s") % {"name": name, "portal": target.portal}
 
     def user(self, target: PortalUser) -> PortalUser:
         return target

@@ -6,10 +6,13 @@ from typing import Any, ClassVar
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from installations.actors import Actor
 from installations.admin.acts import Outcome, posted
 from installations.admin.display import list_url
+from installations.admin.text import translated
 from installations.errors import DomainError
 from installations.forms import ReasonForm
 from tokens.admin.revoking import RevokeAct
@@ -24,8 +27,8 @@ class RevokeBy(RevokeAct):
     """Two steps on one page: name and look, then confirm. What was named travels in the form."""
 
     slug = "revoke-by"
-    label = "Revoke by fingerprint or time"
-    summary = "Cut the tokens that an incident names."
+    label = _("Revoke by fingerprint or time")
+    summary = _("Cut the tokens that an incident names.")
     route: ClassVar[str] = "{slug}/"
     template_name = "admin/tokens/revoke_by.html"
 
@@ -36,7 +39,7 @@ class RevokeBy(RevokeAct):
         return False  # of the list, not of one token
 
     def find(self, request: HttpRequest, object_id: int = 0, **_values: int) -> str:
-        return "tokens that are named on the page"
+        return gettext("tokens that are named on the page")
 
     def aim(self, target: RevocationTarget) -> RevocationTarget:
         return target
@@ -45,7 +48,7 @@ class RevokeBy(RevokeAct):
         return ""
 
     def heading(self, target: Any) -> str:
-        return self.label
+        return str(self.label)
 
     def back_to(self, target: Any) -> str:
         return list_url(OAuthToken)
@@ -66,11 +69,15 @@ class RevokeBy(RevokeAct):
             aim, unknown = _resolved(named.cleaned_data["target"])
         except DomainError as error:
             named.clear_fingerprints()
-            named.add_error(None, error.public_message)
+            named.add_error(None, translated(error.public_message))
             return self.page(request, None, named)
         if unknown:
-            words = "1 of the fingerprints is" if len(unknown) == 1 else f"{len(unknown):,} of the fingerprints are"
-            messages.warning(request, f"{words} of no token that could be revoked.")
+            words = ngettext(
+                "%(count)s of the fingerprints is of no token that could be revoked.",
+                "%(count)s of the fingerprints are of no token that could be revoked.",
+                len(unknown),
+            )
+            messages.warning(request, words % {"count": f"{len(unknown):,}"})
         # Only what is known here is kept and shown again.
         given["fingerprints"] = "\n".join(aim.fingerprints)
         return self.page(request, None, RevokeByForm(initial=given, asked_at=timezone.now()))
@@ -87,7 +94,7 @@ class RevokeBy(RevokeAct):
             aim, _unknown = _resolved(named.cleaned_data["target"])
         except DomainError as error:
             named.clear_fingerprints()
-            named.add_error(None, error.public_message)
+            named.add_error(None, translated(error.public_message))
             return {"preview": None, "form": named}
         return {"aimed_at": names_of(aim).label, **self.look(request, target, form, aim)}
 
@@ -103,5 +110,5 @@ def _resolved(aim: RevocationTarget) -> tuple[RevocationTarget, Sequence[str]]:
         return aim, ()
     found, unknown = resolve_fingerprints(aim)
     if not found.fingerprints:
-        raise NoTarget("No token that could be revoked has or had one of these fingerprints.")
+        raise NoTarget(gettext("No token that could be revoked has or had one of these fingerprints."))
     return found, unknown

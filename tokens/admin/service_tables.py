@@ -4,18 +4,24 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
-from installations.admin.display import Table, badge, link, list_url, mono, plural, utc
-from installations.admin.text import visible_text
+from installations.admin import counted
+from installations.admin.charts import Chart, Series, summed
+from installations.admin.display import Table, badge, link, list_url, mono, when
+from installations.admin.text import Text, visible_text
 from installations.errors import InvalidRequest
 from installations.forms import ReasonForm
 from installations.models import PortalUser
-from tokens import backend_reads
+from tokens import backend_use
 from tokens.models import Purpose, ServiceCall, ServiceClient
 
-IN_PROJECT = "code of this service"
+IN_PROJECT = _("code of this service")
 _SHOWN = 20
 _FORM_FIELDS = {"expires_at": "last_day"}
 
@@ -28,7 +34,7 @@ def put_on_form(form: ReasonForm, error: InvalidRequest) -> None:
 
 
 def outcome_badge(call: ServiceCall) -> Any:
-    return badge("ok", "good") if call.outcome == ServiceCall.OK else badge(call.outcome, "bad")
+    return badge(gettext("ok"), "good") if call.outcome == ServiceCall.OK else badge(call.outcome, "bad")
 
 
 def client_words(call: ServiceCall) -> Any:
@@ -36,18 +42,22 @@ def client_words(call: ServiceCall) -> Any:
 
 
 def purpose_words(call: ServiceCall) -> Any:
-    return link(call.purpose) if call.purpose else "not declared"
+    return link(call.purpose) if call.purpose else gettext("not declared")
 
 
 def acted_as(call: ServiceCall) -> Any:
     if call.portal_user is not None:
         return link(call.portal_user, person(call.portal_user))
-    words: dict[str, str] = {"system": "the system", "user": "a user not known here"}
+    words: dict[str, str] = {"system": gettext("the system"), "user": gettext("a user not known here")}
     return words.get(call.acts_as, "–")
 
 
 def person(user: PortalUser) -> str:
-    return f"{user.name} ({user.flowlu_user_id})" if user.name else f"user {user.flowlu_user_id}"
+    return (
+        f"{user.name} ({user.flowlu_user_id})"
+        if user.name
+        else gettext("user %(flowlu_user_id)s") % {"flowlu_user_id": user.flowlu_user_id}
+    )
 
 
 def scope_words(call: ServiceCall) -> Any:
@@ -61,18 +71,28 @@ def calls_table(
     if not request.user.has_perm("tokens.view_servicecall"):
         return ()
     columns = [
-        name for name in ("When", "Client", "Purpose", "Acted as", "Call", "Scope", "Outcome") if name != without
+        name
+        for name in (
+            gettext("When"),
+            gettext("Client"),
+            gettext("Purpose"),
+            gettext("Acted as"),
+            gettext("Call"),
+            gettext("Scope"),
+            gettext("Outcome"),
+        )
+        if name != without
     ]
     rows = []
-    for call in backend_reads.calls_with_names(calls)[:_SHOWN]:
+    for call in backend_use.calls_with_names(calls)[:_SHOWN]:
         cells = {
-            "When": utc(call.at),
-            "Client": client_words(call),
-            "Purpose": purpose_words(call),
-            "Acted as": acted_as(call),
-            "Call": link(call, call.call or "not a call"),
-            "Scope": scope_words(call),
-            "Outcome": outcome_badge(call),
+            gettext("When"): when(call.at),
+            gettext("Client"): client_words(call),
+            gettext("Purpose"): purpose_words(call),
+            gettext("Acted as"): acted_as(call),
+            gettext("Call"): link(call, call.call or gettext("not a call")),
+            gettext("Scope"): scope_words(call),
+            gettext("Outcome"): outcome_badge(call),
         }
         rows.append([cells[name] for name in columns])
     return [
@@ -80,11 +100,14 @@ def calls_table(
             title,
             columns,
             rows,
-            "Nothing was called yet.",
+            gettext("Nothing was called yet."),
             more_url=list_url(ServiceCall, urlencode(query)),
-            more="All of it in the list of service calls",
+            more=gettext("All of it in the list of service calls"),
         )
     ]
+
+
+_NOT_USED = _("Not used in this time.")
 
 
 def use_table(
@@ -94,29 +117,89 @@ def use_table(
     *,
     title: str,
     without: str = "",
-    empty: str = "Not used in this time.",
+    empty: Text = _NOT_USED,
 ) -> Sequence[Table]:
     """Return how often each purpose, client or user was used in the last 30 days, most first. Two statements."""
     if not request.user.has_perm("tokens.view_servicecall"):
         return ()
-    use = backend_reads.use_by(calls, by)
+    use = backend_use.use_by(calls, by)
     models: dict[str, Any] = {"purpose": Purpose, "service_client": ServiceClient, "portal_user": PortalUser}
     found = models[by].objects.in_bulk([row.key for row in use if row.key is not None])
-    nobody = {"purpose": "not declared", "service_client": IN_PROJECT, "portal_user": "the system, or nobody known"}[by]
-    heading = {"purpose": "Purpose", "service_client": "Client", "portal_user": "User"}[by]
-    columns = [heading, "Calls", "Refused", "People", "Last"]
+    nobody = {
+        "purpose": gettext("not declared"),
+        "service_client": IN_PROJECT,
+        "portal_user": gettext("the system, or nobody known"),
+    }[by]
+    heading = {"purpose": gettext("Purpose"), "service_client": gettext("Client"), "portal_user": gettext("User")}[by]
+    columns = [heading, gettext("Calls"), gettext("Refused"), gettext("People"), gettext("Last")]
     rows = []
     for row in use:
         cells = {
             heading: _named(found[row.key]) if row.key in found else nobody,
-            "Calls": f"{row.ok:,}",
-            "Refused": f"{row.refused:,}",
-            "People": f"{row.people:,}",
-            "Last": utc(row.last_at),
+            gettext("Calls"): f"{row.ok:,}",
+            gettext("Refused"): f"{row.refused:,}",
+            gettext("People"): f"{row.people:,}",
+            gettext("Last"): when(row.last_at),
         }
         rows.append([cells[name] for name in columns if name != without])
     shown = [name for name in columns if name != without]
-    return [Table(title, shown, rows, empty, note=f"The last {plural(backend_reads.USE_DAYS, 'day')}.")]
+    return [
+        Table(
+            title,
+            shown,
+            rows,
+            empty,
+            note=ngettext("The last %(count)s day.", "The last %(count)s days.", backend_use.USE_DAYS)
+            % {"count": f"{backend_use.USE_DAYS:,}"},
+        )
+    ]
+
+
+def use_chart(request: HttpRequest, calls: QuerySet[ServiceCall]) -> Sequence[Chart]:
+    """Return how calls went day by day, for whoever may see them. One statement."""
+    if not request.user.has_perm("tokens.view_servicecall"):
+        return ()
+    days, answered, refused = backend_use.use_by_day(calls)
+    series = [Series(gettext("answered"), "good", answered), Series(gettext("refused or failed"), "bad", refused)]
+    about = summed(series, backend_use.USE_DAYS)
+    return [
+        Chart(
+            gettext("Use by day"),
+            about,
+            gettext("None in %(use_days)s days.") % {"use_days": backend_use.USE_DAYS},
+            series,
+            days,
+            counted.calls,
+        )
+    ]
+
+
+def unused_badge() -> Any:
+    return badge(
+        ngettext(
+            "unused for %(count)s day: propose to switch it off",
+            "unused for %(count)s days: propose to switch it off",
+            settings.UNUSED_DAYS["medium"],
+        )
+        % {"count": f"{settings.UNUSED_DAYS['medium']:,}"},
+        "wait",
+    )
+
+
+class UnusedFilter(admin.SimpleListFilter):
+    """Those that are on and that nobody used for long."""
+
+    title = _("use")
+    parameter_name = "use"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("unused", gettext("unused: to be switched off"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() != "unused":
+            return queryset
+        unused = backend_use.unused_purposes() if queryset.model is Purpose else backend_use.unused_clients()
+        return queryset.filter(pk__in=unused.values("pk"))
 
 
 def _named(row: Any) -> Any:
@@ -131,15 +214,15 @@ def acted_in_name_of(request: HttpRequest, user: PortalUser) -> Sequence[Table]:
             request,
             calls,
             {"portal_user__id__exact": user.pk},
-            title="Who acted in this user's name",
-            without="Acted as",
+            title=gettext("Who acted in this user's name"),
+            without=gettext("Acted as"),
         ),
         *use_table(
             request,
             calls,
             "purpose",
-            title="What for",
-            without="People",
-            empty="No backend code acted in this user's name in this time.",
+            title=gettext("What for"),
+            without=gettext("People"),
+            empty=gettext("No backend code acted in this user's name in this time."),
         ),
     ]

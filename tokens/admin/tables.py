@@ -6,9 +6,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from installations.admin.display import Table, badge, link, list_url, mono, utc
-from installations.admin.text import visible_text
+from installations.admin.display import Table, badge, link, list_url, mono, when
+from installations.admin.text import Text, visible_text
 from tokens import selectors
 from tokens.models import OAuthToken
 
@@ -27,16 +29,23 @@ def fingerprint(token: OAuthToken) -> Any:
 
 
 def expiry(token: OAuthToken) -> Any:
-    return utc(token.expires_at, "unknown")
+    return when(token.expires_at, "unknown")
 
 
 def user_label(token: OAuthToken) -> str:
     user = token.portal_user
-    return f"{visible_text(user.name)} ({user.flowlu_user_id})" if user.name else f"user {user.flowlu_user_id}"
+    return (
+        f"{visible_text(user.name)} ({user.flowlu_user_id})"
+        if user.name
+        else gettext("user %(flowlu_user_id)s") % {"flowlu_user_id": user.flowlu_user_id}
+    )
+
+
+_TOKENS = _("Tokens")
 
 
 def tokens_table(
-    request: HttpRequest, tokens: QuerySet[OAuthToken], query: str, *, title: str = "Tokens", without: str = ""
+    request: HttpRequest, tokens: QuerySet[OAuthToken], query: str, *, title: Text = _TOKENS, without: str = ""
 ) -> Table:
     """Return tokens and their people, live ones first, with a way to revoke each. One statement.
 
@@ -44,30 +53,38 @@ def tokens_table(
     """
     may_revoke = request.user.has_perm("tokens.revoke_oauthtoken")
     rows: list[Any] = list(selectors.tokens_with_sessions(tokens)[:_SHOWN])
-    columns = ["User", "Installation", "Token", "State", "Expires at Flowlu", "Stored", "Open sessions"]
+    columns = [
+        gettext("User"),
+        gettext("Installation"),
+        gettext("Token"),
+        gettext("State"),
+        gettext("Expires at Flowlu"),
+        gettext("Stored"),
+        gettext("Open sessions"),
+    ]
     if may_revoke:
-        columns.append("Revoke")
+        columns.append(gettext("Revoke"))
     columns = [name for name in columns if name != without]
     cells = []
     for row in rows:
         values = {
-            "User": link(row.portal_user, user_label(row)),
-            "Installation": link(row.installation),
-            "Token": format_html("{} {}", link(row), fingerprint(row)),
-            "State": state_badge(row),
-            "Expires at Flowlu": expiry(row),
-            "Stored": utc(row.stored_at),
-            "Open sessions": row.open_sessions,
-            "Revoke": _revoke_links(row) if row.state != OAuthToken.State.REVOKED else "–",
+            gettext("User"): link(row.portal_user, user_label(row)),
+            gettext("Installation"): link(row.installation),
+            gettext("Token"): format_html("{} {}", link(row), fingerprint(row)),
+            gettext("State"): state_badge(row),
+            gettext("Expires at Flowlu"): expiry(row),
+            gettext("Stored"): when(row.stored_at),
+            gettext("Open sessions"): row.open_sessions,
+            gettext("Revoke"): _revoke_links(row) if row.state != OAuthToken.State.REVOKED else "–",
         }
         cells.append([values[name] for name in columns])
     return Table(
         title,
         columns,
         cells,
-        "No token is stored. One comes with a person who opens the application.",
+        gettext("No token is stored. One comes with a person who opens the application."),
         more_url=list_url(OAuthToken, query),
-        more="Show in the list",
+        more=gettext("Show in the list"),
     )
 
 
@@ -76,10 +93,12 @@ def _revoke_links(token: OAuthToken) -> Any:
     values = {"object_id": token.installation_id, "user_id": token.portal_user_id}
     user = reverse("admin:installations_installation_revoke_user", kwargs=values)
     return format_html(
-        '<a href="{}">this token<span class="visually-hidden"> #{}</span></a> · '
-        '<a href="{}">all of the user here<span class="visually-hidden">: {}</span></a>',
+        '<a href="{}">{}<span class="visually-hidden"> #{}</span></a> · '
+        '<a href="{}">{}<span class="visually-hidden">: {}</span></a>',
         one,
+        gettext("this token"),
         token.pk,
         user,
+        gettext("all of the user here"),
         user_label(token),
     )

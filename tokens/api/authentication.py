@@ -6,7 +6,8 @@ from rest_framework.request import Request
 
 from installations.errors import InvalidSession
 from tokens import activity, selectors
-from tokens.access import Caller
+from tokens.access import Caller, check_origin
+from tokens.api.origins import foreign_origin
 
 HEADER = "X-Session-Token"
 # `secrets.token_urlsafe(32)` has 43 characters; whatever is longer is not ours and need not be hashed.
@@ -14,13 +15,16 @@ _LONGEST = 100
 
 
 class SessionTokenAuthentication(BaseAuthentication):
-    """Make the open session's holder `request.user`; raises InvalidSession for everybody else."""
+    """Make the open session's holder `request.user`; raises InvalidSession for everybody else, and
+    OriginNotAllowed when their page is on an origin that the application does not allow."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None]:
         session_token = request.headers.get(HEADER, "")
         caller = selectors.caller_of(session_token) if 0 < len(session_token) <= _LONGEST else None
         if caller is None:
             raise InvalidSession
+        # Before anything else is done for it: a page that may not call does not keep a session alive either.
+        check_origin(caller.allowed_origins, foreign_origin(request))
         activity.note_use(caller)
         return caller, None
 

@@ -58,8 +58,7 @@ def not_found(request: HttpRequest) -> HttpResponse:
 def bad_request(request: HttpRequest) -> HttpResponse:
     """Return the JSON answer for a request below /api/ that Django gave up on before any view."""
     refusal = InvalidRequest()
-    body = {"error": refusal.code, "error_description": refusal.public_message, **refusal.response_fields()}
-    return JsonResponse(body, status=refusal.status)
+    return JsonResponse(_body(refusal), status=refusal.status)
 
 
 def _refusal_of(exc: SuspiciousOperation | BadRequest) -> DomainError:
@@ -71,12 +70,16 @@ def _refusal_of(exc: SuspiciousOperation | BadRequest) -> DomainError:
     return InvalidRequest()
 
 
+def _body(exc: DomainError) -> dict[str, object]:
+    # Plain text: YAML, in which the schema is answered, takes no kind of text but that.
+    return {"error": exc.code, "error_description": str(exc.public_message), **exc.response_fields()}
+
+
 def _domain(exc: DomainError) -> Response:
-    body = {"error": exc.code, "error_description": exc.public_message, **exc.response_fields()}
     headers = dict(exc.headers())
     if exc.status in (401, 403):
         headers["WWW-Authenticate"] = f'Session error="{exc.code}"'
-    return Response(body, status=exc.status, headers=headers)
+    return Response(_body(exc), status=exc.status, headers=headers)
 
 
 def _domain_like(code: str, text: str, number: int) -> Response:

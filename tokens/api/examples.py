@@ -11,8 +11,8 @@ _WHEN = {
     400: "`invalid_request`: `fields` names what is wrong",
     401: "`invalid_session`, `invalid_token`, `token_stale` or `token_revoked`",
     403: (
-        "`insufficient_scope` (with `required_scope`), `installation_suspended`, `installation_locked`, "
-        "`user_locked`, `portal_not_allowed`, `application_unknown` or `flowlu_denied`"
+        "`origin_not_allowed`, `insufficient_scope` (with `required_scope`), `installation_suspended`, "
+        "`installation_locked`, `user_locked`, `portal_not_allowed`, `application_unknown` or `flowlu_denied`"
     ),
     404: "`not_found`: Flowlu knows no such record, model or method",
     405: "`method_not_allowed`: a write needs POST",

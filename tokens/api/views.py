@@ -20,10 +20,11 @@ from installations.flowlu.calls import FlowluCall, build_call, build_call_at, en
 from installations.flowlu.configured import flowlu_client
 from installations.portals import normalise_portal
 from installations.scopes import Scope
-from tokens import refusals, selectors, usage, vault
-from tokens.access import Caller, check_allowed, check_call, check_fresh, check_scope, check_usable
+from tokens import day_counts, refusals, selectors, usage, vault
+from tokens.access import Caller, check_allowed, check_call, check_fresh, check_origin, check_scope, check_usable
 from tokens.api import examples
 from tokens.api.authentication import SessionTokenAuthentication
+from tokens.api.origins import foreign_origin
 from tokens.api.parsers import CALL_BYTES, HANDSHAKE_BYTES
 from tokens.api.permissions import AllowAnybody, HasSession
 from tokens.api.presenters import present_permissions, present_session
@@ -37,6 +38,7 @@ from tokens.api.serializers import (
 )
 from tokens.api.throttling import limit_address, limit_calls, limit_handshake
 from tokens.errors import UnsealFailed
+from tokens.models import DayCount
 from tokens.services import revocation, sessions
 from tokens.services.freshness import caller_after_refusal, fresh_caller
 from tokens.services.sessions import Launch
@@ -51,6 +53,16 @@ class SessionAPIView(APIView):
     permission_classes = [HasSession]
     metadata_class = None
     max_body_bytes = CALL_BYTES
+
+    def counted_as(self) -> DayCount.Subject | None:
+        """Return what a request is counted as in the charts; None: it is not."""
+        return None
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        subject = self.counted_as()
+        if subject is not None:
+            day_counts.note(subject, response.data["error"] if response.status_code >= 400 else day_counts.OK)
+        return super().finalize_response(request, response, *args, **kwargs)
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, TokenRevoked) and isinstance(self.request.user, Caller):
@@ -74,6 +86,9 @@ class SessionView(SessionAPIView):
 
     def get_permissions(self) -> Sequence[Any]:
         return [AllowAnybody()] if self._is_handshake() else super().get_permissions()
+
+    def counted_as(self) -> DayCount.Subject | None:
+        return DayCount.Subject.HANDSHAKE if self._is_handshake() else None
 
     def _is_handshake(self) -> bool:
         # The schema generator makes views without a request and sets the action's method on a stand-in.
@@ -102,6 +117,7 @@ class SessionView(SessionAPIView):
                 app_id=data["app_id"],
                 app_version=data.get("app_version") or "",
                 integration_point=data.get("integration_point") or "",
+                origin=foreign_origin(request),
             ),
             pair=_pair(data),
         )
@@ -114,7 +130,7 @@ class SessionView(SessionAPIView):
     @extend_schema(
         operation_id="get_session",
         summary="Who this session acts for and what is approved",
-        responses={200: OutputSession, **examples.errors(401, 429)},
+        responses={200: OutputSession, **examples.errors(401, 403, 429)},
     )
     def get(self, request: Request) -> Response:
         caller = _caller(request)
@@ -123,7 +139,7 @@ class SessionView(SessionAPIView):
     @extend_schema(
         operation_id="end_session",
         summary="End this session",
-        responses={204: None, **examples.errors(401, 429)},
+        responses={204: None, **examples.errors(401, 403, 429)},
     )
     def delete(self, request: Request) -> Response:
         sessions.end_session(caller=_caller(request))
@@ -151,7 +167,7 @@ class SessionTokenView(SessionAPIView):
     @extend_schema(
         operation_id="revoke_own_token",
         summary="Revoke the token that this session stored",
-        responses={204: None, **examples.errors(401, 429)},
+        responses={204: None, **examples.errors(401, 403, 429)},
     )
     def delete(self, request: Request) -> Response:
         revocation.revoke_own_token(caller=_caller(request))
@@ -168,7 +184,7 @@ class PermissionsView(SessionAPIView):
             OpenApiParameter(name, OpenApiTypes.STR, description="Part of the call to ask about")
             for name in ("module", "model", "action", "id")
         ],
-        responses={200: OutputPermissions, **examples.errors(400, 401, 429)},
+        responses={200: OutputPermissions, **examples.errors(400, 401, 403, 429)},
     )
     def get(self, request: Request) -> Response:
         caller = _caller(request)
@@ -186,6 +202,9 @@ class ForwardView(SessionAPIView):
     """Forward one call to Flowlu as the current user."""
 
     http_method_names = ["get", "post"]
+
+    def counted_as(self) -> DayCount.Subject | None:
+        return DayCount.Subject.CALL
 
     @extend_schema(
         operation_id="forward_read",
@@ -218,13 +237,12 @@ class ForwardView(SessionAPIView):
             raise InvalidRequest(fields={"Authorization": "is not taken: the session says who is calling"})
         query = [(name, value) for name, values in request.query_params.lists() for value in values]
         call = build_call_at(path, [*query, *body])
-        method = request.method or ""
-        scope = check_allowed(caller, call.scope_call, caller.catalogue, http_method=method)
+        scope = check_allowed(caller, call.scope_call, caller.catalogue, http_method=request.method or "")
         ready = fresh_caller(caller)
         if ready is caller:
             check_fresh(ready)
         else:  # read anew while a refresh took its time, so asked anew
-            scope = check_call(ready, call.scope_call, ready.catalogue, http_method=method)
+            scope = self._check_anew(request, ready, call)
         try:
             return self._send(ready, call, scope)
         except TokenStale:
@@ -232,7 +250,11 @@ class ForwardView(SessionAPIView):
             if again is None:
                 raise
         # Refused for its token, so it was not carried out: once more with the fresh one, and no third time.
-        return self._send(again, call, check_call(again, call.scope_call, again.catalogue, http_method=method))
+        return self._send(again, call, self._check_anew(request, again, call))
+
+    def _check_anew(self, request: Request, caller: Caller, call: FlowluCall) -> Scope:
+        check_origin(caller.allowed_origins, foreign_origin(request))
+        return check_call(caller, call.scope_call, caller.catalogue, http_method=request.method or "")
 
     def _send(self, caller: Caller, call: FlowluCall, scope: Scope) -> Response:
         access_token = self._unseal(caller)

@@ -13,11 +13,12 @@ from rest_framework.views import APIView
 
 from installations.errors import DomainError, InvalidRequest
 from installations.flowlu.calls import build_call_at, encode_json_body
+from tokens import day_counts
 from tokens.api.errors import exception_handler
 from tokens.api.parsers import CALL_BYTES
 from tokens.backend_access import ActAs, parse_act_as, parse_purpose
 from tokens.backend_reads import Client
-from tokens.models import ServiceCall
+from tokens.models import DayCount, ServiceCall
 from tokens.rates import take
 from tokens.service_api.authentication import IsServiceClient, ServiceKeyAuthentication
 from tokens.services import acting
@@ -74,6 +75,8 @@ class ServiceForwardView(APIView):
                     "The call could not be recorded, so its answer is not handed out. Whether Flowlu acted is unknown."
                 )
                 response = Response({"error": "server_error", "error_description": text}, status=500)
+        outcome = response.data["error"] if response.status_code >= 400 else day_counts.OK
+        day_counts.note(DayCount.Subject.SERVICE_CALL, outcome)
         return super().finalize_response(request, response, *args, **kwargs)
 
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from installations.errors import DomainError, TokenStale
 from installations.flowlu.calls import FlowluCall, build_call, encode_json_body
 from installations.flowlu.configured import flowlu_client
+from installations.said import said
 from installations.strict_json import JSONValue
 from tokens import backend_reads, usage, vault
 from tokens.backend_access import SYSTEM, USER, ActAs, Granted, SystemKey, UserToken, check_call
@@ -129,7 +130,7 @@ def _as_system(portal: str, call: FlowluCall, key: SystemKey, use: Use) -> JSONV
         api_key = vault.unseal_api_key(key.uuid, key.sealed)
     except UnsealFailed as error:
         api_keys.note_undecryptable_key(api_key_id=key.id, reason=error.reason, key_id=error.key_id)
-        raise NoCredential("The stored API key cannot be read any more. Ask an operator to replace it.") from None
+        raise NoCredential(said("The stored API key cannot be read any more. Ask an operator to replace it.")) from None
     try:
         with usage.counted(use):
             return flowlu_client().call_as_system(portal, call, api_key).response

@@ -16,6 +16,7 @@ from installations import audit, editions, scopes
 from installations.actors import Actor, clean_reason, system_actor
 from installations.errors import InvalidRequest, StateConflict
 from installations.models import Installation
+from installations.said import said
 from installations.scopes import Scope, ScopeSyntaxError
 from tokens import selectors, vault
 from tokens.backend_access import outside, read_scopes
@@ -66,7 +67,7 @@ def add_api_key(
         installation = _locked_live(installation_id)
         if beyond := outside(wanted, _approved(installation)):
             names = ", ".join(str(scope) for scope in beyond)
-            raise InvalidRequest(fields={"scopes": f"not approved for this installation: {names}"})
+            raise InvalidRequest(fields={"scopes": said("not approved for this installation: %(names)s", names=names)})
         _refuse_known(key)
         row = _new_row(installation, label, key, wanted, coverage_of(wanted), expires_at, actor)
         row.save()
@@ -99,13 +100,13 @@ def replace_api_key(
     why = clean_reason(reason)
     fields = _value_faults(key) | _expiry_faults(expires_at)
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
-        fields["overlap"] = f"must be between 0 and {LONGEST_OVERLAP.days} days"
+        fields["overlap"] = said("must be between 0 and %(days)s days", days=LONGEST_OVERLAP.days)
     if fields:
         raise InvalidRequest(fields=fields)
     with _refusing_twins(), transaction.atomic(durable=True):
         old = _locked(api_key_id)
         if old.state != ApiKey.State.ACTIVE or old.replaced_by_id is not None:
-            raise StateConflict("This key was revoked or replaced already. Look at the installation again.")
+            raise StateConflict(said("This key was revoked or replaced already. Look at the installation again."))
         _live(old.installation)
         _refuse_known(key)
         row = _new_row(old.installation, old.label, key, read_scopes(old.scopes), old.covers, expires_at, actor)
@@ -163,7 +164,7 @@ def confirm_key_deletion(*, api_key_id: int, actor: Actor, reason: str) -> bool:
     with transaction.atomic(durable=True):
         row = _locked(api_key_id)
         if row.state != ApiKey.State.REVOKED:
-            raise StateConflict("This key is still in use here. Revoke it first.")
+            raise StateConflict(said("This key is still in use here. Revoke it first."))
         if row.deletion_confirmed_at is not None:
             return False
         row.deletion_confirmed_at = timezone.now()
@@ -240,8 +241,10 @@ def parse_scopes(texts: Sequence[str]) -> tuple[list[Scope], dict[str, str]]:
         else:
             wrong.append(text)
     if wrong:
-        return wanted, {"scopes": f"not in the catalogue: {', '.join(text[:100] for text in wrong)}"}
-    return wanted, {} if wanted else {"scopes": "at least one is needed"}
+        return wanted, {
+            "scopes": said("not in the catalogue: %(wrong)s", wrong=", ".join(text[:100] for text in wrong))
+        }
+    return wanted, {} if wanted else {"scopes": said("at least one is needed")}
 
 
 def coverage_of(named: Iterable[Scope]) -> dict[str, object]:
@@ -252,25 +255,25 @@ def coverage_of(named: Iterable[Scope]) -> dict[str, object]:
 
 def _label_faults(label: str) -> dict[str, str]:
     if not label.strip() or len(label) > LABEL_MAX or not label.isprintable():
-        return {"label": f"must be 1 to {LABEL_MAX} visible characters"}
+        return {"label": said("must be 1 to %(label_max)s visible characters", label_max=LABEL_MAX)}
     return {}
 
 
 def _value_faults(key: KeyText) -> dict[str, str]:
     # Never says what was sent.
-    return {} if vault.is_token_text(key.value) else {"key": "must be visible ASCII characters without spaces"}
+    return {} if vault.is_token_text(key.value) else {"key": said("must be visible ASCII characters without spaces")}
 
 
 def _expiry_faults(expires_at: datetime | None) -> dict[str, str]:
     over = expires_at is not None and expires_at <= timezone.now()
-    return {"expires_at": "must be in the future"} if over else {}
+    return {"expires_at": said("must be in the future")} if over else {}
 
 
 def _purpose_faults(purposes: Sequence[Purpose]) -> dict[str, str]:
     if not purposes:
-        return {"purposes": "at least one is needed: a key is used for declared purposes only"}
+        return {"purposes": said("at least one is needed: a key is used for declared purposes only")}
     wrong = [purpose.code for purpose in purposes if purpose.acts_as != Purpose.ActsAs.SYSTEM]
-    return {"purposes": f"act as a user, not as the system: {', '.join(wrong)}"} if wrong else {}
+    return {"purposes": said("act as a user, not as the system: %(wrong)s", wrong=", ".join(wrong))} if wrong else {}
 
 
 def _approved(installation: Installation) -> list[Scope]:
@@ -281,11 +284,20 @@ def _refuse_known(key: KeyText) -> None:
     digests = vault.digests_of(key.value)
     known = ApiKey.objects.filter(fingerprint__in=digests).first()
     if known is not None and known.state == ApiKey.State.REVOKED:
-        raise StateConflict(f"This key was revoked here (API key #{known.pk}). Create a new one at Flowlu.")
+        raise StateConflict(
+            said("This key was revoked here (API key #%(known)s). Create a new one at Flowlu.", known=known.pk)
+        )
     if known is not None:
-        raise StateConflict(f"This key is stored already (API key #{known.pk}). Create one key for each use at Flowlu.")
+        raise StateConflict(
+            said(
+                "This key is stored already (API key #%(known)s). Create one key for each use at Flowlu.",
+                known=known.pk,
+            )
+        )
     if selectors.is_revoked(key.value) or OAuthToken.objects.filter(access_fingerprint__in=digests).exists():
-        raise StateConflict("This is a user's token, not an API key. An API key is made in the portal's settings.")
+        raise StateConflict(
+            said("This is a user's token, not an API key. An API key is made in the portal's settings.")
+        )
 
 
 class _refusing_twins:  # noqa: N801 - reads as what it does
@@ -296,7 +308,7 @@ class _refusing_twins:  # noqa: N801 - reads as what it does
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, IntegrityError):
-            raise StateConflict("This key is stored already. Create one key for each use at Flowlu.") from None
+            raise StateConflict(said("This key is stored already. Create one key for each use at Flowlu.")) from None
 
 
 def _new_row(
@@ -329,20 +341,22 @@ def _wipe(ids: Sequence[int], ending: ApiKey.Ending, now: datetime) -> None:
 def _locked_live(installation_id: int) -> Installation:
     installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()
     if installation is None:
-        raise StateConflict("There is no such installation.")
+        raise StateConflict(said("There is no such installation."))
     _live(installation)
     return installation
 
 
 def _live(installation: Installation) -> None:
     if installation.status == Installation.Status.UNINSTALLED:
-        raise StateConflict("This installation is gone. A new launch makes the next one, which needs a key of its own.")
+        raise StateConflict(
+            said("This installation is gone. A new launch makes the next one, which needs a key of its own.")
+        )
 
 
 def _locked(api_key_id: int) -> ApiKey:
     found = ApiKey.objects.filter(pk=api_key_id).values_list("installation_id", flat=True).first()
     if found is None:
-        raise StateConflict("There is no such API key.")
+        raise StateConflict(said("There is no such API key."))
     installation = Installation.objects.select_for_update(no_key=True).get(pk=found)
     row = ApiKey.objects.select_for_update(no_key=True).get(pk=api_key_id)
     row.installation = installation

@@ -132,9 +132,11 @@ def cut_next_locked(revocation: Revocation, target: RevocationTarget, size: int 
             revocation.cursor = 0  # one was stored beside the run under a number that was passed already
         else:
             revocation.state = Revocation.State.DONE
+            revocation.in_background = False
             transaction.on_commit(lambda: probe_revocation(revocation.pk), robust=True)
     revocation.cut_at = now
-    revocation.save(update_fields=["cursor", "state", "cut_at", "tokens_cut", "without_expiry", "possibly_alive_until"])
+    moved = ["cursor", "state", "in_background", "cut_at", "tokens_cut", "without_expiry", "possibly_alive_until"]
+    revocation.save(update_fields=moved)
     return cut
 
 

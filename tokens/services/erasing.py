@@ -9,6 +9,7 @@ from installations import audit
 from installations.actors import Actor, clean_reason
 from installations.errors import StateConflict
 from installations.models import Installation, Portal, PortalUser
+from installations.said import said
 from installations.services import public_id
 from tokens.models import EmbedSession
 from tokens.services.revocation import revoke_of_user_locked
@@ -33,7 +34,7 @@ def erase_portal_user(*, portal_user_id: int, actor: Actor, reason: str) -> Eras
     with transaction.atomic(durable=True):
         portal_id = PortalUser.objects.filter(pk=portal_user_id).values_list("portal", flat=True).first()
         if portal_id is None:
-            raise StateConflict("There is no such portal user.")
+            raise StateConflict(said("There is no such portal user."))
         # A first launch makes an installation and a token: held by the portal, it ends before or begins after.
         Portal.objects.select_for_update(no_key=True).get(pk=portal_id)
         held = list(Installation.objects.filter(portal=portal_id).select_for_update(no_key=True).order_by("pk"))

@@ -11,6 +11,7 @@ from django.utils import timezone
 from installations import audit
 from installations.actors import Actor, clean_reason, system_actor
 from installations.errors import DomainError, StateConflict, TokenRevoked
+from installations.said import said
 from tokens import selectors, vault
 from tokens.access import check_usable
 from tokens.models import EmbedSession, Revocation, RevokedFingerprint
@@ -58,7 +59,7 @@ def record_portal_step(*, revocation_id: int, actor: Actor, note: str) -> bool:
     with transaction.atomic(durable=True):
         row = Revocation.objects.select_for_update(no_key=True).filter(pk=revocation_id).first()
         if row is None:
-            raise StateConflict("There is no such revocation.")
+            raise StateConflict(said("There is no such revocation."))
         if row.portal_step == Revocation.PortalStep.DONE:
             return False
         row.portal_step = Revocation.PortalStep.DONE

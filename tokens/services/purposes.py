@@ -9,6 +9,7 @@ from django.utils import timezone
 from installations import audit
 from installations.actors import Actor, clean_reason
 from installations.errors import InvalidRequest, StateConflict
+from installations.said import said
 from installations.seen import check_seen
 from tokens.backend_access import parse_purpose
 from tokens.models import Purpose
@@ -40,9 +41,9 @@ def declare_purpose(
     try:
         parse_purpose(code)
     except InvalidRequest:
-        fields["code"] = "must be 1 to 100 letters, digits, dashes and underscores"
+        fields["code"] = said("must be 1 to 100 letters, digits, dashes and underscores")
     if acts_as not in Purpose.ActsAs.values:
-        fields["acts_as"] = "must be user or system"
+        fields["acts_as"] = said("must be user or system")
     wanted, scope_faults = parse_scopes(scope_texts)
     if fields | scope_faults:
         raise InvalidRequest(fields=fields | scope_faults)
@@ -60,7 +61,7 @@ def declare_purpose(
             )
             audit.append(actor, _event("purpose.declared", row, why, {"acts_as": acts_as, **_state(row)}))
     except IntegrityError:
-        raise StateConflict(f"There is a purpose {code} already.") from None
+        raise StateConflict(said("There is a purpose %(code)s already.", code=code)) from None
     return row
 
 
@@ -95,7 +96,7 @@ def change_purpose(
         row.covers = coverage_of(wanted)  # as the operator reads them today
         if before == {**_state(row), "described": row.description} and row.covers == old_covers:
             return False
-        check_seen(seen, shown, f"The purpose {row.code}")
+        check_seen(seen, shown, said("The purpose %(code)s", code=row.code))
         row.save(update_fields=["description", "owner", "expires_at", "scopes", "covers"])
         before.pop("described")
         audit.append(actor, _event("purpose.changed", row, why, {"before": before, "after": _state(row)}))
@@ -126,20 +127,22 @@ def shown_of(row: Purpose) -> dict[str, object]:
 
 
 def _faults(description: str, owner: str, expires_at: datetime | None) -> dict[str, str]:
-    fields = {}
+    fields: dict[str, str] = {}
     if not description.strip() or len(description) > DESCRIPTION_MAX or "\x00" in description:
-        fields["description"] = f"must be 1 to {DESCRIPTION_MAX} characters: what is done, and why"
+        fields["description"] = said(
+            "must be 1 to %(description_max)s characters: what is done, and why", description_max=DESCRIPTION_MAX
+        )
     if not owner.strip() or len(owner) > OWNER_MAX or not owner.isprintable():
-        fields["owner"] = f"must be 1 to {OWNER_MAX} visible characters: who answers for it"
+        fields["owner"] = said("must be 1 to %(owner_max)s visible characters: who answers for it", owner_max=OWNER_MAX)
     if expires_at is not None and expires_at <= timezone.now():
-        fields["expires_at"] = "must be in the future"
+        fields["expires_at"] = said("must be in the future")
     return fields
 
 
 def _locked(purpose_id: int) -> Purpose:
     row = Purpose.objects.select_for_update(no_key=True).filter(pk=purpose_id).first()
     if row is None:
-        raise StateConflict("There is no such purpose.")
+        raise StateConflict(said("There is no such purpose."))
     return row
 
 

@@ -21,6 +21,7 @@ from installations.errors import InvalidRequest, PortalNotAllowed, StateConflict
 from installations.flowlu.configured import can_refresh
 from installations.models import Application, Installation, Portal, PortalUser
 from installations.portals import normalise_portal
+from installations.said import said
 from installations.seen import check_seen
 from installations.services import mark_uninstalled_locked
 from tokens.access import Caller
@@ -62,6 +63,7 @@ def revoke_tokens(
     asked_at: datetime | None = None,
     on_progress: Progress | None = None,
     batch: int = BATCH,
+    in_background: bool = False,
 ) -> RevocationResult:
     """Revoke all live tokens of the target (RFC 7009: stop using now).
 
@@ -74,7 +76,11 @@ def revoke_tokens(
     finished first, under its own row of the ledger, and then whatever else is live by now is cut as well. The result
     counts both.
 
-    Raises NotPermitted, ReasonRequired, NoTarget when what is aimed at is not there, SetChanged.
+    With `in_background` only the first batch is cut here; a periodic job cuts the others (`long_runs`), and the row of
+    the ledger that is returned is still running.
+
+    Raises NotPermitted, ReasonRequired, NoTarget when what is aimed at is not there, SetChanged, StateConflict where an
+    operator stops the run, and in the background also where an earlier one of the same target is not finished.
     """
     actor.require("tokens.revoke_oauthtoken")
     why = clean_reason(reason)
@@ -82,6 +88,13 @@ def revoke_tokens(
     order = Order(target, names_of(target), actor, why, asked_at or timezone.now())
     done, until = RevocationResult(0, None), None
     if extent(target)[0] > batch and (unfinished := list(_unfinished(target))):
+        if in_background:
+            raise StateConflict(
+                said(
+                    "Revocation #%(unfinished)s of the same is not finished. On its page have it go on, or stop it.",
+                    unfinished=unfinished[0].pk,
+                )
+            )
         if pinned is not None:
             # Compared before the first batch, as ever; what comes later is not of it.
             _check_pin(target, pinned)
@@ -105,13 +118,16 @@ def revoke_tokens(
         revocation = begin_locked(order, tokens, newest) if tokens else None
         if revocation is not None:
             cut = cut_next_locked(revocation, target, None if at_once else batch)
+            if in_background and revocation.state == Revocation.State.RUNNING:
+                revocation.in_background = True
+                revocation.save(update_fields=["in_background"])
             done = done.then(RevocationResult(cut, revocation))
             events.append(revoked_event(revocation, order.names, why, cut))
         if events:
             audit.append(actor, *events)
     if on_progress is not None and events:
         on_progress(cut, max(cut, tokens))
-    if revocation is not None and revocation.state == Revocation.State.RUNNING:
+    if revocation is not None and revocation.state == Revocation.State.RUNNING and not revocation.in_background:
         return done.then(_go_on(revocation.pk, actor, why, on_progress, batch))
     return done
 
@@ -133,12 +149,12 @@ def resume_revocation(
 
     One that is done is left as it is. The result counts what is cut now; the ledger knows how many in all.
 
-    Raises NotPermitted, ReasonRequired, StateConflict when there is no such revocation.
+    Raises NotPermitted, ReasonRequired, StateConflict when there is no such revocation, or an operator stopped it.
     """
     actor.require("tokens.revoke_oauthtoken")
     why = clean_reason(reason)
     if not Revocation.objects.filter(pk=revocation_id).exists():
-        raise StateConflict("There is no such revocation.")
+        raise StateConflict(said("There is no such revocation."))
     return _go_on(revocation_id, actor, why, on_progress, batch)
 
 
@@ -146,17 +162,38 @@ def _go_on(revocation_id: int, actor: Actor, why: str, on_progress: Progress | N
     """Cut batch after batch until the ledger row is done; two at once take turns. Counts what this one cut."""
     here = 0
     while True:
-        with transaction.atomic(durable=True):
-            revocation = Revocation.objects.select_for_update(no_key=True).get(pk=revocation_id)
-            if revocation.state == Revocation.State.DONE:
-                return RevocationResult(here, revocation)
-            target = RevocationTarget.from_json(revocation.target)
-            cut = cut_next_locked(revocation, target, batch)
-            here += cut
-            if cut or revocation.state == Revocation.State.DONE:
-                audit.append(actor, revoked_event(revocation, names_of(target), why, cut))
+        cut, revocation = cut_next_batch(revocation_id, actor, why, batch)
+        here += cut
+        if revocation.state == Revocation.State.STOPPED:
+            raise StateConflict(
+                said(
+                    "An operator stopped revocation #%(revocation_id)s: %(tokens_cut)s of about %(tokens_expected)s "
+                    "were cut. On its page it can be had go on.",
+                    revocation_id=revocation_id,
+                    tokens_cut=f"{revocation.tokens_cut:,}",
+                    tokens_expected=f"{revocation.tokens_expected:,}",
+                )
+            )
         if on_progress is not None:
             on_progress(revocation.tokens_cut, revocation.tokens_expected)
+        if revocation.state == Revocation.State.DONE:
+            return RevocationResult(here, revocation)
+
+
+def cut_next_batch(revocation_id: int, actor: Actor, why: str, batch: int = BATCH) -> tuple[int, Revocation]:
+    """Cut the next batch of a run, unless it is done or stopped; return how many, and the row as it is then.
+
+    Whoever calls it asked whether the actor may.
+    """
+    with transaction.atomic(durable=True):
+        revocation = Revocation.objects.select_for_update(no_key=True).get(pk=revocation_id)
+        if revocation.state != Revocation.State.RUNNING:
+            return 0, revocation
+        target = RevocationTarget.from_json(revocation.target)
+        cut = cut_next_locked(revocation, target, batch)
+        if cut or revocation.state == Revocation.State.DONE:
+            audit.append(actor, revoked_event(revocation, names_of(target), why, cut))
+    return cut, revocation
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +376,7 @@ def configure_application(
         }
         if before == after:
             return False
-        check_seen(seen, before, f"The application {application.app_id}")
+        check_seen(seen, before, said("The application %(app_id)s", app_id=application.app_id))
         check_refresher(str(after["refreshed_by"]), stores_refresh_tokens=stores_refresh_tokens)
         if before["approval_policy"] != after["approval_policy"]:
             actor.require("installations.approve_scopes")
@@ -416,22 +453,26 @@ def revoke_foreign_locked(installation: Installation, token: OAuthToken) -> list
 def _locked(installation_id: int) -> Installation:
     installation = Installation.objects.select_for_update(no_key=True).filter(pk=installation_id).first()
     if installation is None:
-        raise StateConflict("There is no such installation.")
+        raise StateConflict(said("There is no such installation."))
     return installation
 
 
 def check_refresher(refreshed_by: str, *, stores_refresh_tokens: bool) -> None:
     """Return when an application can be refreshed that way; raises InvalidRequest saying what is missing."""
     if refreshed_by not in Application.RefreshedBy.values:
-        raise InvalidRequest("Choose who refreshes.", fields={"refreshed_by": "is neither frontend nor server"})
+        raise InvalidRequest(
+            said("Choose who refreshes."), fields={"refreshed_by": said("is neither frontend nor server")}
+        )
     if refreshed_by != Application.RefreshedBy.SERVER:
         return
     if not can_refresh():
-        text = "Set FLOWLU_TOKEN_URL, FLOWLU_CLIENT_ID and FLOWLU_CLIENT_SECRET first: without them it cannot refresh."
-        raise InvalidRequest("This service cannot refresh.", fields={"refreshed_by": text})
+        text = said(
+            "Set FLOWLU_TOKEN_URL, FLOWLU_CLIENT_ID and FLOWLU_CLIENT_SECRET first: without them it cannot refresh."
+        )
+        raise InvalidRequest(said("This service cannot refresh."), fields={"refreshed_by": text})
     if not stores_refresh_tokens:
-        text = "Keep refresh tokens as well: the service can refresh only what it keeps."
-        raise InvalidRequest("This service cannot refresh.", fields={"refreshed_by": text})
+        text = said("Keep refresh tokens as well: the service can refresh only what it keeps.")
+        raise InvalidRequest(said("This service cannot refresh."), fields={"refreshed_by": text})
 
 
 def _normalised(portals: Sequence[str]) -> list[str]:
@@ -442,5 +483,5 @@ def _normalised(portals: Sequence[str]) -> list[str]:
         except PortalNotAllowed as error:
             wrong[portal[:100]] = error.public_message
     if wrong:
-        raise InvalidRequest("These are not portals that can be used.", fields=wrong)
+        raise InvalidRequest(said("These are not portals that can be used."), fields=wrong)
     return sorted(found)

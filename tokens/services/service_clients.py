@@ -11,6 +11,7 @@ from installations import audit
 from installations.actors import Actor, clean_reason
 from installations.errors import InvalidRequest, StateConflict
 from installations.models import Application, Portal
+from installations.said import said
 from installations.seen import check_seen
 from tokens import backend_reads
 from tokens.models import Purpose, ServiceClient
@@ -56,7 +57,7 @@ def create_service_client(*, name: str, allowed: Allowed, actor: Actor, reason: 
     actor.require("tokens.manage_serviceclient")
     why = clean_reason(reason)
     if not name.strip() or len(name) > NAME_MAX or not name.isprintable():
-        raise InvalidRequest(fields={"name": f"must be 1 to {NAME_MAX} visible characters"})
+        raise InvalidRequest(fields={"name": said("must be 1 to %(name_max)s visible characters", name_max=NAME_MAX)})
     key = _new_key()
     try:
         with transaction.atomic(durable=True):
@@ -66,7 +67,7 @@ def create_service_client(*, name: str, allowed: Allowed, actor: Actor, reason: 
             _set(row, allowed)
             audit.append(actor, _event("service_client.created", row, why, allowed.in_words()))
     except IntegrityError:
-        raise StateConflict("There is a service client of this name already.") from None
+        raise StateConflict(said("There is a service client of this name already.")) from None
     return NewKey(row, key)
 
 
@@ -86,7 +87,7 @@ def change_service_client(
         before = now.in_words()
         if before == allowed.in_words():
             return False
-        check_seen(seen, shown_of(row, now), f"What {row.name} may do")
+        check_seen(seen, shown_of(row, now), said("What %(name)s may do", name=row.name))
         _set(row, allowed)
         details = {"before": before, "after": allowed.in_words()}
         audit.append(actor, _event("service_client.changed", row, why, details))
@@ -150,7 +151,7 @@ def _set(row: ServiceClient, allowed: Allowed) -> None:
 def _locked(client_id: int) -> ServiceClient:
     row = ServiceClient.objects.select_for_update(no_key=True).filter(pk=client_id).first()
     if row is None:
-        raise StateConflict("There is no such service client.")
+        raise StateConflict(said("There is no such service client."))
     return row
 
 

@@ -36,7 +36,7 @@ from installations.models import Application, Installation, Portal, PortalUser
 from installations.portals import normalise_portal
 from installations.services import record_launch_locked
 from tokens import selectors
-from tokens.access import Caller, check_usable
+from tokens.access import Caller, check_origin, check_usable
 from tokens.models import EmbedSession, OAuthToken
 from tokens.services.ledger import note_handed_in_again
 from tokens.services.storing import Pair, holds_already, store_pair_locked
@@ -48,12 +48,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a frontend says about itself when it opens a session. Hints, all but portal and application id."""
+    """What a frontend says about itself when it opens a session, and the origin that its browser says it is on.
+
+    Hints, all but portal, application id and origin.
+    """
 
     portal: str
     app_id: str
     app_version: str = ""
     integration_point: str = ""
+    origin: str | None = None  # of the page, where that is not this service's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,8 @@ def open_session(*, launch: Launch, pair: Pair) -> OpenedSession:
     Nothing is recorded about a portal, user or installation before the token is proven there. The session token is
     in the result and nowhere else.
 
-    Raises PortalNotAllowed, ApplicationUnknown, TokenRevoked, InstallationLocked, InstallationSuspended, UserLocked,
-    InvalidToken, and what the adapter raises when Flowlu cannot be asked.
+    Raises PortalNotAllowed, ApplicationUnknown, OriginNotAllowed, TokenRevoked, InstallationLocked,
+    InstallationSuspended, UserLocked, InvalidToken, and what the adapter raises when Flowlu cannot be asked.
     """
     portal = normalise_portal(launch.portal, settings.FLOWLU_PORTAL_SUFFIXES)
     with _reporting_denied(portal, pair):
@@ -80,7 +84,7 @@ def _open_session(portal: str, launch: Launch, pair: Pair) -> OpenedSession:
     application = Application.objects.filter(app_id=launch.app_id, current_manifest__isnull=False).first()
     if application is None:
         raise ApplicationUnknown
-    _check_takes(application, portal)
+    _check_takes(application, portal, launch.origin)
     if selectors.is_revoked(pair.access_token, pair.refresh_token):
         raise TokenRevoked
     # A lock holds for this call to Flowlu as for any other.
@@ -98,8 +102,8 @@ def _open_session(portal: str, launch: Launch, pair: Pair) -> OpenedSession:
         )
         installation, portal_user = record.installation, record.portal_user
         # Only here: a session that is open on a portal that was left out since goes on, and takes refreshed pairs.
-        application.refresh_from_db(fields=["allowed_portals"])
-        _check_takes(application, portal)
+        application.refresh_from_db(fields=["allowed_portals", "allowed_origins"])
+        _check_takes(application, portal, launch.origin)
         _recheck_locked(installation, portal_user, pair)
         stored = store_pair_locked(installation, portal_user, pair)
         session_token = secrets.token_urlsafe(SESSION_TOKEN_BYTES)
@@ -224,7 +228,8 @@ def _prove(portal: str, pair: Pair) -> FlowluUser:
         raise InvalidToken from None
 
 
-def _check_takes(application: Application, portal: str) -> None:
+def _check_takes(application: Application, portal: str, origin: str | None) -> None:
+    check_origin(application.allowed_origins, origin)
     if application.allowed_portals and portal not in application.allowed_portals:
         raise PortalNotAllowed
 

@@ -20,6 +20,7 @@ from installations.actors import Actor, clean_reason, system_actor
 from installations.errors import StateConflict
 from installations.flowlu.configured import can_revoke_upstream, oauth_endpoint
 from installations.flowlu.oauth_endpoint import RevocationFailed
+from installations.said import said
 from tokens import backoff, vault
 from tokens.background import after_commit
 from tokens.errors import UnsealFailed
@@ -178,7 +179,7 @@ def close_upstream(*, upstream_id: int, actor: Actor, reason: str) -> bool:
         if row.state in (_State.CLOSED, _State.CONFIRMED):
             return False
         if row.state == _State.PENDING:
-            raise StateConflict("Flowlu is still being told about this one. Wait until the tries are used up.")
+            raise StateConflict(said("Flowlu is still being told about this one. Wait until the tries are used up."))
         row.state, row.closed_at = _State.CLOSED, timezone.now()
         row.closed_by, row.closed_reason = actor.name or actor.id, why
         row.sealed_access_token = row.sealed_refresh_token = None
@@ -246,7 +247,7 @@ def _locked(upstream_id: int) -> UpstreamRevocation:
     """Lock the ledger row and then the case, in the order in which a try ends."""
     row = UpstreamRevocation.objects.filter(pk=upstream_id).first()
     if row is None:
-        raise StateConflict("There is no such case.")
+        raise StateConflict(said("There is no such case."))
     revocation = Revocation.objects.select_for_update(no_key=True).get(pk=row.revocation_id)
     row = UpstreamRevocation.objects.select_for_update(no_key=True).get(pk=upstream_id)
     row.revocation = revocation

@@ -3,16 +3,16 @@
 import sys
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.db import IntegrityError, transaction
 
+from flowlu_admin.new_accounts import new_account
 from flowlu_admin.roles import ROLES
 from installations import audit
 from installations.actors import command_actor
+from installations.errors import InvalidRequest
+from installations.management.operator_command import in_words
 from installations.management.output import VisibleCommand
 
 
@@ -26,18 +26,16 @@ class Command(VisibleCommand):
         parser.add_argument("--superuser", action="store_true", help="may do everything")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user_model = get_user_model()
-        user = user_model(
-            username=options["name"], email=options["email"], is_staff=True, is_superuser=options["superuser"]
-        )
         password = sys.stdin.readline().rstrip("\r\n")
         try:
-            user.clean()  # sign-in normalises the name, so what is stored must be normalised too
-            user.clean_fields(exclude=["password"])
-            validate_password(password, user)
-        except ValidationError as error:
-            raise CommandError(" ".join(error.messages)) from None
-        user.set_password(password)
+            user = new_account(
+                name=options["name"],
+                email=options["email"],
+                password=password,
+                is_superuser=options["superuser"],
+            )
+        except InvalidRequest as error:
+            raise CommandError(in_words(error)) from None
         try:
             with transaction.atomic(durable=True):
                 user.save()

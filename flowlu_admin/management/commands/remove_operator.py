@@ -18,4 +18,7 @@ class Command(AccountCommand):
             return f"operator {account.get_username()}: was removed already"
         sessions = plural(done.sessions_ended, "session", "sessions")
         requests = plural(done.requests_voided, "request", "requests")
-        return f"operator {account.get_username()}: removed, {sessions} ended, {requests} made void"
+        withdrawn = plural(done.invitations_withdrawn, "invitation", "invitations")
+        return (
+            f"operator {account.get_username()}: removed, {sessions} ended, {requests} made void, {withdrawn} withdrawn"
+        )

@@ -1,8 +1,10 @@
 /**
- * The console's only script of its own: `/` leads to the search, and what looks like a credential is not sent by one.
- * Every page works without it; the server refuses the same.
+ * The console's only script of its own for every page: `/` leads to the search, what looks like a credential is not sent
+ * by one, and Escape takes away the exact time that is shown over a page. Every page works without it; the server refuses
+ * the same.
  */
 import { looksLikeCredential } from './pasted.js';
+import './terms.js';
 
 const field = document.getElementById('console-search');
 
@@ -30,4 +32,12 @@ document.addEventListener('submit', (event) => {
     asked.value = '';
     asked.focus();
   }
+});
+
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape') document.body.classList.add('exact-away');
+});
+document.addEventListener('focusin', () => document.body.classList.remove('exact-away'));
+document.addEventListener('mouseover', ({ target }) => {
+  if (!target.closest('time')) document.body.classList.remove('exact-away');
 });

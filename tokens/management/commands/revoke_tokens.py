@@ -20,7 +20,7 @@ from installations.management.operator_command import (
     plural,
 )
 from tokens.errors import NoPin
-from tokens.forms import parse_utc
+from tokens.forms import read_time
 from tokens.revocation_selectors import RevocationPreview, names_of, preview_revocation, resolve_fingerprints
 from tokens.services.revocation import BATCH, Progress, drill_revocation, resume_revocation, revoke_tokens
 from tokens.targets import Pin, RevocationTarget
@@ -116,7 +116,7 @@ class Command(OperatorCommand):
             return self._fingerprints(options["fingerprints"])
         if options["stored_before"] is not None:
             try:
-                before = parse_utc(options["stored_before"])
+                before = read_time(options["stored_before"])
             except ValueError as error:
                 raise CommandError(f"--stored-before: {error}.") from None
             return RevocationTarget.stored_before(
