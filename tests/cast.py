@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from installations.models import Application
 from tests import factories
 from tests.factories import APP_ID
-from tokens import activity, flushing, observations, refusals, usage
+from tokens import activity, day_counts, flushing, observations, refusals, usage
 
 # A test writes what was noted itself: the thread would do it in the midst of another.
 flushing.FLUSH_SECONDS = 3600.0
@@ -37,6 +37,7 @@ def _nothing_noted() -> Iterator[None]:
     yield
     refusals.forget()
     usage.forget()
+    day_counts.forget()
     observations.forget()
 
 

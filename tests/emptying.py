@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
 
+from flowlu_admin import cross_origin
 from installations import editions
 
 GUARDED = ("installations_auditevent", "installations_auditcheckpoint", "installations_catalogueedition")
@@ -28,5 +29,9 @@ DatabaseOperations.sql_flush = _sql_flush_as_owner  # type: ignore[method-assign
 
 @pytest.fixture(autouse=True)
 def _new_process() -> None:
-    """Forget what another test read of the scope catalogue's editions: theirs have the same numbers and contents."""
+    """Forget what another test read of the scope catalogue's editions: theirs have the same numbers and contents.
+
+    And which origins it knew.
+    """
     editions._parsed.clear()
+    cross_origin.known = cross_origin.KnownOrigins()

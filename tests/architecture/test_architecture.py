@@ -30,10 +30,30 @@ LOCAL_IMPORTS = {
         "tokens.sealed_models",
     ): "the models with sealed columns are there only once apps are ready",
     (
+        "flowlu_admin/apps.py",
+        "ready",
+        "flowlu_admin.notices.tasks",
+    ): "its models are there only once apps are ready",
+    (
+        "flowlu_admin/admin_site.py",
+        "get_urls",
+        "flowlu_admin.notices.page",
+    ): "as the page of the search",
+    (
         "flowlu_admin/admin_site.py",
         "get_urls",
         "flowlu_admin.search_page",
     ): "it shows rows of models, which are there only once apps are ready; the site is made before",
+    (
+        "flowlu_admin/admin_site.py",
+        "get_urls",
+        "flowlu_admin.sessions_page",
+    ): "it shows rows of models, which are there only once apps are ready; the site is made before",
+    (
+        "flowlu_admin/admin_site.py",
+        "get_urls",
+        "installations.admin",
+    ): "it registers models, which are there only once apps are ready; the site is made before",
     (
         "flowlu_admin/apps.py",
         "ready",
@@ -46,6 +66,14 @@ TYPE_ONLY_IMPORTS = {
         "installations/admin/acts.py",
         "installations.admin.base",
     ): "an act is declared on the admin class that it is shown on",
+    (
+        "installations/admin/list_export.py",
+        "installations.admin.base",
+    ): "the file of a list is offered by the base of every list",
+    (
+        "installations/admin/saved_filters.py",
+        "installations.admin.base",
+    ): "saved filters are shown by the base of every list",
 }
 # Every management command, and the file that tests it.
 COMMAND_TESTS = {
@@ -53,9 +81,11 @@ COMMAND_TESTS = {
     "anchor_audit": "tests/installations/commands/test_anchor_audit.py",
     "approve_scopes": "tests/installations/commands/test_approve_scopes.py",
     "create_operator": "tests/flowlu_admin/test_create_operator.py",
+    "invite_operator": "tests/flowlu_admin/test_invitations.py",
     "remove_operator": "tests/flowlu_admin/test_operator_accounts.py",
     "restore_operator": "tests/flowlu_admin/test_operator_accounts.py",
     "sign_out_operator": "tests/flowlu_admin/test_operator_accounts.py",
+    "reset_second_factors": "tests/flowlu_admin/test_operator_accounts.py",
     "set_operator_groups": "tests/flowlu_admin/test_operator_accounts.py",
     "create_purpose": "tests/tokens/commands/test_backend_use.py",
     "create_service_client": "tests/tokens/commands/test_backend_use.py",
@@ -79,7 +109,9 @@ COMMAND_TESTS = {
     "revoke_tokens": "tests/tokens/commands/test_revoke_tokens.py",
     "run_with_sandbox": "tests/browser/conftest.py",
     "sweep": "tests/tokens/commands/test_sweep.py",
+    "seed": "tests/flowlu_admin/test_seed.py",
     "state_present": "tests/installations/commands/test_state_present.py",
+    "set_allowed_origins": "tests/installations/commands/test_set_allowed_origins.py",
     "suspend_installation": "tests/installations/commands/test_suspend_and_resume.py",
     "switch_off_purpose": "tests/tokens/commands/test_backend_use.py",
     "switch_off_service_client": "tests/tokens/commands/test_backend_use.py",

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,14 @@ class Stack:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Service and sandbox portal, started as `make run` starts them, on the database that the suite runs on."""
+    with started(tmp_path_factory.mktemp("var"), f"browser_{os.getpid()}") as one:
+        yield one
+
+
+@contextmanager
+def started(var: Path, name: str, **more: str) -> Iterator[Stack]:
+    """Start such a stack, with more settings and a database of that name, until the block ends."""
     root = Path(__file__).resolve().parents[2]
-    var = tmp_path_factory.mktemp("var")
     port, sandbox_port = _free_port(), _free_port()
     unset = ("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY", "ALLOWED_HOSTS", "PUBLIC_URL")
     environment = {name: value for name, value in os.environ.items() if name not in unset}
@@ -64,8 +71,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "PORT": str(port),
         "SANDBOX_PORT": str(sandbox_port),
         "PYTHONUNBUFFERED": "1",
+        **more,
     }
-    database = _scratch_database(f"browser_{os.getpid()}")
+    database = _scratch_database(name)
     environment["DATABASE_URL"] = database or ""
     log = (var / "log").open("wb")
     process = subprocess.Popen(
@@ -81,7 +89,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         process.wait(timeout=30)
         log.close()
         if database:
-            _sql(f'DROP DATABASE "browser_{os.getpid()}" WITH (FORCE)')
+            _sql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 # Playwright keeps an event loop running while it lives, and Django refuses the database beside one: it must be gone

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.conftest import Stack
-from tests.browser.test_story import open_application, sign_in
+from tests.browser.test_story import mailed_link, open_application, sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -20,6 +20,13 @@ def violations(page: Any) -> list[str]:
     return [
         f"{page.url}: {rule['id']}, {rule['help']}: {rule['nodes'][0]['html'][:200]}" for rule in found["violations"]
     ]
+
+
+def frame_violations(frame: Any) -> list[tuple[str, str]]:
+    """Return what axe finds in a page that is shown inside another one."""
+    frame.evaluate(Axe().axe_script)
+    found = frame.evaluate(f"axe.run(document, {{runOnly: {RULES[:5]}}})")["violations"]
+    return [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found]
 
 
 def addresses(page: Any, selector: str) -> list[str]:
@@ -46,10 +53,22 @@ def test_no_page_of_the_console_bars_anybody(stack: Stack, open_page: Any, color
         objects += addresses(page, "#result_list tbody tr:first-child th a")
     for address in objects:
         look(address)
-        acts += addresses(page, "a.act")
+        acts += addresses(page, "a.act, nav.tabs a:not([aria-current])")
     for address in acts:
         look(address)
-    for path in ("/admin/search/?q=acme", "/admin/search/?q=nothing", "/accounts/2fa/", "/accounts/password/change/"):
+    for path in (
+        "/admin/search/?q=acme",
+        "/admin/search/?q=nothing",
+        "/admin/flowlu_admin/invitation/new/",
+        "/accounts/2fa/",
+        "/accounts/password/change/",
+        "/accounts/invitation/",
+        "/accounts/password/reset/",
+        "/admin/sessions/",
+        "/admin/notices/",
+        "/admin/glossary/",
+        "/accounts/time-zone/",
+    ):
         look(f"{stack.service}{path}")
 
     assert len(lists) > 10
@@ -59,15 +78,29 @@ def test_no_page_of_the_console_bars_anybody(stack: Stack, open_page: Any, color
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
+def test_way_in_bars_nobody(stack: Stack, open_page: Any, color_scheme: str) -> None:
+    address = f"{color_scheme}@example.com"
+    stack.manage("invite_operator", address, "--operator", "operator", "--reason", "A test.")
+    page = open_page(color_scheme=color_scheme)
+    found = []
+    page.goto(f"{stack.service}/accounts/invitation/")
+    found += violations(page)
+    page.goto(mailed_link(stack, address))
+    page.wait_for_url(f"{stack.service}/accounts/invitation/account/")
+    found += violations(page)
+    page.click("button.act-go")
+    page.locator(".errorlist").first.wait_for()
+    found += violations(page)
+
+    assert found == []
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
 def test_embedded_page_bars_nobody(stack: Stack, open_page: Any, color_scheme: str) -> None:
     page = open_page(color_scheme=color_scheme)
     open_application(page, stack, "acme.flowlu.com", "3").locator("#user-name").wait_for()
-    inside = next(frame for frame in page.frames if "/embed/" in frame.url)
-    axe = Axe()
-    inside.evaluate(axe.axe_script)
-    found = inside.evaluate(f"axe.run(document, {{runOnly: {RULES[:5]}}})")["violations"]
 
-    assert [(rule["id"], rule["nodes"][0]["html"][:200]) for rule in found] == []
+    assert frame_violations(next(frame for frame in page.frames if "/embed/" in frame.url)) == []
 
 
 def test_axe_sees_what_bars_somebody(stack: Stack, open_page: Any) -> None:

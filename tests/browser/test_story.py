@@ -1,6 +1,7 @@
 """The main job, as a portal user and an operator live it in two browsers: launch, approve, go stale, revoke, lock."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,9 +35,19 @@ def act(page: Any, link: str, reason: str) -> None:
     page.wait_for_url(re.compile(r"/change/"))
 
 
-def open_application(page: Any, stack: Stack, portal: str, user: str, launch: str = "post") -> Any:
-    page.goto(f"{stack.portal}/open/{portal}/{user}?launch={launch}&language=en")
+def open_application(
+    page: Any, stack: Stack, portal: str, user: str, *, launch: str = "post", language: str = "en"
+) -> Any:
+    page.goto(f"{stack.portal}/open/{portal}/{user}?launch={launch}&lang={language}")
     return page.frame_locator("iframe")
+
+
+def mailed_link(stack: Stack, address: str) -> str:
+    """Return the link in the newest mail to an address."""
+    mails = [path.read_text() for path in sorted(Path(stack.environment["VAR_DIR"], "mail").iterdir())]
+    found = re.search(r"https?://\S+?(/accounts/\S+)", [mail for mail in mails if f"To: {address}" in mail][-1])
+    assert found is not None
+    return f"{stack.service}{found[1]}"
 
 
 def expect(locator: Any) -> Any:
@@ -98,10 +109,36 @@ def test_the_story(stack: Stack, open_page: Any, complaints: list[str]) -> None:
     expect(frame.locator("#accounts-rows tr").first).to_be_visible()
 
     # and every step is in the audit trail
-    operator.goto(f"{stack.service}/admin/installations/auditevent/")
-    trail = operator.locator("#result_list").inner_text()
     for verb in ("installation.first_seen", "token.stored", "scopes.approved", "token.handed_over", "tokens.revoked"):
-        assert verb in trail, verb
+        operator.goto(f"{stack.service}/admin/installations/auditevent/?verb={verb}")
+        expect(operator.locator("#result_list tbody")).to_contain_text(verb)
+    assert complaints == []
+
+
+def test_who_is_invited_comes_in(stack: Stack, open_page: Any, complaints: list[str]) -> None:
+    """The code is read from behind the # of the link, and is in no address that stays in the browser."""
+    operator, guest = open_page(), open_page()
+    sign_in(operator, stack)
+
+    operator.goto(f"{stack.service}/admin/flowlu_admin/invitation/new/")
+    operator.fill("input[name=email]", "nina@example.com")
+    operator.check("input[name=groups][value=Auditor]")
+    operator.fill("textarea[name=reason]", "She joins.")
+    operator.click("#content-main button[type=submit]")
+    expect(operator.locator(".messagelist")).to_contain_text("nina@example.com was invited")
+    link = mailed_link(stack, "nina@example.com")
+    guest.goto(link)
+    guest.wait_for_url(f"{stack.service}/accounts/invitation/account/")
+    guest.fill("input[name=username]", "nina")
+    for field in ("password", "again"):
+        guest.fill(f"input[name={field}]", "correct horse battery staple")
+    guest.click("button[type=submit].act-go")
+    guest.wait_for_url(f"{stack.service}/admin/")
+    expect(guest.locator("#user-tools")).to_contain_text("nina")
+
+    guest.go_back()
+    assert "#" not in guest.url
+    assert link.partition("#")[2] not in guest.content()
     assert complaints == []
 
 

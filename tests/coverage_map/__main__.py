@@ -23,7 +23,8 @@ def whole_modules() -> set[str]:
     for contract in tools["importlinter"]["contracts"]:
         if contract["type"] == "layers":
             layers = [layer.split(" | ") for layer in contract["layers"]]
-            forms = next(place for place, layer in enumerate(layers) if layer[0].endswith(".forms"))
+            # Without forms the first layer is that of the entry points.
+            forms = next((place for place, layer in enumerate(layers) if layer[0].endswith(".forms")), 0)
             found.update(name for layer in layers[forms + 1 :] for name in layer)
         elif contract["name"].startswith("Pure modules"):
             found.update(contract["source_modules"])

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import time_machine
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 from django.test import Client
@@ -15,6 +14,7 @@ from django.urls import reverse
 from django.views import defaults
 
 from installations.models import AuditEvent
+from tests.authenticator_app import code_of
 from tests.factories import PASSWORD
 from tests.installations.admin.console import signed_in, text
 
@@ -24,6 +24,7 @@ _case_page = pytest.mark.parametrize(
         "account_reauthenticate",
         "account_change_password",
         "account_logout",
+        "account_time_zone",
         "account_inactive",
         "mfa_index",
         "mfa_activate_totp",
@@ -33,24 +34,22 @@ _case_absent = pytest.mark.parametrize(
     "path",
     [
         "signup/",
-        "password/reset/",
+        "password/reset/key/1-abc-def/",
         "email/",
         "confirm-email/",
         "password/set/",
         "login/code/",
         "social/connections/",
         "3rdparty/",
-        "2fa/webauthn/",
+        "2fa/webauthn/login/",
+        "2fa/webauthn/signup/",
+        "2fa/trust/",
     ],
 )
 
 
 def log_in(client: Client, name: str = "superuser") -> Any:
     return client.post(reverse("account_login"), {"login": name, "password": PASSWORD}, follow=True)
-
-
-def code_of(secret: str) -> str:
-    return str(format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time()))))
 
 
 def enrol(client: Client) -> str:
@@ -134,8 +133,10 @@ def test_second_factor_is_set_up_used_and_taken_away(superuser: Any, settings: A
     assert other.get(reverse("admin:index")).status_code == 200
     assert secret not in client.get(reverse("mfa_index")).content.decode()
 
-    # when
+    # when: it may go only where none is required
+    settings.OPERATOR_MFA = "optional"
     client.post(reverse("mfa_deactivate_totp"))
+    settings.OPERATOR_MFA = "required"
 
     # then
     assert Authenticator.objects.filter(user=superuser).count() == 0
@@ -145,13 +146,18 @@ def test_second_factor_is_set_up_used_and_taken_away(superuser: Any, settings: A
 def test_password_change_asks_for_a_fresh_sign_in_and_holds(superuser: Any, client: Client) -> None:
     # given
     log_in(client)
-    client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
     new = "another horse battery staple"
+    where, form = reverse("account_change_password"), {"oldpassword": PASSWORD, "password1": new, "password2": new}
+
+    # when, then
+    assert client.get(where).headers["Location"].startswith(reverse("account_reauthenticate"))
+    assert client.post(where, form).headers["Location"].startswith(reverse("account_reauthenticate"))
+    superuser.refresh_from_db()
+    assert superuser.check_password(PASSWORD) is True
 
     # when
-    client.post(
-        reverse("account_change_password"), {"oldpassword": PASSWORD, "password1": new, "password2": new}, follow=True
-    )
+    client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    client.post(where, form, follow=True)
 
     # then
     superuser.refresh_from_db()
@@ -182,6 +188,7 @@ def test_trail_tells_who_signed_in_and_changed_how(superuser: Any, client: Clien
         "operator.factor_added",
         "operator.factor_added",
         "operator.factor_refused",
+        "operator.factor_used",
         "operator.signed_in",
         "operator.factor_renewed",
         "operator.password_changed",
@@ -191,7 +198,8 @@ def test_trail_tells_who_signed_in_and_changed_how(superuser: Any, client: Clien
     assert {(actor, target, via) for _, actor, target, via, _ in found} == {
         (str(superuser.pk), str(superuser.pk), "admin")
     }
-    assert [details.get("factor") for *_, details in found][1:4] == ["totp", "recovery_codes", "totp"]
+    assert [details.get("factor") for *_, details in found][1:5] == ["totp", "recovery_codes", "totp", "recovery_codes"]
+    assert [details["to"] for verb, *_, details in found if verb == "operator.factor_used"] == ["sign in"]
     assert not any(secret_text in str(found) for secret_text in (PASSWORD, new, secret, *codes))
 
 

@@ -33,6 +33,10 @@ def production(settings):
     settings.EMBED_SESSION_IDLE, settings.EMBED_SESSION_MAX = 1800, 28800
     settings.FLOWLU_TOKEN_URL = settings.FLOWLU_REVOCATION_URL = ""
     settings.FLOWLU_CLIENT_ID = settings.FLOWLU_CLIENT_SECRET = ""
+    settings.EMAIL_HOST, settings.EMAIL_USE_TLS, settings.EMAIL_USE_SSL = "smtp.example.com", True, False
+    settings.DEFAULT_FROM_EMAIL = "Console <console@example.com>"
+    settings.NOTICE_WEBHOOK_URL = settings.NOTICE_WEBHOOK_SECRET = ""
+    settings.OIDC_ISSUER = settings.OIDC_CLIENT_ID = settings.OIDC_CLIENT_SECRET = ""
     settings.WEB_CONCURRENCY, settings.SHARES_COUNTS = 1, False
     settings.REVIEW_DAYS = {"low": 365, "medium": 180, "high": 90}
     settings.UNUSED_DAYS, settings.SCOPE_USAGE_DAYS = {"low": 180, "medium": 90, "high": 60}, 181
@@ -68,6 +72,53 @@ def test_several_processes_have_to_share_what_they_count(production):
     assert findings() == []
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"DEFAULT_FROM_EMAIL": ""},
+        {"DEFAULT_FROM_EMAIL": "console"},
+        {"EMAIL_USE_SSL": True},
+        {"EMAIL_USE_TLS": False},
+    ],
+)
+def test_mail_is_sent_over_tls_and_by_somebody(production, changed):
+    for name, value in changed.items():
+        setattr(production, name, value)
+    assert findings() == ["E021"]
+
+    production.EMAIL_HOST = ""
+    assert findings() == ["W001"]  # nobody is told
+
+
+def test_mail_server_on_this_machine_needs_no_tls(production):
+    production.EMAIL_HOST, production.EMAIL_USE_TLS = "127.0.0.1", False
+
+    assert findings() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({}, []),
+        ({"EMAIL_HOST": ""}, []),
+        ({"NOTICE_WEBHOOK_URL": "http://hooks.example.com/a"}, ["E022"]),
+        ({"NOTICE_WEBHOOK_URL": "https://hooks.example.com/a,https://ana@hooks.example.com/b"}, ["E022"]),
+        ({"NOTICE_WEBHOOK_SECRET": ""}, ["E022"]),
+        ({"NOTICE_WEBHOOK_SECRET": "x" * 31}, ["E022"]),
+        ({"SECRET_KEY": "a-webhook-secret-of-thirty-two-and-more-and-then-some-0123"}, ["E022"]),
+        ({"NOTICE_DIGEST_HOUR": 24}, ["E022"]),
+        ({"NOTICE_WEBHOOK_SECONDS": 36}, ["E013"]),
+        ({"NOTICE_TEST_RATE": "often"}, ["E009"]),
+    ],
+)
+def test_webhook_is_https_under_a_key_of_its_own(production, changed, found):
+    production.NOTICE_WEBHOOK_URL = "https://hooks.example.com/a, https://hooks.example.com/b"
+    production.NOTICE_WEBHOOK_SECRET = "a-webhook-secret-of-thirty-two-and-more"
+    for name, value in changed.items():
+        setattr(production, name, value)
+    assert findings() == found
+
+
 def test_several_processes_of_a_first_look_need_not(development):
     development.WEB_CONCURRENCY = 2
 
@@ -78,6 +129,11 @@ CLIENT = {
     "FLOWLU_TOKEN_URL": "https://{portal}/oauth/token",
     "FLOWLU_CLIENT_ID": "us",
     "FLOWLU_CLIENT_SECRET": "a-client-secret",
+}
+PROVIDER = {
+    "OIDC_ISSUER": "https://id.example.com/realms/staff",
+    "OIDC_CLIENT_ID": "console",
+    "OIDC_CLIENT_SECRET": "a-secret-of-the-provider",
 }
 CASES = {
     "high-risk-reviewed-later": ({"REVIEW_DAYS": {"low": 300, "medium": 100, "high": 101}}, ["E018"]),
@@ -138,8 +194,27 @@ CASES = {
     "quiet-later-than-suspected": ({"LIVENESS_QUIET_DAYS": 46}, ["E020"]),
     "probes-rarer-than-the-rarest": ({"LIVENESS_PROBE_DAYS": 31}, ["E020"]),
     "evidence-of-two-days-in-one-row": ({"LIVENESS_EVIDENCE_HOURS": 5}, ["E020"]),
+    "provider-without-its-secret": (PROVIDER | {"OIDC_CLIENT_SECRET": ""}, ["E023"]),
+    "provider-without-its-client": (PROVIDER | {"OIDC_CLIENT_ID": ""}, ["E023"]),
+    "provider-without-an-address": (PROVIDER | {"OIDC_ISSUER": ""}, ["E023"]),
+    "provider-without-a-way-back": (PROVIDER | {"PUBLIC_URL": ""}, ["E023"]),
+    "provider-in-clear": (PROVIDER | {"OIDC_ISSUER": "http://id.example.com"}, ["E007"]),
+    "provider-with-a-password": (PROVIDER | {"OIDC_ISSUER": "https://us:pw@id.example.com"}, ["E023"]),
+    "provider-with-a-query": (PROVIDER | {"OIDC_ISSUER": "https://id.example.com/?realm=a"}, ["E023"]),
+    "provider-longer-than-its-column": (PROVIDER | {"OIDC_ISSUER": "https://id.example.com/" + "a" * 240}, ["E023"]),
+    "provider-secret-is-the-audit-key": (PROVIDER | {"OIDC_CLIENT_SECRET": key(96)}, ["E023"]),
+    "provider-secret-is-flowlus": (CLIENT | PROVIDER | {"OIDC_CLIENT_SECRET": "a-client-secret"}, ["E023"]),
+    "operators-of-no-group": (PROVIDER | {"OIDC_CREATE_OPERATORS": True}, ["E023"]),
+    "provider-slower-than-a-stop-waits": (PROVIDER | {"OIDC_TOTAL_SECONDS": 36}, ["E013"]),
     "endpoint-longer-than-a-stop-waits": ({"OAUTH_TOTAL_SECONDS": 36}, ["E013"]),
 }
+
+
+def test_provider_that_is_whole_has_no_finding(production):
+    for name, value in (PROVIDER | {"OIDC_CREATE_OPERATORS": True, "OIDC_GROUP_MAP": {"desk": ("Auditor",)}}).items():
+        setattr(production, name, value)
+
+    assert findings() == []
 
 
 @pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES.keys())
@@ -167,7 +242,7 @@ def test_client_that_is_whole_has_no_finding(production):
 def test_every_id_is_in_the_table():
     covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005", "E017"}
 
-    assert covered == {f"E{number:03}" for number in range(1, 21)}
+    assert covered == {f"E{number:03}" for number in (*range(1, 21), 23)}
 
 
 @pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES.keys())

@@ -7,7 +7,7 @@ import sys
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from flowlu_admin.env import env_bool, env_choice, env_int, env_list, env_pairs, env_secret, env_str
+from flowlu_admin.env import env_bool, env_choice, env_grants, env_int, env_list, env_pairs, env_secret, env_str
 
 SECRET = "a-secret-of-the-service-0123456789"
 
@@ -90,6 +90,20 @@ def test_pair_with_one_side_is_an_error(env, text):
     env(text)
     with pytest.raises(ImproperlyConfigured, match="NAME must be name=value pairs"):
         env_pairs("NAME", "")
+
+
+def test_grants_join_what_one_name_has_and_part_at_the_last_sign(env):
+    env(" desk = Auditor, cn=leads=Reviewer ,desk=Responder")
+    assert env_grants("NAME") == {"desk": ("Auditor", "Responder"), "cn=leads": ("Reviewer",)}
+    env("")
+    assert env_grants("NAME") == {}
+
+
+@pytest.mark.parametrize("text", ["desk", "desk=", "=Auditor", "a=b,c"])
+def test_grant_with_one_side_is_an_error(env, text):
+    env(text)
+    with pytest.raises(ImproperlyConfigured, match="NAME must be name=group pairs"):
+        env_grants("NAME")
 
 
 def test_unset_list_and_text_are_their_defaults(env):

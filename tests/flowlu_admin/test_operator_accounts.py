@@ -1,5 +1,6 @@
 """Operators are removed, restored, signed out and put into groups: at once, by whom it is allowed, and never alone."""
 
+import time
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ VERBS = {
     "remove": verbs.remove_operator,
     "restore": verbs.restore_operator,
     "sign-out": verbs.sign_out_operator,
+    "reset": verbs.reset_second_factors,
     "groups": lambda **how: verbs.set_operator_groups(groups=[], **how),
 }
 
@@ -52,7 +54,7 @@ def test_removed_operator_can_do_nothing_from_the_commit_on(ana: Any, root: Any)
 
     done = verbs.remove_operator(operator_id=ana.pk, actor=root, **WHY)
 
-    assert done == verbs.Removed(sessions_ended=2, requests_voided=0)
+    assert done == verbs.Removed(sessions_ended=2, requests_voided=0, invitations_withdrawn=0)
     for client in (here, there):
         assert client.get(url("index")).status_code == 302
     assert not Session.objects.exists()
@@ -63,7 +65,7 @@ def test_removed_operator_can_do_nothing_from_the_commit_on(ana: Any, root: Any)
         call_command("lock", "--portal", "acme.flowlu.com", "--operator", "ana", "--reason", "A test.")
     event = last_event()
     assert (event.verb, event.target_kind, event.target_id) == ("operator.removed", "operator", str(ana.pk))
-    assert (event.reason, event.details) == ("They left.", {"sessions": 2, "requests": []})
+    assert (event.reason, event.details) == ("They left.", {"sessions": 2, "requests": [], "invitations": []})
 
 
 def test_what_a_removed_operator_asked_for_is_void(
@@ -115,6 +117,46 @@ def test_signed_out_operator_has_to_sign_in_anew_and_others_go_on(ana: Any, root
     assert signed_in(ana).get(url("index")).status_code == 200
 
 
+def test_operator_who_lost_every_factor_sets_one_up_anew(ana: Any, root: Any, settings: Any) -> None:
+    settings.OPERATOR_MFA = "required"
+    others = factories.operator("ben")
+    for user, kind in ((ana, "totp"), (ana, "webauthn"), (ana, "recovery_codes"), (others, "totp")):
+        Authenticator.objects.create(user=user, type=kind, data={})
+    here, there = signed_in(ana), signed_in(others)
+    assert here.get(url("index")).status_code == 200
+
+    assert verbs.reset_second_factors(operator_id=ana.pk, actor=root, **WHY) is True
+
+    assert [factor.user_id for factor in Authenticator.objects.all()] == [others.pk]
+    assert here.get(url("index")).headers["Location"].startswith("/admin/login/")
+    assert there.get(url("index")).status_code == 200
+    again = Client()
+    again.force_login(ana, backend="django.contrib.auth.backends.ModelBackend")
+    assert again.get(url("index")).headers["Location"] == "/accounts/2fa/"
+    event = last_event()
+    assert (event.verb, event.target_id, event.reason) == ("operator.factors_reset", str(ana.pk), "They left.")
+    assert event.details == {"factors": ["recovery_codes", "totp", "webauthn"], "sessions": 1}
+
+    with nothing_changes():
+        assert verbs.reset_second_factors(operator_id=ana.pk, actor=root, **WHY) is False
+
+
+@pytest.mark.parametrize("way", ["page", "command"])
+def test_reset_says_what_comes_next(ana: Any, superuser: Any, capsys: Any, way: str) -> None:
+    Authenticator.objects.create(user=ana, type="totp", data={})
+
+    if way == "command":
+        call_command("reset_second_factors", "ana", "--operator", superuser.username, "--reason", "A test.")
+        assert capsys.readouterr().out == "operator ana: has to set up a second factor anew\n"
+    else:
+        where = url("flowlu_admin_operator_reset_factors", object_id=ana.pk)
+        page = signed_in(superuser).get(where)
+        assert "Whoever signs in next with their password" in text(page)
+        answer = confirm(signed_in(superuser), where, {"reason": "A test."}, follow=True)
+        assert messages(answer) == ["ana sets up a second factor anew."]
+    assert not Authenticator.objects.exists()
+
+
 def half_way_in(user: Any) -> Client:
     """Give the password and stop before the second factor."""
     user.set_password("battery-horse-staple-9")
@@ -126,7 +168,7 @@ def half_way_in(user: Any) -> Client:
     return client
 
 
-@pytest.mark.parametrize("verb", ["remove", "sign-out"])
+@pytest.mark.parametrize("verb", ["remove", "sign-out", "reset"])
 def test_sign_in_that_waits_for_the_factor_ends_too(root: Any, verb: str) -> None:
     # allauth writes the number in base 36, in which small ones look alike.
     user, other = (Operator.objects.create(pk=pk, username=f"u{pk}", is_staff=True) for pk in (471_100, 471_101))
@@ -142,11 +184,19 @@ def test_sign_in_with_the_old_password_that_waits_for_the_factor_ends_with_it(an
     client, own = half_way_in(ana), signed_in(ana)
     new = {"password1": "another-horse-staple-8", "password2": "another-horse-staple-8"}
 
+    confirmed(own)
     own.post("/accounts/password/change/", {"oldpassword": "battery-horse-staple-9", **new})
 
     ana.refresh_from_db()
     assert ana.check_password("another-horse-staple-8")
     assert client.get("/accounts/2fa/authenticate/")["Location"].startswith("/accounts/login/")
+
+
+def confirmed(client: Client) -> None:
+    """Let the session be one whose operator has just given their second factor once more."""
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "mfa", "at": time.time(), "reauthenticated": True}]
+    session.save()
 
 
 def test_groups_count_from_the_commit_on_in_open_sessions_too(ana: Any, root: Any) -> None:
@@ -331,9 +381,10 @@ def test_acts_are_offered_where_they_make_sense(ana: Any, superuser: Any) -> Non
         page = client.get(url("flowlu_admin_operator_change", user.pk))
         return [act.label for act in page.context["acts"]]
 
-    assert offered(ana) == ["Change groups", "Sign out everywhere", "Remove"]
+    every = ["Sign out everywhere", "Reset second factors", "Remove"]
+    assert offered(ana) == ["Change groups", *every]
     assert offered(superuser) == []
-    assert offered(factories.operator("other", superuser=True)) == ["Sign out everywhere", "Remove"]
+    assert offered(factories.operator("other", superuser=True)) == every
     ana.is_active = False
     ana.save()
     assert offered(ana) == ["Restore"]
@@ -342,9 +393,10 @@ def test_acts_are_offered_where_they_make_sense(ana: Any, superuser: Any) -> Non
 @pytest.mark.parametrize(
     ("act", "body", "words"),
     [
-        ("remove", {}, "ana is removed: 0 sessions ended, 0 requests made void."),
+        ("remove", {}, "ana is removed: 0 sessions ended, 0 requests made void, 0 invitations withdrawn."),
         ("restore", {}, "Nothing changed: ana was not removed."),
         ("sign_out", {}, "0 sessions of ana ended."),
+        ("reset_factors", {}, "Nothing changed: ana had none."),
         ("groups", {"groups": ["Auditor"]}, "ana is in other groups now."),
         ("groups", {"groups": ["Reviewer"]}, "Nothing changed: ana was in these groups."),
         ("groups", {}, "ana is in other groups now."),
@@ -399,7 +451,7 @@ def test_page_refuses_ones_own_account_and_unknown_groups(ana: Any, superuser: A
 def test_accounts_that_are_no_operators_have_no_page(superuser: Any) -> None:
     plain = type(superuser).objects.create_user("plain")
 
-    for name in ("change", "remove", "restore", "sign_out", "groups"):
+    for name in ("change", "remove", "restore", "sign_out", "reset_factors", "groups"):
         key = {"object_id": plain.pk}
         assert signed_in(superuser).get(url(f"flowlu_admin_operator_{name}", **key)).status_code in (302, 404)
     assert "plain" not in text(signed_in(superuser).get(url("flowlu_admin_operator_changelist")))
@@ -411,9 +463,13 @@ def test_accounts_that_are_no_operators_have_no_page(superuser: Any) -> None:
 @pytest.mark.parametrize(
     ("line", "printed"),
     [
-        (("remove_operator", "ana"), "operator ana: removed, 0 sessions ended, 0 requests made void\n"),
+        (
+            ("remove_operator", "ana"),
+            "operator ana: removed, 0 sessions ended, 0 requests made void, 0 invitations withdrawn\n",
+        ),
         (("restore_operator", "ana"), "operator ana: was not removed\n"),
         (("sign_out_operator", "ana"), "operator ana: 0 sessions ended\n"),
+        (("reset_second_factors", "ana"), "operator ana: had no second factor\n"),
         (("set_operator_groups", "ana", "--group", "Auditor"), "operator ana: in Auditor now\n"),
         (("set_operator_groups", "ana", "--group", "Reviewer"), "operator ana: in Reviewer already\n"),
         (("set_operator_groups", "ana"), "operator ana: in no group now\n"),

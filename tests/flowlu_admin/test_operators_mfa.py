@@ -99,8 +99,8 @@ def test_nobody_signs_up():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/accounts/signup/", "/accounts/social/signup/", "/accounts/password/reset/"])
-def test_there_is_no_page_to_sign_up_or_reset(client, path):
+@pytest.mark.parametrize("path", ["/accounts/signup/", "/accounts/social/signup/"])
+def test_there_is_no_page_to_sign_up(client, path):
     assert client.get(path).status_code == 404
 
 

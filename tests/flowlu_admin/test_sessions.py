@@ -1,12 +1,14 @@
 """Operators' sessions: what the database holds signs nobody in and shows nothing of what is inside."""
 
 import base64
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 
 from flowlu_admin.sessions import SessionStore, stored_key
 from tests.factories import PASSWORD
@@ -24,6 +26,21 @@ def test_cookie_signs_in_and_what_is_stored_does_not(superuser: Any) -> None:
 
     assert thief.get("/admin/").status_code == 302
     assert row.session_key != client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def test_session_of_nobody_is_soon_over_and_one_that_is_signed_in_is_not(superuser: Any) -> None:
+    """Strangers begin as many as they like, and to end somebody's sessions all that are open are read."""
+    client = Client()
+    store = SessionStore()
+    store["on the way"] = "to a password"
+    store.create()
+    assert Session.objects.get().expire_date <= timezone.now() + timedelta(minutes=30)
+
+    client.cookies[settings.SESSION_COOKIE_NAME] = store.session_key or ""
+    client.post("/accounts/login/", {"login": "superuser", "password": PASSWORD})
+
+    assert client.get("/admin/").status_code == 200
+    assert Session.objects.get().expire_date > timezone.now() + timedelta(hours=11)
 
 
 def test_content_is_sealed_for_its_row() -> None:

@@ -17,6 +17,7 @@ CONTRACT = {
     errors.InstallationSuspended: ("installation_suspended", 403),
     errors.InstallationLocked: ("installation_locked", 403),
     errors.UserLocked: ("user_locked", 403),
+    errors.OriginNotAllowed: ("origin_not_allowed", 403),
     errors.PortalNotAllowed: ("portal_not_allowed", 403),
     errors.ApplicationUnknown: ("application_unknown", 403),
     errors.FlowluDenied: ("flowlu_denied", 403),

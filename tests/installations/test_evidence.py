@@ -222,3 +222,16 @@ def test_list_of_all_is_read_in_its_order_and_not_sorted(application: Applicatio
         cursor.execute("ANALYZE installations_liveness")
         cursor.execute("SET LOCAL enable_sort = off")
     assert "installations_inst_list_idx" in listed[:50].explain()
+
+
+def test_row_says_since_when_it_is_judged_so(here: Installation) -> None:
+    first = judged(here).since
+    assert first is not None
+    assert judged(here).since == first
+    Liveness.objects.update(since=None)  # judged by a release that did not note it
+    assert judged(here).since is None
+
+    factories.suspect(here)
+
+    row = Liveness.objects.get(pk=here.pk)
+    assert (row.state, row.since) == (State.SUSPECTED, row.judged_at)

@@ -10,6 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 
+from installations.filter_models import SavedFilter
 from installations.models import (
     Application,
     ApprovalRequest,
@@ -430,3 +431,12 @@ def test_every_named_constraint_is_broken_by_a_test():
         for constraint in model._meta.constraints
     }
     assert {name for name in names if name not in source} == set()
+
+
+def test_saved_filter_is_one_of_its_name_for_its_operator_and_list(superuser):
+    columns = ("operator_id", "list_name", "name")
+    for list_name, name in (("a", "Mine"), ("a", "Other"), ("b", "Mine")):
+        SavedFilter.objects.create(operator_id=superuser.pk, list_name=list_name, name=name, parameters={})
+    named = ", ".join(f"installations_savedfilter.{column}" for column in columns)
+    with refused("installations_savedfilter_one_of_a_name", named):
+        SavedFilter.objects.create(operator_id=superuser.pk, list_name="a", name="Mine", parameters={})

@@ -68,6 +68,16 @@ REVIEWS = {
     "GET": "302 302 403 403 200 403 302 200",
     "POST": "302 302 403 403 200 403 302 200",
 }
+# the file of a list, for who views it: whoever only looks at the address is led to the list
+LIST_EXPORT = {
+    "GET": "302 302 403 302 302 302 302 302",
+    "POST": "302 302 403 200 200 200 302 200",
+}
+# the same of a list that no group views
+LIST_EXPORT_CLOSED = {
+    "GET": "302 302 403 403 403 403 302 302",
+    "POST": "302 302 403 403 403 403 302 200",
+}
 # acts of auditors
 AUDITS = {
     "GET": "302 302 403 200 403 403 302 200",
@@ -83,12 +93,27 @@ OPEN_READ = {
     "GET": "200 200 200 200 200 200 200 200",
     "POST": "405 405 405 405 405 405 405 405",
 }
-# the same, told what it is by REST framework
+# open to all, and takes a form
+OPEN_PAGE = {
+    "GET": "200 200 200 200 200 200 200 200",
+    "POST": "200 200 200 200 200 200 200 200",
+}
+# the same as before the last, told what it is by REST framework
 OPEN_API_PAGE = OPEN_READ | {"OPTIONS": "200 200 200 200 200 200 200 200"}
 # an operator's own account
 OWN_ACCOUNT = {
     "GET": "302 302 200 200 200 200 200 200",
     "POST": "302 302 200 200 200 200 200 200",
+}
+# takes a form only, about what the operator who asks does not have
+OWN_FILTER = {
+    "GET": "302 302 405 405 405 405 302 405",
+    "POST": "302 302 404 404 404 404 302 404",
+}
+# what the settings of the suite leave off, whoever asks
+OFF = {
+    "GET": "404 404 404 404 404 404 404 404",
+    "POST": "404 404 404 404 404 404 404 404",
 }
 # HEAD answers as GET where no row says otherwise.
 URLS: dict[str, dict[str, str]] = {
@@ -99,6 +124,24 @@ URLS: dict[str, dict[str, str]] = {
         "GET": "302 302 200 200 200 200 302 200",
         "POST": "302 302 302 302 302 302 302 302",
     },
+    "admin:glossary": STAFF_READ,
+    # what was ended is said on the page that one is led to
+    "admin:sessions": {
+        "GET": "302 302 200 200 200 200 302 200",
+        "POST": "302 302 302 302 302 302 302 302",
+    },
+    # who may see nothing has nothing to choose
+    "admin:notices": {
+        "GET": "302 302 200 200 200 200 302 200",
+        "POST": "302 302 302 200 200 200 302 200",
+    },
+    # nobody here keeps the filter that is named: it is nobody else's to open either
+    "admin:saved_filter_save": OWN_FILTER,
+    "admin:saved_filter": {
+        "GET": "302 302 404 404 404 404 302 404",
+        "POST": "302 302 405 405 405 405 302 405",
+    },
+    "admin:saved_filter_delete": OWN_FILTER,
     "admin:login": LEADS_ON,
     "admin:logout": {
         "GET": "302 302 200 200 200 200 302 200",
@@ -115,12 +158,14 @@ URLS: dict[str, dict[str, str]] = {
     "admin:tokens_oauthtoken_leaked": RESPONDS,
     "admin:tokens_oauthtoken_revoke": RESPONDS,
     "admin:tokens_oauthtoken_revoke_by": RESPONDS,
+    "admin:tokens_oauthtoken_list_export": LIST_EXPORT,
     "admin:tokens_oauthtoken_changelist": LIST,
     "admin:tokens_oauthtoken_add": NOBODY,
     "admin:tokens_oauthtoken_history": HISTORY,
     "admin:tokens_oauthtoken_delete": NOBODY,
     "admin:tokens_oauthtoken_change": OBJECT,
     "admin/tokens/oauthtoken/<path:object_id>/": LEADS_ON,
+    "admin:tokens_embedsession_list_export": LIST_EXPORT,
     "admin:tokens_embedsession_changelist": LIST,
     "admin:tokens_embedsession_add": NOBODY,
     "admin:tokens_embedsession_history": NOT_THERE,
@@ -128,18 +173,23 @@ URLS: dict[str, dict[str, str]] = {
     "admin:tokens_embedsession_change": OBJECT,
     "admin/tokens/embedsession/<path:object_id>/": LEADS_ON,
     "admin:tokens_revocation_portal_step": RESPONDS,
+    "admin:tokens_revocation_go_on": RESPONDS,
+    "admin:tokens_revocation_stop": RESPONDS,
+    "admin:tokens_revocation_list_export": LIST_EXPORT,
     "admin:tokens_revocation_changelist": LIST,
     "admin:tokens_revocation_add": NOBODY,
     "admin:tokens_revocation_history": HISTORY,
     "admin:tokens_revocation_delete": NOBODY,
     "admin:tokens_revocation_change": OBJECT,
     "admin/tokens/revocation/<path:object_id>/": LEADS_ON,
+    "admin:tokens_refreshattempt_list_export": LIST_EXPORT,
     "admin:tokens_refreshattempt_changelist": LIST,
     "admin:tokens_refreshattempt_add": NOBODY,
     "admin:tokens_refreshattempt_history": NOT_THERE,
     "admin:tokens_refreshattempt_delete": NOBODY,
     "admin:tokens_refreshattempt_change": OBJECT,
     "admin/tokens/refreshattempt/<path:object_id>/": LEADS_ON,
+    "admin:flowlu_admin_operator_list_export": LIST_EXPORT_CLOSED,
     "admin:flowlu_admin_operator_changelist": CLOSES,
     "admin:flowlu_admin_operator_add": NOBODY,
     "admin:flowlu_admin_operator_history": {
@@ -152,12 +202,40 @@ URLS: dict[str, dict[str, str]] = {
         "POST": "302 302 403 403 403 403 302 403",
     },
     "admin/flowlu_admin/operator/<path:object_id>/": LEADS_ON,
+    "admin:flowlu_admin_noticedelivery_list_export": LIST_EXPORT_CLOSED,
+    "admin:flowlu_admin_noticedelivery_changelist": CLOSES,
+    "admin:flowlu_admin_noticedelivery_add": NOBODY,
+    "admin:flowlu_admin_noticedelivery_history": NOT_THERE,
+    "admin:flowlu_admin_noticedelivery_delete": NOBODY,
+    "admin:flowlu_admin_noticedelivery_change": {
+        "GET": "302 302 403 403 403 403 302 200",
+        "POST": "302 302 403 403 403 403 302 403",
+    },
+    "admin/flowlu_admin/noticedelivery/<path:object_id>/": LEADS_ON,
     "admin:flowlu_admin_operator_remove": CLOSES,
     "admin:flowlu_admin_operator_restore": CLOSES,
     "admin:flowlu_admin_operator_sign_out": CLOSES,
+    "admin:flowlu_admin_operator_reset_factors": CLOSES,
     "admin:flowlu_admin_operator_groups": CLOSES,
+    "admin:flowlu_admin_invitation_new": CLOSES,
+    "admin:flowlu_admin_invitation_send_again": CLOSES,
+    "admin:flowlu_admin_invitation_withdraw": CLOSES,
+    "admin:flowlu_admin_invitation_list_export": LIST_EXPORT_CLOSED,
+    "admin:flowlu_admin_invitation_changelist": CLOSES,
+    "admin:flowlu_admin_invitation_add": NOBODY,
+    "admin:flowlu_admin_invitation_history": {
+        "GET": "302 302 404 404 404 404 302 302",
+        "POST": "302 302 404 404 404 404 302 302",
+    },
+    "admin:flowlu_admin_invitation_delete": NOBODY,
+    "admin:flowlu_admin_invitation_change": {
+        "GET": "302 302 403 403 403 403 302 200",
+        "POST": "302 302 403 403 403 403 302 403",
+    },
+    "admin/flowlu_admin/invitation/<path:object_id>/": LEADS_ON,
     "admin:tokens_upstreamrevocation_try_again": RESPONDS,
     "admin:tokens_upstreamrevocation_close": CLOSES,
+    "admin:tokens_upstreamrevocation_list_export": LIST_EXPORT,
     "admin:tokens_upstreamrevocation_changelist": LIST,
     "admin:tokens_upstreamrevocation_add": NOBODY,
     "admin:tokens_upstreamrevocation_history": NOT_THERE,
@@ -168,6 +246,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin:tokens_apikey_replace": REVIEWS,
     "admin:tokens_apikey_revoke": RESPONDS,
     "admin:tokens_apikey_confirm_deletion": RESPONDS,
+    "admin:tokens_apikey_list_export": LIST_EXPORT,
     "admin:tokens_apikey_changelist": LIST,
     "admin:tokens_apikey_add": NOBODY,
     "admin:tokens_apikey_history": HISTORY,
@@ -178,6 +257,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin:tokens_purpose_change_purpose": REVIEWS,
     "admin:tokens_purpose_switch_on": REVIEWS,
     "admin:tokens_purpose_switch_off": RESPONDS,
+    "admin:tokens_purpose_list_export": LIST_EXPORT,
     "admin:tokens_purpose_changelist": LIST,
     "admin:tokens_purpose_add": NOBODY,
     "admin:tokens_purpose_history": HISTORY,
@@ -189,12 +269,14 @@ URLS: dict[str, dict[str, str]] = {
     "admin:tokens_serviceclient_new_key": REVIEWS,
     "admin:tokens_serviceclient_switch_on": REVIEWS,
     "admin:tokens_serviceclient_switch_off": RESPONDS,
+    "admin:tokens_serviceclient_list_export": LIST_EXPORT,
     "admin:tokens_serviceclient_changelist": LIST,
     "admin:tokens_serviceclient_add": NOBODY,
     "admin:tokens_serviceclient_history": HISTORY,
     "admin:tokens_serviceclient_delete": NOBODY,
     "admin:tokens_serviceclient_change": OBJECT,
     "admin/tokens/serviceclient/<path:object_id>/": LEADS_ON,
+    "admin:tokens_servicecall_list_export": LIST_EXPORT,
     "admin:tokens_servicecall_changelist": LIST,
     "admin:tokens_servicecall_add": NOBODY,
     "admin:tokens_servicecall_history": NOT_THERE,
@@ -203,6 +285,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin/tokens/servicecall/<path:object_id>/": LEADS_ON,
     "admin:installations_portal_lock": RESPONDS,
     "admin:installations_portal_unlock": RESPONDS,
+    "admin:installations_portal_list_export": LIST_EXPORT,
     "admin:installations_portal_changelist": LIST,
     "admin:installations_portal_add": NOBODY,
     "admin:installations_portal_history": HISTORY,
@@ -213,6 +296,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_portaluser_lock": RESPONDS,
     "admin:installations_portaluser_unlock": RESPONDS,
     "admin:installations_portaluser_erase": RESPONDS,
+    "admin:installations_portaluser_list_export": LIST_EXPORT,
     "admin:installations_portaluser_changelist": LIST,
     "admin:installations_portaluser_add": NOBODY,
     "admin:installations_portaluser_history": HISTORY,
@@ -221,21 +305,25 @@ URLS: dict[str, dict[str, str]] = {
     "admin/installations/portaluser/<path:object_id>/": LEADS_ON,
     "admin:installations_application_import": REVIEWS,
     "admin:installations_application_configure": REVIEWS,
+    "admin:installations_application_origins": REVIEWS,
     "admin:installations_application_revoke": RESPONDS,
     "admin:installations_application_lock": RESPONDS,
     "admin:installations_application_unlock": RESPONDS,
+    "admin:installations_application_list_export": LIST_EXPORT,
     "admin:installations_application_changelist": LIST,
     "admin:installations_application_add": NOBODY,
     "admin:installations_application_history": HISTORY,
     "admin:installations_application_delete": NOBODY,
     "admin:installations_application_change": OBJECT,
     "admin/installations/application/<path:object_id>/": LEADS_ON,
+    "admin:installations_manifest_list_export": LIST_EXPORT,
     "admin:installations_manifest_changelist": LIST,
     "admin:installations_manifest_add": NOBODY,
     "admin:installations_manifest_history": NOT_THERE,
     "admin:installations_manifest_delete": NOBODY,
     "admin:installations_manifest_change": OBJECT,
     "admin/installations/manifest/<path:object_id>/": LEADS_ON,
+    "admin:installations_approvedpermission_list_export": LIST_EXPORT,
     "admin:installations_approvedpermission_changelist": LIST,
     "admin:installations_approvedpermission_add": NOBODY,
     "admin:installations_approvedpermission_history": NOT_THERE,
@@ -255,12 +343,14 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_catalogueedition_delete": NOBODY,
     "admin:installations_catalogueedition_change": OBJECT,
     "admin/installations/catalogueedition/<path:object_id>/": LEADS_ON,
+    "admin:installations_review_list_export": LIST_EXPORT,
     "admin:installations_review_changelist": LIST,
     "admin:installations_review_add": NOBODY,
     "admin:installations_review_history": NOT_THERE,
     "admin:installations_review_delete": NOBODY,
     "admin:installations_review_change": OBJECT,
     "admin/installations/review/<path:object_id>/": LEADS_ON,
+    "admin:installations_evidence_list_export": LIST_EXPORT,
     "admin:installations_evidence_changelist": LIST,
     "admin:installations_evidence_add": NOBODY,
     "admin:installations_evidence_history": NOT_THERE,
@@ -276,6 +366,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin/installations/auditevent/<path:object_id>/": LEADS_ON,
     "admin:installations_approvalrequest_confirm": REVIEWS,
     "admin:installations_approvalrequest_refuse": REVIEWS,
+    "admin:installations_approvalrequest_list_export": LIST_EXPORT,
     "admin:installations_approvalrequest_changelist": LIST,
     "admin:installations_approvalrequest_add": NOBODY,
     "admin:installations_approvalrequest_history": HISTORY,
@@ -283,6 +374,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_approvalrequest_change": OBJECT,
     "admin/installations/approvalrequest/<path:object_id>/": LEADS_ON,
     "admin:installations_breakglass_look_at": REVIEWS,
+    "admin:installations_breakglass_list_export": LIST_EXPORT,
     "admin:installations_breakglass_changelist": LIST,
     "admin:installations_breakglass_add": NOBODY,
     "admin:installations_breakglass_history": HISTORY,
@@ -290,6 +382,10 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_breakglass_change": OBJECT,
     "admin/installations/breakglass/<path:object_id>/": LEADS_ON,
     "admin:installations_installation_permissions": READ,
+    "admin:installations_installation_credentials": READ,
+    "admin:installations_installation_people": READ,
+    "admin:installations_installation_activity": READ,
+    "admin:installations_installation_manifest": READ,
     "admin:installations_installation_approve": REVIEWS,
     "admin:installations_installation_approve_alone": CLOSES,
     "admin:installations_installation_withhold": REVIEWS,
@@ -304,6 +400,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin:installations_installation_unlock": RESPONDS,
     "admin:installations_installation_still_there": RESPONDS,
     "admin:installations_installation_uninstall": RESPONDS,
+    "admin:installations_installation_list_export": LIST_EXPORT,
     "admin:installations_installation_changelist": LIST,
     "admin:installations_installation_add": NOBODY,
     "admin:installations_installation_history": HISTORY,
@@ -325,12 +422,25 @@ URLS: dict[str, dict[str, str]] = {
         "POST": "302 302 302 302 302 302 302 302",
     },
     "account_inactive": OPEN_READ,
+    "account_reset_password": OPEN_PAGE,
+    # before a code was asked for
+    "account_confirm_password_reset_code": LEADS_ON,
+    "account_complete_password_reset": LEADS_ON,
+    "account_password_reset_completed": OPEN_READ,
+    # whoever is signed in is told so
+    "account_invitation": OPEN_PAGE,
+    "account_invitation_accept": OPEN_PAGE,
     # whoever has a second factor is asked for that one
     "account_reauthenticate": {
         "GET": "302 302 302 302 302 302 200 302",
         "POST": "302 302 302 302 302 302 200 302",
     },
-    "account_change_password": OWN_ACCOUNT,
+    # confirms first
+    "account_change_password": LEADS_ON,
+    "account_company": OFF,
+    "account_company_sign_in": OFF,
+    "account_company_callback": OFF,
+    "account_time_zone": OWN_ACCOUNT,
     "mfa_index": {
         "GET": "302 302 200 200 200 200 200 200",
         "POST": "302 302 405 405 405 405 405 405",
@@ -338,10 +448,16 @@ URLS: dict[str, dict[str, str]] = {
     "mfa_authenticate": LEADS_ON,
     "mfa_reauthenticate": STAFF_PAGE,
     "mfa_activate_totp": LEADS_ON,
+    "mfa_replace_totp": LEADS_ON,
     "mfa_deactivate_totp": {
         "GET": "302 302 302 302 302 302 404 302",
         "POST": "302 302 302 302 302 302 404 302",
     },
+    # whoever has no key is led to what they have; the others ask for the second factor first
+    "mfa_reauthenticate_webauthn": LEADS_ON,
+    "mfa_add_webauthn": LEADS_ON,
+    "mfa_edit_webauthn": LEADS_ON,
+    "mfa_remove_webauthn": LEADS_ON,
     "mfa_view_recovery_codes": {
         "GET": "302 302 404 404 404 404 404 404",
         "POST": "302 302 405 405 405 405 405 405",
@@ -435,9 +551,12 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "remove_operator": ({"superuser"}, ("asker",)),
     "restore_operator": ({"superuser"}, ("asker",)),
     "sign_out_operator": ({"superuser"}, ("asker",)),
+    "reset_second_factors": ({"superuser"}, ("asker",)),
     "set_operator_groups": ({"superuser"}, ("asker", "--group", "Auditor")),
+    "invite_operator": ({"superuser"}, ("new@example.com", "--group", "Auditor")),
     "import_manifest": (None, ()),
     "run_with_sandbox": (None, ()),
+    "seed": (None, ()),
     "diff_manifests": (None, ()),
     "export_catalogue": (None, ()),
     "import_catalogue": (REVIEWERS, (str(Path(__file__).with_name("no_entries.json")),)),
@@ -446,6 +565,7 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "sweep": (None, ()),
     "approve_scopes": (REVIEWERS, (*HERE, "fin.read")),
     "withhold_scopes": (REVIEWERS, HERE),
+    "set_allowed_origins": (REVIEWERS, ("--app", "com.example.desk", "https://app.example.com")),
     "keep_scopes": (REVIEWERS, (*HERE, "crm.accounts", "--review-by", IN_A_MONTH)),
     "lower_scopes": (REVIEWERS, (*HERE, "crm.accounts")),
     "withdraw_scopes": (REVIEWERS, (*HERE, "crm.accounts")),

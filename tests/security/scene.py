@@ -10,7 +10,8 @@ from django.contrib import admin
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from flowlu_admin.models import Operator
+from flowlu_admin.invitations import invite_operator
+from flowlu_admin.models import Notice, NoticeDelivery, NoticeOccasion, Operator
 from installations.approval_requests import approve_alone, request_approval
 from installations.models import Application, ApprovalRequest, Evidence, Installation, PortalUser
 from installations.services import withdraw_scopes
@@ -119,9 +120,29 @@ def _approve(installation: Installation) -> None:
 
 def _ask_for_approvals(installation: Installation) -> None:
     """Leave two approvals that wait for a second operator."""
-    asker = factories.actor(factories.operator("asker", "Reviewer"))
+    account = factories.operator("asker", "Reviewer")
+    Authenticator.objects.create(user=account, type=Authenticator.Type.TOTP, data={"secret": ""})
+    asker = factories.actor(account)
     for scope in ("crm.deals.read", "task.read"):
         request_approval(installation_id=installation.pk, requested=[scope], actor=asker, reason="For a test.")
+
+
+def _tell(application: Application) -> None:
+    """Leave a message to an operator that failed, and one to a webhook."""
+    teller = factories.operator("teller", "Reviewer")
+    occasion = NoticeOccasion.objects.create(
+        kind="waits", key="event 1", happened_at=timezone.now(), label=application.name
+    )
+    for channel, operator in (("webhook", None), ("mail", teller)):
+        delivery = NoticeDelivery.objects.create(
+            channel=channel,
+            recipient=f"{channel}:1",
+            operator=operator,
+            state="failed",
+            problem="mail_refused",
+            ended_at=timezone.now(),
+        )
+        Notice.objects.create(occasion=occasion, recipient=f"{channel}:1", delivery=delivery)
 
 
 def set_up(application: Application) -> Scene:
@@ -149,6 +170,7 @@ def set_up(application: Application) -> Scene:
         next_try_at=None,
         error="status_500",
     )
+    _tell(application)
     operators = {
         role: factories.operator(role, _GROUPS.get(role), superuser=role.startswith("superuser"))
         for role in ROLES
@@ -158,6 +180,12 @@ def set_up(application: Application) -> Scene:
         if role != "superuser_without_mfa":
             Authenticator.objects.create(user=user, type=Authenticator.Type.TOTP, data={"secret": ""})
     _backend(application, installation, portal_user, token)
+    invite_operator(
+        email="invited@example.com",
+        groups=["Auditor"],
+        actor=factories.actor(operators["superuser"]),
+        reason="For a test.",
+    )
     catalogues.save(catalogues.entry("warehouse"))
     scene = Scene(application, installation, portal_user, token, operators)
     scene.session()

@@ -16,13 +16,16 @@ import time_machine
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.management import call_command, get_commands
+from django.test import override_settings
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from flowlu_admin import operator_accounts
-from flowlu_admin.models import Operator
+from flowlu_admin import invitations, operator_accounts
+from flowlu_admin.models import CompanyAccount, Operator
+from flowlu_admin.oidc import accounts as company_accounts
+from flowlu_admin.oidc.id_tokens import Holder
 from flowlu_admin.sandbox.server import SandboxServer
-from installations import approval_requests, catalogue, editions, reviewing, services
+from installations import approval_requests, catalogue, cross_origin, editions, list_exports, reviewing, services
 from installations.four_columns import utc_today
 from installations.models import Application, AuditEvent, Installation, Portal
 from installations.services import lock, suspend_installation
@@ -39,18 +42,24 @@ from tests.security.test_permission_matrix import address, filled
 from tests.unchanged import nothing_changes
 from tokens import selectors
 from tokens.api import urls as api_urls
-from tokens.models import Purpose, ServiceClient
-from tokens.services import erasing, keys, leaks, ledger, revocation, sessions
+from tokens.models import Purpose, Revocation, ServiceClient
+from tokens.services import erasing, keys, leaks, ledger, long_runs, revocation, sessions
 from tokens.services.api_keys import revoke_api_key
 from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db
 TABLES = "tests/security/audit_coverage.py"
 VERB_PACKAGES = (
+    "flowlu_admin.invitations",
+    "flowlu_admin.oidc.accounts",
     "flowlu_admin.operator_accounts",
+    "flowlu_admin.own_sessions",
     "installations.approval_requests",
     "installations.catalogue_editing",
+    "installations.cross_origin",
+    "installations.list_exports",
     "installations.reviewing",
+    "installations.saved_filters",
     "installations.services",
     "installations.trail",
     "tokens.services",
@@ -177,6 +186,8 @@ def _four_eyes(request: pytest.FixtureRequest, settings: Any) -> None:
 
 def prepare(scene: Scene, name: str) -> None:
     """Bring the scene into the state in which an act or command has something to do."""
+    if "_go_on" in name or "revocation_stop" in name or "stop_revocation" in name:
+        Revocation.objects.update(state="running")
     if "resume" in name:
         suspend_installation(installation_id=scene.installation.pk, **WHY)
     if "still_there" in name or "state_present" in name:
@@ -205,6 +216,7 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
         "codes": "crm.accounts.full",
         "also_lock": "on",
         "stores_refresh_tokens": "on",
+        "origins": "https://app.example.com",
         **entry_body(),
         "document": '{"schema":1,"scopes":[]}' if "import_catalogue" in name else manifest(version="2.0.0"),
         "format": "jsonl",
@@ -221,6 +233,7 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
         "owner": "Us",
         "acts_as": "system",
         "name": "worker",
+        "email": "new@example.com",
         "portals": "acme.flowlu.com",
     }
     where = address(scene, f"admin:{name}")
@@ -315,6 +328,7 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
     """Return a call of every verb that can be called by itself."""
     here: dict[str, Any] = {"installation_id": scene.installation.pk, **WHY}
     asker: dict[str, Any] = {"operator_id": Operator.objects.get(username="asker").pk, **WHY}
+    invited = {"invitation_id": scene.objects()["flowlu_admin_invitation"].pk, **WHY}
     asked = {"request_id": scene.objects()["installations_approvalrequest"].pk}
     portal = Portal.objects.get(pk=scene.installation.portal_id)
     user = factories.actor(scene.operators["auditor"])
@@ -337,6 +351,15 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         assert list(checked) == []
         verifying.record_verification(checked=checked, findings=0, anchored=False, actor=WHY["actor"])
 
+    def admitted() -> None:
+        with override_settings(OIDC_GROUP_MAP={"desk": ("Auditor",)}, OIDC_CREATE_OPERATORS=True):
+            company_accounts.admit_holder(holder=Holder("https://id.example.com", "s", frozenset({"desk"})))
+
+    def linked() -> None:
+        holder = Holder("https://id.example.com", "s", frozenset())
+        mine = scene.operators["auditor"].pk
+        company_accounts.link_company_account(operator_id=mine, holder=holder, session_key=None)
+
     caller = selectors.caller_of(scene.session())
     assert caller is not None
     tomorrow = utc_today() + timedelta(days=1)
@@ -358,9 +381,24 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         "installations.catalogue_editing.import_catalogue": lambda: catalogues.bring_in(
             catalogue.written([catalogues.entry("garage")])
         ),
+        "flowlu_admin.invitations.accept_invitation": lambda: invitations.accept_invitation(
+            code_hash=scene.objects()["flowlu_admin_invitation"].code_hash, username="new", password=factories.PASSWORD
+        ),
+        "flowlu_admin.invitations.invite_operator": lambda: invitations.invite_operator(
+            email="new@example.com", groups=["Auditor"], **WHY
+        ),
+        "flowlu_admin.invitations.send_invitation_again": lambda: invitations.send_invitation_again(**invited),
+        "flowlu_admin.invitations.withdraw_invitation": lambda: invitations.withdraw_invitation(**invited),
+        "flowlu_admin.oidc.accounts.admit_holder": admitted,
+        "flowlu_admin.oidc.accounts.link_company_account": linked,
+        "flowlu_admin.oidc.accounts.unlink_company_account": lambda: (
+            CompanyAccount.objects.create(operator=scene.operators["auditor"], issuer="", subject="s"),
+            company_accounts.unlink_company_account(operator_id=scene.operators["auditor"].pk, session_key=None),
+        ),
         "flowlu_admin.operator_accounts.remove_operator": lambda: operator_accounts.remove_operator(**asker),
         "flowlu_admin.operator_accounts.restore_operator": lambda: operator_accounts.restore_operator(**asker),
         "flowlu_admin.operator_accounts.sign_out_operator": lambda: operator_accounts.sign_out_operator(**asker),
+        "flowlu_admin.operator_accounts.reset_second_factors": lambda: operator_accounts.reset_second_factors(**asker),
         "flowlu_admin.operator_accounts.set_operator_groups": lambda: operator_accounts.set_operator_groups(
             groups=["Auditor"], **asker
         ),
@@ -369,7 +407,18 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
             catalogues.take_back("fin"),
         ),
         "installations.catalogue_editing.save_catalogue_entry": lambda: catalogues.edit("fin", "fin/invoice"),
+        "installations.list_exports.export_list": lambda: list_exports.export_list(
+            rows=Portal.objects.order_by("domain"),
+            required=["installations.view_portal"],
+            format=exporting.Format.CSV,
+            filters={},
+            searched=False,
+            actor=WHY["actor"],
+        ),
         "installations.reviewing.decide_reviews": lambda: reviewing.decide_reviews(withdraw=["crm.accounts"], **here),
+        "installations.cross_origin.set_allowed_origins": lambda: cross_origin.set_allowed_origins(
+            application_id=scene.application.pk, origins=["https://app.example.com"], **WHY
+        ),
         "installations.reviewing.keep_scopes": lambda: reviewing.keep_scopes(
             codes=["crm.accounts"], review_by=tomorrow, **here
         ),
@@ -409,6 +458,12 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         ),
         "tokens.services.ledger.record_portal_step": lambda: ledger.record_portal_step(
             revocation_id=scene.objects()["tokens_revocation"].pk, actor=WHY["actor"], note="A test."
+        ),
+        "tokens.services.long_runs.have_go_on": lambda: long_runs.have_go_on(
+            revocation_id=scene.objects()["tokens_revocation"].pk, **WHY
+        ),
+        "tokens.services.long_runs.stop_revocation": lambda: long_runs.stop_revocation(
+            revocation_id=scene.objects()["tokens_revocation"].pk, **WHY
         ),
         "tokens.services.revocation.drill_revocation": lambda: revocation.drill_revocation(
             target=RevocationTarget.of_installation(scene.installation.pk), **WHY

@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode
 import pytest
 from allauth.mfa.adapter import get_adapter as mfa_adapter
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
@@ -29,6 +28,7 @@ from installations import editions
 from installations.models import AuditEvent, Installation, Manifest
 from installations.pasted import looks_like_credential
 from tests import canary, factories
+from tests.authenticator_app import code_of
 from tests.canary import Canaries
 from tests.factories import manifest
 from tests.installations.admin.console import confirm, entry_body, pin, pinned, seen_of
@@ -37,7 +37,7 @@ from tests.security.permissions import ACTIONS, COMMANDS, IN_A_MONTH, OTHER_METH
 from tests.security.scene import Scene
 from tests.security.test_hostile_labels import SHOWS_KEY
 from tests.security.test_permission_matrix import ACTS, PATTERNS, address, filled
-from tokens.models import OAuthToken, UpstreamRevocation
+from tokens.models import OAuthToken, Revocation, UpstreamRevocation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,6 +103,7 @@ def test_console_shows_no_secret_on_any_page(page: Page, scene: Scene, canaries:
 # Every act and a form that it takes, in an order in which each of them changes something.
 FORMS: dict[str, dict[str, str]] = {
     "admin:flowlu_admin_operator_sign_out": {},
+    "admin:flowlu_admin_operator_reset_factors": {},
     "admin:installations_portal_lock": {},
     "admin:installations_portal_unlock": {},
     "admin:installations_portaluser_lock": {},
@@ -110,6 +111,7 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_application_lock": {},
     "admin:installations_application_unlock": {},
     "admin:installations_application_configure": {"stores_refresh_tokens": "on", "allowed_portals": "acme.flowlu.com"},
+    "admin:installations_application_origins": {"origins": "https://app.example.com"},
     "admin:installations_catalogueedition_new_entry": entry_body(),
     "admin:installations_catalogueedition_edit_entry": entry_body(),
     "admin:installations_catalogueedition_take_back": {},
@@ -160,12 +162,17 @@ FORMS: dict[str, dict[str, str]] = {
     "admin:installations_application_revoke": {},
     "admin:tokens_oauthtoken_revoke_by": {"stored_before": "2099-01-01", "confirmed": "yes"},
     "admin:tokens_revocation_portal_step": {},
+    "admin:tokens_revocation_go_on": {},
+    "admin:tokens_revocation_stop": {},
     "admin:tokens_upstreamrevocation_try_again": {},
     "admin:tokens_upstreamrevocation_close": {},
     "admin:installations_application_import": {"document": manifest(version="2.0.0")},
     "admin:installations_installation_still_there": {},
     "admin:installations_installation_uninstall": {},
     # of an operator who asked for what is confirmed above
+    "admin:flowlu_admin_invitation_new": {"email": "new@example.com", "groups": "Auditor"},
+    "admin:flowlu_admin_invitation_send_again": {},
+    "admin:flowlu_admin_invitation_withdraw": {},
     "admin:flowlu_admin_operator_groups": {"groups": "Auditor"},
     "admin:flowlu_admin_operator_remove": {},
     "admin:flowlu_admin_operator_restore": {},
@@ -214,6 +221,8 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
         assert AuditEvent.objects.count() == before
         if key.endswith("_close"):
             UpstreamRevocation.objects.update(state="irrevocable", next_try_at=None)
+        if key.startswith("admin:tokens_revocation_"):
+            Revocation.objects.update(state="running", in_background=False)
         if key.endswith("_still_there"):
             factories.suspect(own)
         seen |= pinned(client, where, seen, key)
@@ -260,6 +269,19 @@ def test_no_admin_action_tells_a_secret(page: Page, scene: Scene, canaries: Cana
     canaries.look_everywhere()
 
 
+def test_no_file_of_a_list_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, logged: None) -> None:
+    client = scene.client("superuser")
+    taken = [key for key in PATTERNS if key.endswith("_list_export")]
+    assert len(taken) > 20
+    for key in taken:
+        for form in ("csv", "jsonl"):
+            response = client.post(
+                address(scene, key), {"format": form}, headers={"X-Session-Token": page.session_token}
+            )
+            assert canaries.look_at_response(f"{key} as {form}", response).status_code == 200
+    canaries.look_everywhere()
+
+
 def test_second_factors_are_shown_to_their_owner_once_and_nowhere_else(
     scene: Scene, canaries: Canaries, logged: None, mailoutbox: list[Any]
 ) -> None:
@@ -280,7 +302,7 @@ def test_second_factors_are_shown_to_their_owner_once_and_nowhere_else(
     canaries.look_at_database()  # it waits in the operator's session
     wrong = client.post(reverse("mfa_activate_totp"), {"code": seed})
     canaries.look_at_response("a wrong code", wrong, but=("TOTP seed",))
-    code = format_hotp_value(hotp_value(seed, next(yield_hotp_counters_from_time())))
+    code = code_of(seed)
     done = client.post(reverse("mfa_activate_totp"), {"code": code})
     assert (done.status_code, done["Location"]) == (302, reverse("mfa_view_recovery_codes"))
     canaries.look_at_response("the activation", done)
@@ -295,7 +317,7 @@ def test_second_factors_are_shown_to_their_owner_once_and_nowhere_else(
     for key in PATTERNS:
         if key.startswith(("mfa_", "account_")) and key != "account_logout":
             meant = own if key in {"mfa_view_recovery_codes", "mfa_download_recovery_codes"} else ()
-            response = client.get(reverse(key))
+            response = client.get(address(scene, key))
             canaries.look_at_response(key, response, but=meant)
             if meant:
                 assert all(code in response.content.decode() for code in codes)
@@ -327,6 +349,7 @@ COMMANDS_WITHOUT_OPERATOR = {
     "import_manifest",
     "key_status",
     "run_with_sandbox",
+    "seed",
     "sweep",
     "verify_audit",
 }

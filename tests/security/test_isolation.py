@@ -330,7 +330,7 @@ def test_active_row_of_an_old_generation_is_of_no_use(stage: Stage) -> None:
 
 
 def test_spent_rate_of_one_slows_nobody_else(stage: Stage, settings: Any) -> None:
-    settings.CALL_RATE = "3/h"
+    settings.CALL_RATE = "3/d"
     for _ in range(3):
         assert stage.ana.get("session").status_code == 200
     assert error(stage.ana.accounts()) == (429, "rate_limited")
@@ -341,7 +341,7 @@ def test_spent_rate_of_one_slows_nobody_else(stage: Stage, settings: Any) -> Non
 
 
 def test_spent_handshakes_of_one_address_or_portal_slow_no_other(stage: Stage, settings: Any) -> None:
-    settings.HANDSHAKE_RATE = "1/h"
+    settings.HANDSHAKE_RATE = "1/d"
     assert stage.ana.handshake().status_code == 201
     assert error(stage.ana.handshake()) == (429, "rate_limited")
 

@@ -79,6 +79,7 @@ def address(scene: Scene, key: str, text: str = "") -> str:
     values = {
         "object_id": objects[model].pk if model else 1,
         "user_id": scene.portal_user.pk,
+        "pk": 1,
         "content_type_id": 1,
         "app_label": "tokens",
         "code": "warehouse",
@@ -150,6 +151,7 @@ def test_refused_role_changes_nothing_by_posting_the_whole_form(scene: Scene, ke
         "codes": "crm.accounts.full",
         "also_lock": "on",
         "stores_refresh_tokens": "on",
+        "origins": "https://app.example.com",
         **entry_body(),
         "document": '{"schema":1,"scopes":[]}' if "import_catalogue" in key else manifest(version="2.0.0"),
         "format": "jsonl",
@@ -336,6 +338,7 @@ def test_command_that_asks_no_operator_says_so_in_the_trail_or_does_nothing(scen
         "export_catalogue",
         "generate_key",
         "key_status",
+        "seed",
         "sweep",
         "verify_audit",
     }

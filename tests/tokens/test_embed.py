@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from installations.models import Application
+from tokens.embed import page_language
 
 pytestmark = pytest.mark.django_db
 
@@ -70,3 +71,56 @@ def test_application_is_named_only_when_it_is_registered(client: Client, applica
 
 def test_other_methods_are_refused(client: Client) -> None:
     assert client.put("/embed/").status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("launched", "accepted", "language"),
+    [
+        ("es", "ru", "es"),
+        ("pt-BR", "ru", "pt"),
+        ("ru_RU", "es", "ru"),
+        ("ES", "", "es"),
+        (None, "de-AT, pt-PT;q=0.8, es;q=0.9", "es"),
+        (None, "es;q=0, ru;q=0.1", "ru"),
+        (None, "*", "en"),
+        (None, "", "en"),
+        ("de", "fr", "en"),
+        ("de", "ru", "ru"),
+        # what is no language
+        ("../es", "ru", "ru"),
+        ("es;q=1", "ru", "ru"),
+        ("es\n", "ru", "ru"),
+        ('es"><script>', "", "en"),
+        ("español", "pt", "pt"),
+        ("e" * 35, "", "en"),
+        (None, "es;q=nan, \x00, ru", "en"),
+        (None, "ru," * 400, "ru"),
+    ],
+)
+def test_language_is_the_launchs_else_the_browsers_else_english(
+    launched: str | None, accepted: str, language: str
+) -> None:
+    assert page_language(launched, accepted) == language
+
+
+@pytest.mark.parametrize(
+    ("language", "heading"),
+    [("en", "What is approved"), ("es", "Qué está aprobado"), ("pt", "O que está aprovado"), ("ru", "Что одобрено")],
+)
+def test_page_speaks_the_language_and_says_which(client: Client, language: str, heading: str) -> None:
+    response = client.post("/embed/", {"language": language}, headers={"Accept-Language": "de"})
+    body = response.content.decode()
+
+    assert f'<html lang="{language}">' in body
+    assert f'<h2 id="approved-heading">{heading}</h2>' in body
+    assert response["Content-Language"] == language
+    assert "Accept-Language" in response["Vary"]
+
+
+def test_language_of_the_page_stays_with_the_page(client: Client) -> None:
+    client.get("/embed/", {"language": "ru"})
+
+    assert 'lang="en"' in client.get("/accounts/login/", headers={"Accept-Language": "ru"}).content.decode()
+    # English, as the API is: its descriptions are for developers
+    refused = client.get("/api/v1/session", headers={"Accept-Language": "ru"}).json()
+    assert refused["error_description"].isascii()

@@ -15,6 +15,7 @@ from django.utils import timezone
 from tests import factories
 from tokens.models import (
     ApiKey,
+    DayCount,
     EmbedSession,
     KeyRecord,
     OAuthToken,
@@ -247,6 +248,12 @@ def test_probe_has_a_time_iff_it_was_made(revocation, probe, has_time):
         Revocation.objects.update(probe=probe, probed_at=timezone.now() if has_time else None)
 
 
+@pytest.mark.parametrize("state", ["stopped", "done"])
+def test_only_a_run_is_in_the_background(revocation, state):
+    with refused("tokens_revocation_background_runs"):
+        Revocation.objects.update(state=state, in_background=True)
+
+
 @pytest.mark.parametrize(("step", "has_time"), [("done", False), ("open", True), ("not_asked", True), ("x", False)])
 def test_step_at_the_portal_has_a_time_iff_it_is_done(revocation, step, has_time):
     with refused("tokens_revocation_portal_step_done_has_time"):
@@ -352,6 +359,7 @@ def test_open_sessions_are_neither_ended_nor_past_their_longest_life(token):
         (Revocation(pk=1, reason="secret"), "revocation #1"),
         (UpstreamRevocation(pk=1, sealed_access_token=b"secret"), "upstream revocation #1"),
         (SweepRun(name="a_job"), "sweep a_job"),
+        (DayCount(day="2026-11-29", subject="call", outcome="ok"), "call ok on 2026-11-29"),
         (RevokedFingerprint(pk=1, fingerprint=DIGEST), "revoked fingerprint #1"),
         (ReplacedFingerprint(pk=1, fingerprint=DIGEST), "replaced fingerprint #1"),
         (Purpose(code="sync", description="secret"), "sync"),
@@ -387,3 +395,12 @@ def test_every_named_constraint_is_broken_by_a_test():
         for constraint in model._meta.constraints
     }
     assert {name for name in names if f'refused("{name}"' not in source} == set()
+
+
+@pytest.mark.django_db
+def test_day_has_one_count_of_a_kind():
+    row = {"day": "2026-11-29", "subject": "call", "outcome": "ok"}
+    DayCount.objects.create(**row)
+
+    with refused("tokens_daycount_once", "tokens_daycount.day, tokens_daycount.subject, tokens_daycount.outcome"):
+        DayCount.objects.create(**row)

@@ -82,6 +82,24 @@ def test_job_that_fails_keeps_no_other_from_its_turn(job, monkeypatch, all_logs)
     assert "The sweep broken failed" in all_logs.text
 
 
+def test_job_fails_since_the_first_failure_until_it_goes_well(job, monkeypatch):
+    def fail(stopped):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(sweeps, "JOBS", [Job("a_job", 60, fail)])
+    sweeps.run_due()
+    began = SweepRun.objects.get().failing_since
+    assert began == SweepRun.objects.get().started_at
+    SweepRun.objects.update(started_at=timezone.now() - timedelta(seconds=61))
+    sweeps.run_due()
+    assert SweepRun.objects.get().failing_since == began
+
+    monkeypatch.setattr(sweeps, "JOBS", [Job("a_job", 60, lambda stopped: 1)])
+    SweepRun.objects.update(started_at=timezone.now() - timedelta(seconds=61))
+    sweeps.run_due()
+    assert (SweepRun.objects.get().failing_since, SweepRun.objects.get().done) == (None, 1)
+
+
 def test_sweep_that_is_stopped_begins_nothing(job):
     assert sweeps.run_due(stopped=lambda: True).done == {}
     assert job == []

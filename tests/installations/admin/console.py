@@ -89,8 +89,9 @@ def url(name: str, *args: object, **kwargs: object) -> str:
 
 
 def text(response: Any) -> str:
-    """Return what a person reads on a page: no markup, white space as one space."""
+    """Return what a person reads on a page: no markup, no meaning of a word before it is opened, single spaces."""
     page = re.sub(r"<(script|style|svg|title)\b.*?</\1>", " ", response.content.decode(), flags=re.DOTALL)
+    page = re.sub(r"<span popover\b.*?</span>", "", page, flags=re.DOTALL)
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page))).strip()
 
 

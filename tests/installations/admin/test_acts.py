@@ -114,7 +114,7 @@ def test_page_offers_what_the_operator_may_do_and_what_makes_sense(
         return [act.label for act in page.context["acts"]]
 
     assert offered(auditor) == []
-    assert offered(reviewer) == ["Approve scopes", "Review scopes", "Withdraw scopes", "Add an API key"]
+    assert offered(reviewer) == ["Approve scopes", "Review scopes", "Add an API key", "Withdraw scopes"]
     assert offered(responder) == ["Revoke all tokens", "Suspend", "Lock", "Mark as uninstalled"]
 
 

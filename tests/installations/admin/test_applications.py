@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from installations.cross_origin import set_allowed_origins
 from installations.models import Application, Installation, Manifest
 from tests import factories
 from tests.installations.admin.console import confirm, messages, seen, signed_in, text, url
@@ -230,3 +231,71 @@ def test_setting_that_cannot_be_is_said_beside_its_field(reviewer: Any, applicat
         )
 
     assert "refreshed_by" in response.context["form"].errors
+
+
+def origins_address(application: Application) -> str:
+    return url("installations_application_origins", object_id=application.pk)
+
+
+def test_origins_are_set_with_a_reason_and_shown(reviewer: Any, application: Application) -> None:
+    client = signed_in(reviewer)
+    assert "Allowed origins only this service's own pages" in text(
+        client.get(url("installations_application_change", object_id=application.pk))
+    )
+    values = {"origins": " https://B.example \r\n\r\nhttps://a.example:443", "reason": "Our frontend."}
+
+    response = confirm(client, origins_address(application), values, follow=True)
+
+    application.refresh_from_db()
+    assert application.allowed_origins == ["https://a.example", "https://b.example"]
+    assert messages(response) == ["The allowed origins of com.example.desk are changed."]
+    assert "Allowed origins https://a.example, https://b.example" in text(response)
+    assert last_event().verb == "application.origins_set"
+    again = client.get(origins_address(application))
+    assert ">\nhttps://a.example\nhttps://b.example</textarea>" in again.content.decode()
+
+
+def test_each_line_that_is_no_origin_is_named_and_the_input_kept(reviewer: Any, application: Application) -> None:
+    with nothing_changes():
+        response = confirm(
+            signed_in(reviewer),
+            origins_address(application),
+            {"origins": "https://a.example\nnull\nhttps://\u0430pp.example.com", "reason": "Ok."},
+        )
+
+    page = text(response)
+    assert "null: null is the origin of every sandboxed page and file, so it is never allowed" in page
+    assert "pp.example.com: must be ASCII" in page
+    assert "https://a.example: " not in page
+    assert ">\nhttps://a.example\nnull\n" in response.content.decode()
+
+
+def test_too_many_origins_are_refused(reviewer: Any, application: Application) -> None:
+    many = "\n".join(f"https://a{number}.example" for number in range(31))
+
+    with nothing_changes():
+        response = confirm(signed_in(reviewer), origins_address(application), {"origins": many, "reason": "Ok."})
+
+    assert "may be 30 at most, and these are 31" in text(response)
+
+
+def test_stale_page_of_origins_allows_nothing_again(reviewer: Any, application: Application) -> None:
+    client, address = signed_in(reviewer), origins_address(application)
+    stale = {**seen(client.get(address)), "origins": "https://old.example", "reason": "Ok."}
+    set_allowed_origins(
+        application_id=application.pk, origins=["https://new.example"], actor=factories.superactor(), reason="Ok."
+    )
+
+    with nothing_changes():
+        refused = client.post(address, stale)
+
+    words = "The list of origins of com.example.desk was changed while you were reading it. Look at it again."
+    assert words in text(refused)
+
+
+def test_origins_without_the_permission_are_refused(auditor: Any, responder: Any, application: Application) -> None:
+    for user in (auditor, responder):
+        with nothing_changes():
+            assert signed_in(user).get(origins_address(application)).status_code == 403
+            assert signed_in(user).post(origins_address(application), {"reason": "Ok."}).status_code == 403
+    assert "application.origins_set" not in recorded()

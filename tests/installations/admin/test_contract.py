@@ -172,7 +172,7 @@ def test_pages_hold_no_secret_and_nothing_inline(application: Application, name:
 def test_empty_list_says_what_to_do(superuser: Any, name: str) -> None:
     response = signed_in(superuser).get(url(f"{name}_changelist"))
 
-    assert admin.site._registry[MODELS[name]].empty_text in text(response)  # type: ignore[attr-defined]
+    assert str(admin.site._registry[MODELS[name]].empty_text) in text(response)  # type: ignore[attr-defined]
 
 
 @_case_model
@@ -184,17 +184,18 @@ def test_list_costs_the_same_for_many_rows(
     console = signed_in(scene.operators["superuser"])
     address = url(f"{name}_changelist")
     console.get(address)
-    with django_assert_max_num_queries(14) as few:
+    with django_assert_max_num_queries(15) as few:
         console.get(address)
 
     # when
     _crowd()
-    with django_assert_max_num_queries(14) as many:
+    with django_assert_max_num_queries(15) as many:
         response = console.get(address)
 
     # then
     assert response.status_code == 200
-    assert len(many) == len(few)
+    # A filter appears with its second choice, and the numbers beside its choices are one statement.
+    assert len(few) <= len(many) <= len(few) + 1
 
 
 def test_installation_page_costs_the_same_for_many_people(

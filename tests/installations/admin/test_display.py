@@ -7,8 +7,9 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.test import RequestFactory
 
+from installations.admin import counted
 from installations.admin.acts import actor_of
-from installations.admin.display import age, plural
+from installations.admin.display import age
 
 
 @pytest.mark.parametrize(
@@ -29,11 +30,11 @@ def test_span_is_told_in_its_largest_unit(span: timedelta, words: str) -> None:
 
 
 def test_count_and_word_agree() -> None:
-    assert [plural(0, "row"), plural(1, "row"), plural(1234, "row"), plural(2, "entry", "entries")] == [
-        "0 rows",
-        "1 row",
-        "1,234 rows",
-        "2 entries",
+    assert [counted.tokens(0), counted.tokens(1), counted.tokens(1234), counted.people(2)] == [
+        "0 tokens",
+        "1 token",
+        "1,234 tokens",
+        "2 people",
     ]
 
 

@@ -35,6 +35,7 @@ def pages(installation: Installation) -> list[str]:
         url("installations_installation_change", installation.pk),
         url("installations_installation_approve", **here),
         url("installations_installation_permissions", **here),
+        url("installations_installation_manifest", **here),
         url("installations_manifest_change", installation.manifest_id),
         url("installations_manifest_changelist"),
         url("installations_application_change", installation.application_id),

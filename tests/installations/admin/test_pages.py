@@ -106,7 +106,7 @@ def test_page_names_every_lock_that_applies(auditor: Any, active: Installation) 
 
 
 def test_page_shows_people_and_tokens_without_a_secret(responder: Any, token: OAuthToken) -> None:
-    page = signed_in(responder).get(url("installations_installation_change", token.installation_id))
+    page = signed_in(responder).get(url("installations_installation_credentials", object_id=token.installation_id))
 
     assert f"Ana Ruiz (7) token # {token.pk}".replace("# ", "#") in text(page)
     assert token.access_fingerprint[:8] in text(page)
@@ -143,7 +143,9 @@ def test_first_page_names_what_waits(auditor: Any, token: OAuthToken, applicatio
     page = signed_in(auditor).get(url("index"))
 
     # then
-    assert "1 installation waits for approval The oldest since less than a minute." in text(page)
+    assert "1 installation waits for approval Until then every call of theirs is refused. The oldest for less" in text(
+        page
+    )
     assert "1 token is stale" in text(page)
     assert "1 portal user is locked" in text(page)
     assert "?status__exact=pending_approval" in page.content.decode()
@@ -159,7 +161,9 @@ def test_first_page_says_that_the_trail_is_broken(auditor: Any, reviewer: Any, t
         with pytest.raises(CommandError):
             call_command("verify_audit", stdout=StringIO(), stderr=StringIO())
 
-        assert "The audit trail is broken: 1 finding The last verification says so." in text(client.get(url("index")))
+        assert "The audit trail is broken: 1 finding The last verification, less than a minute ago, says so." in text(
+            client.get(url("index"))
+        )
 
 
 def test_first_page_names_what_is_left_of_a_revocation(
@@ -192,11 +196,13 @@ def test_first_page_names_what_is_left_of_a_revocation(
     Revocation.objects.update(state="running", cut_at=began, probe="let_in", probed_at=timezone.now())
 
     # then
-    with django_assert_max_num_queries(29):
+    with django_assert_max_num_queries(34):
         page = client.get(url("index"))
     assert "step at Flowlu" not in text(page)
     assert "confirmed to be deleted" not in text(page)
-    assert "1 revocation is not finished Nothing was cut for 6 minutes." in text(page)
+    assert "1 revocation is not finished The page of each says how to go on. Nothing was cut for 6 minutes." in text(
+        page
+    )
     assert "1 revocation did not hold when tried, in the last 7 days A probe was let in." in text(page)
 
 
@@ -223,11 +229,11 @@ def test_first_page_costs_the_same_for_many_rows(
 ) -> None:
     client = signed_in(auditor)
     client.get(url("index"))
-    with django_assert_max_num_queries(29):
+    with django_assert_max_num_queries(34):
         client.get(url("index"))
     for number in range(3):
         factories.installation(application, portal=f"customer-{number}.flowlu.com")
-    with django_assert_max_num_queries(29):
+    with django_assert_max_num_queries(34):
         client.get(url("index"))
 
 

@@ -168,14 +168,14 @@ def test_queue_costs_the_same_for_many_rows(
 ) -> None:
     client = signed_in(auditor)
     client.get(url(QUEUE))
-    with django_assert_max_num_queries(15) as few:
+    with django_assert_max_num_queries(16) as few:
         client.get(url(QUEUE))
     for number in range(5):
         more = factories.installation(here.application, portal=f"p{number}.flowlu.com", approved=["fin.read"])
         more.approved_permissions.update(review_by=ago(number))
         used(more, "fin", days=number)
 
-    with django_assert_max_num_queries(15) as many:
+    with django_assert_max_num_queries(16) as many:
         page = client.get(url(QUEUE))
 
     assert page.context["cl"].result_count == 8

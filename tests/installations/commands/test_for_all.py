@@ -44,6 +44,10 @@ ELSEWHERE = {
     "restore_operator",
     "set_operator_groups",
     "sign_out_operator",
+    "reset_second_factors",
+    "invite_operator",  # tests/flowlu_admin/test_invitations.py
+    # tests/installations/commands/test_set_allowed_origins.py
+    "set_allowed_origins",
     "erase_portal_user",
     "prune_audit",
     # tests/tokens/commands/test_backend_use.py

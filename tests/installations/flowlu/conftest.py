@@ -1,13 +1,20 @@
 """A portal on a real socket: it answers with the raw bytes of a test and keeps what it was sent."""
 
+import ipaddress
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 Script = Callable[[socket.socket], None]
 
@@ -92,5 +99,50 @@ def drip(prefix: bytes, endless: bytes, pause: float) -> Script:
 @pytest.fixture
 def portal() -> Iterator[RawPortal]:
     raw = RawPortal()
+    yield raw
+    raw.close()
+
+
+def write_certificate(directory: Path, name: str) -> Path:
+    """Write a self-signed certificate for `*.flowlu.test`, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.DNSName("*.flowlu.test"), x509.IPAddress(ipaddress.ip_address("127.0.0.9"))]
+            ),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = directory / f"{name}.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_certificate(tmp_path_factory.mktemp("tls"), "portal")
+
+
+@pytest.fixture
+def tls_portal(certificate: Path) -> Iterator[RawPortal]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    raw = RawPortal(context)
+    raw.answer_json(b'{"response": 1}')
     yield raw
     raw.close()

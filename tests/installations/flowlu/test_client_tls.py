@@ -1,74 +1,21 @@
 """TLS is always verified: the right name under the right authority, and nothing less."""
 
-import ipaddress
 import socket
-import ssl
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from installations.errors import FlowluTimeout, FlowluUnavailable
 from installations.flowlu.addresses import AddressInfo
 from installations.flowlu.calls import build_call
 from installations.flowlu.client import FlowluClient, Limits
 
-from .conftest import RawPortal, drip
+from .conftest import RawPortal, drip, write_certificate
 
 SHORT = Limits(connect=1.5, read=1.5, total=2.0, body=100_000)  # room for a busy machine
 LIST = build_call("crm", "lead", "list")
 TOKEN = "canary-token-5cb1"
-
-
-def _certificate(directory: Path, name: str) -> Path:
-    """Write a self-signed certificate for `*.flowlu.test`, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.DNSName("*.flowlu.test"), x509.IPAddress(ipaddress.ip_address("127.0.0.9"))]
-            ),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = directory / f"{name}.pem"
-    path.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return path
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _certificate(tmp_path_factory.mktemp("tls"), "portal")
-
-
-@pytest.fixture
-def tls_portal(certificate: Path) -> Iterator[RawPortal]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    raw = RawPortal(context)
-    raw.answer_json(b'{"response": 1}')
-    yield raw
-    raw.close()
 
 
 def _client(portal: RawPortal, ca_file: Path | None) -> FlowluClient:
@@ -104,7 +51,7 @@ def test_another_name_is_refused_before_the_token_is_sent(tls_portal: RawPortal,
 
 @pytest.mark.parametrize("name", ["acme.flowlu.test", "my_company.flowlu.test"])
 def test_an_unknown_authority_is_refused(tls_portal: RawPortal, tmp_path: Path, name: str) -> None:
-    for ca_file in (None, _certificate(tmp_path, "other")):
+    for ca_file in (None, write_certificate(tmp_path, "other")):
         with pytest.raises(FlowluUnavailable):
             _client(tls_portal, ca_file).call(name, LIST, TOKEN)
     assert tls_portal.requests == []

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from installations.models import Application
+from installations.models import Application, AuditEvent
 from tests import factories
 from tests.security.races.conftest import Page
 from tests.security.races.invariants import everything_holds
@@ -82,6 +82,38 @@ def test_run_that_is_killed_at_any_point_keeps_what_it_cut_and_goes_on(
     everything_holds()
     assert not died
     assert killed >= 20
+
+
+def test_stop_beside_two_that_cut_leaves_the_ledger_right_and_nothing_is_cut_after_it(
+    workers: Workers, application: Application
+) -> None:
+    target = RevocationTarget.of_application(application.pk)
+
+    def race(number: int) -> str:
+        rows = fill(application, number, count=7)
+        begun = revoke_tokens(target=target, batch=BATCH, in_background=True, **WHY).revocation
+        assert begun is not None
+
+        ended = workers.at_once(
+            {"job": "cut_in_background", "batch": BATCH},
+            {"job": "cut_in_background", "batch": BATCH},
+            {"job": "stop_revocation", "number": begun.pk},
+        )
+
+        begun.refresh_from_db()
+        gone = OAuthToken.objects.filter(revocation=begun, state="revoked").count()
+        assert begun.tokens_cut == gone == BATCH + sum(one.value for one in ended[:2])
+        # The fingerprint that a lineage had before is denied with the first batch.
+        assert RevokedFingerprint.objects.filter(revocation=begun).count() == gone + 1
+        assert (begun.state, begun.in_background) == ("done" if gone == len(rows) else "stopped", False)
+        verbs = list(AuditEvent.objects.order_by("-sequence").values_list("verb", flat=True)[:1])
+        assert verbs == ["revocation.stopped" if begun.state == "stopped" else "tokens.revoked"]
+        assert ended[2].refused in ("", "state_conflict")
+        revoke_tokens(target=target, **WHY)
+        return str(begun.state)
+
+    workers.rounds(race, expect=("done", "stopped"))
+    everything_holds()
 
 
 def test_targets_that_overlap_end_without_waiting_in_a_circle(workers: Workers, page: Page) -> None:

@@ -1,11 +1,26 @@
 """Two operators at once: one of them does it, the other one is told, and the trail has as many rows as changes."""
 
+import time
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    generate_totp_secret,
+)
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
 
+from flowlu_admin.invitations import invite_operator
+from flowlu_admin.models import CompanyAccount, Invitation
 from installations.models import Application, ApprovedPermission, AuditEvent, Installation, Manifest
 from tests import factories
+from tests.authenticator_app import code_of
+from tests.installations.admin.console import sign_in
 from tests.security.races.conftest import Page
 from tests.security.races.invariants import chain_holds, everything_holds
 from tests.security.races.workers import ROUNDS, Workers
@@ -130,6 +145,134 @@ def test_of_two_superusers_who_remove_each_other_one_stays(workers: Workers) -> 
         return "the first" if ended[0].value else "the second"
 
     workers.rounds(race, expect=("the first", "the second"))
+    chain_holds()
+
+
+def test_of_two_factors_that_are_removed_at_once_one_stays(workers: Workers) -> None:
+    """The app and the only key, or two keys, from one session, as by two tabs."""
+
+    def race(number: int) -> str:
+        user = factories.operator(f"owner{number}")
+        kinds = ("totp", "webauthn") if number % 2 else ("webauthn", "webauthn")
+        factors = [
+            Authenticator.objects.create(user=user, type=kind, data={"name": "Key", "secret": ""}) for kind in kinds
+        ]
+        client = confirmed(user)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+        paths = [
+            reverse("mfa_deactivate_totp") if one.type == "totp" else reverse("mfa_remove_webauthn", args=[one.pk])
+            for one in factors
+        ]
+        ended = workers.at_once(*({"job": "remove_factor", "cookie": cookie, "path": path} for path in paths))
+        # Whoever comes after the other one is told, or asked once more where their proof went with the factor.
+        gone = [one.value == [302, reverse("mfa_index")] for one in ended]
+        assert sorted(gone) == [False, True], [one.value for one in ended]
+        assert Authenticator.objects.filter(user=user).count() == 1
+        removed = AuditEvent.objects.filter(target_id=str(user.pk), verb="operator.factor_removed")
+        assert removed.count() == 1
+        return "the first" if gone[0] else "the second"
+
+    workers.rounds(race, expect=("the first", "the second"))
+    chain_holds()
+
+
+def test_sign_in_beside_a_reset_of_the_factors_leaves_no_session_that_gave_one(workers: Workers, settings: Any) -> None:
+    settings.OPERATOR_MFA = "required"
+
+    def race(number: int) -> str:
+        cache.clear()  # allauth counts the tries to sign in
+        user, secret = factories.operator(f"owner{number}"), generate_totp_secret()
+        TOTP.activate(user, secret)
+        waiting = Client()
+        asked = waiting.post(reverse("account_login"), {"login": user.username, "password": factories.PASSWORD})
+        assert asked.headers["Location"] == reverse("mfa_authenticate")
+        cookie = waiting.cookies[settings.SESSION_COOKIE_NAME].value
+
+        given, _reset = workers.at_once(
+            {"job": "give_code", "cookie": cookie, "code": code_of(secret)},
+            {"job": "reset_factors", "operator": user.pk},
+        )
+
+        after = Client()
+        after.cookies[settings.SESSION_COOKIE_NAME] = given.value[1]
+        # Whoever came first: it opens the console no more than the password alone does.
+        led = after.get(reverse("admin:index")).headers["Location"]
+        assert led.startswith((reverse("admin:login"), reverse("mfa_index"))), (given.value, led)
+        return "with a session" if led == reverse("mfa_index") else "without one"
+
+    workers.rounds(race)
+    chain_holds()
+
+
+def confirmed(user: Any) -> Client:
+    """Sign an operator in who confirmed a moment ago, with a factor, that it is them."""
+    client = Client()
+    sign_in(client, user)
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "mfa", "at": time.time(), "reauthenticated": True}]
+    session.save()
+    return client
+
+
+def test_invitation_makes_one_account(workers: Workers) -> None:
+    """Accepted twice, withdrawn and its giver removed, all at once: one account, or none and no invitation."""
+    root = factories.operator("root", superuser=True)
+
+    def race(number: int) -> str:
+        boss = factories.operator(f"boss{number}", superuser=True)
+        invitation = invite_operator(
+            email=f"new{number}@example.com", groups=["Auditor"], actor=factories.actor(boss), reason="A test."
+        ).invitation
+        ended = workers.at_once(
+            {"job": "accept", "code_hash": invitation.code_hash, "username": f"one{number}"},
+            {"job": "accept", "code_hash": invitation.code_hash, "username": f"two{number}"},
+            {"job": "withdraw_invitation", "invitation": invitation.pk},
+            *([{"job": "remove_operator", "by": root.pk, "operator": boss.pk}] if number % 2 else []),
+        )
+        assert {one.refused for one in ended} <= {"", "state_conflict"}
+        made = User.objects.filter(email=invitation.email)
+        accepted = [one.value for one in ended[:2] if one.value]
+        assert [user.username for user in made] == accepted
+        invitation.refresh_from_db()
+        assert invitation.state == ("accepted" if accepted else "withdrawn")
+        known = AuditEvent.objects.filter(target_kind="invitation", target_id=str(invitation.pk))
+        verbs = list(known.order_by("sequence").values_list("verb", flat=True))
+        assert verbs == ["invitation.made", f"invitation.{invitation.state}"]
+        return str(invitation.state)
+
+    workers.rounds(race, expect=("accepted", "withdrawn"))
+    chain_holds()
+
+
+def test_company_account_that_comes_in_at_once_becomes_one_operator(workers: Workers) -> None:
+    def race(number: int) -> str:
+        order = {"job": "admit", "subject": f"subject-{number}"}
+
+        ended = workers.at_once(order, order, order)
+
+        assert [one.refused for one in ended] == ["", "", ""]
+        made = CompanyAccount.objects.get(subject=order["subject"])
+        assert {one.value for one in ended} == {made.operator_id}
+        created = AuditEvent.objects.filter(verb="operator.created", target_id=str(made.operator_id))
+        assert created.count() == 1
+        return "done"
+
+    workers.rounds(race)
+    assert User.objects.count() == CompanyAccount.objects.count()
+    chain_holds()
+
+
+def test_address_that_is_invited_at_once_is_invited_once(workers: Workers) -> None:
+    def race(number: int) -> str:
+        order = {"job": "invite", "email": f"new{number}@example.com"}
+
+        ended = workers.at_once(order, order, order)
+
+        assert sorted(one.refused for one in ended) == ["", "state_conflict", "state_conflict"]
+        assert Invitation.objects.filter(email=order["email"]).count() == 1
+        return "done"
+
+    workers.rounds(race)
     chain_holds()
 
 

@@ -22,8 +22,13 @@ django.setup()
 from django.conf import settings  # noqa: E402
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.db import connection  # noqa: E402
+from django.test import Client, override_settings  # noqa: E402
+from django.urls import reverse  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
+from flowlu_admin import invitations, operator_accounts  # noqa: E402
+from flowlu_admin.oidc import accounts as company_accounts  # noqa: E402
+from flowlu_admin.oidc.id_tokens import Holder  # noqa: E402
 from flowlu_admin.operator_accounts import remove_operator as remove  # noqa: E402
 from installations import approval_requests, reviewing, services  # noqa: E402
 from installations.actors import Via, operator_actor  # noqa: E402
@@ -40,7 +45,7 @@ from installations.models import (  # noqa: E402
 from tests import catalogues, factories  # noqa: E402
 from tokens import activity, observations, refusals, usage  # noqa: E402
 from tokens.models import Purpose, RefreshAttempt  # noqa: E402
-from tokens.services import api_keys, keys, probing, proving, refreshing, revocation  # noqa: E402
+from tokens.services import api_keys, keys, long_runs, probing, proving, refreshing, revocation  # noqa: E402
 from tokens.services.acting import act_as_system, act_as_user  # noqa: E402
 from tokens.targets import RevocationTarget  # noqa: E402
 
@@ -94,6 +99,14 @@ def revoke_target(target: dict[str, Any]) -> int:
     return revocation.revoke_tokens(target=RevocationTarget.from_json(target), **WHY).tokens_cut
 
 
+def cut_in_background(batch: int) -> int:
+    return long_runs.cut_in_background(batch=batch)
+
+
+def stop_revocation(number: int) -> bool:
+    return long_runs.stop_revocation(revocation_id=number, **WHY)
+
+
 def revoke_killed(target: dict[str, Any], batch: int, point: int) -> str:
     """Revoke in a child that is killed at its `point`th statement or commit. Tells whether it came that far."""
     # The child needs connections of its own.
@@ -140,6 +153,45 @@ def _die_at(point: int) -> None:
 def remove_operator(by: int, operator: int) -> bool:
     actor = operator_actor(get_user_model().objects.get(pk=by), Via.ADMIN)
     return bool(remove(operator_id=operator, actor=actor, reason="A test."))
+
+
+def invite(email: str) -> int:
+    return int(invitations.invite_operator(email=email, groups=["Auditor"], **WHY).invitation.pk)
+
+
+def accept(code_hash: str, username: str) -> str:
+    done = invitations.accept_invitation(code_hash=code_hash, username=username, password=factories.PASSWORD)
+    return str(done.username)
+
+
+def admit(subject: str) -> int:
+    holder = Holder("https://id.example.com", subject, frozenset({"desk"}), subject)
+    with override_settings(OIDC_GROUP_MAP={"desk": ("Auditor",)}, OIDC_CREATE_OPERATORS=True):
+        return int(company_accounts.admit_holder(holder=holder).pk)
+
+
+def withdraw_invitation(invitation: int) -> bool:
+    return invitations.withdraw_invitation(invitation_id=invitation, **WHY)
+
+
+def remove_factor(cookie: str, path: str) -> list[Any]:
+    settings.OPERATOR_MFA = "required"
+    client = Client(raise_request_exception=False)
+    client.cookies[settings.SESSION_COOKIE_NAME] = cookie
+    answer = client.post(path)
+    return [answer.status_code, answer.headers.get("Location", "")]
+
+
+def give_code(cookie: str, code: str) -> list[Any]:
+    """Give the second factor of a sign-in that waits for it. Tells the status and the cookie after it."""
+    client = Client(raise_request_exception=False)
+    client.cookies[settings.SESSION_COOKIE_NAME] = cookie
+    answer = client.post(reverse("mfa_authenticate"), {"code": code})
+    return [answer.status_code, client.cookies[settings.SESSION_COOKIE_NAME].value]
+
+
+def reset_factors(operator: int) -> bool:
+    return operator_accounts.reset_second_factors(operator_id=operator, **WHY)
 
 
 def use_keys(token_keys: str, fingerprint_key: str) -> None:
@@ -314,7 +366,9 @@ _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
         handshake, hand_over, call, delete, many, revoke, revoke_target, revoke_killed, uninstall, suspend, resume,
-        lock, unlock, toggle, remove_operator,
+        cut_in_background, stop_revocation,
+        lock, unlock, toggle, remove_operator, invite, accept, admit, withdraw_invitation, remove_factor,
+        give_code, reset_factors,
         approve, approve_as_seen, approve_and_note, edit_catalogue, declare, withdraw, keep, lower, decide,
         ask, approve_many, confirm, refuse, import_manifest,
         store_refresh_tokens, use_keys, rewrap, refresh,

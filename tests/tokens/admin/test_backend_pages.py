@@ -408,3 +408,37 @@ def test_unknown_scope_of_a_change_is_said_beside_its_field(reviewer: Any) -> No
         )
 
     assert response.context["form"].errors["scopes"] == ["not in the catalogue: no.such"]
+
+
+def test_who_may_not_see_keys_is_led_to_the_installation(
+    reviewer: Any, installation: Installation, nightly: Purpose
+) -> None:
+    reviewer.groups.clear()
+    names = ("manage_apikey", "view_installation")
+    reviewer.user_permissions.set(Permission.objects.filter(codename__in=names))
+    where = url("installations_installation_add_key", object_id=installation.pk)
+    body = {
+        **REASON,
+        "label": "Weekly",
+        "key": "a-pasted-key",
+        "scopes": ["crm.accounts.read"],
+        "purposes": [nightly.pk],
+    }
+
+    response = signed_in(reviewer).post(where, body)
+
+    assert response["Location"] == url("installations_installation_change", installation.pk)
+
+
+def test_what_nobody_used_for_long_is_found_and_said(auditor: Any, nightly: Purpose) -> None:
+    service_client = factories.service_client("nightly-jobs").client
+    since = timezone.now() - timedelta(days=400)
+    factories.purpose("fresh")
+    Purpose.objects.filter(pk=nightly.pk).update(created_at=since)
+    ServiceClient.objects.update(created_at=since, key_made_at=since)
+    client = signed_in(auditor)
+
+    for name, row in (("purpose", nightly), ("serviceclient", service_client)):
+        page = client.get(url(f"tokens_{name}_changelist"), {"use": "unused"})
+        assert list(page.context["cl"].result_list) == [row]
+        assert "propose to switch it off" in text(client.get(url(f"tokens_{name}_change", row.pk)))

@@ -8,9 +8,17 @@ from django.utils import timezone
 
 from installations.models import Application, Installation
 from tests import factories
-from tests.installations.admin.console import messages, signed_in, text, url
+from tests.installations.admin.console import confirm, messages, pin, signed_in, text, url
 from tests.unchanged import nothing_changes, recorded
-from tokens.models import OAuthToken, RefreshAttempt, ReplacedFingerprint, Revocation, UpstreamRevocation
+from tokens.models import (
+    OAuthToken,
+    RefreshAttempt,
+    ReplacedFingerprint,
+    Revocation,
+    SweepRun,
+    UpstreamRevocation,
+)
+from tokens.services.long_runs import stop_revocation
 from tokens.services.revocation import revoke_tokens
 from tokens.targets import RevocationTarget
 
@@ -89,6 +97,89 @@ def test_run_that_is_not_finished_says_how_to_go_on(auditor: Any, row: Revocatio
 
     assert "not finished: 20,000 of 40,000" in shown
     assert f"manage.py revoke_tokens --resume {row.pk}." in shown
+    assert "<progress" not in source(auditor, row)
+
+
+def source(operator: Any, row: Revocation) -> str:
+    answer: str = signed_in(operator).get(url("tokens_revocation_change", row.pk)).content.decode()
+    return answer
+
+
+def test_run_in_the_background_shows_how_far_it_is_and_whether_anything_cuts(auditor: Any, row: Revocation) -> None:
+    under_way = {"state": "running", "in_background": True, "tokens_expected": 40_000, "tokens_cut": 20_000}
+    SweepRun.objects.create(name="cut_in_background", started_at=timezone.now())
+
+    shown = page(auditor, row, **under_way)
+    assert "under way: 20,000 of 40,000" in shown
+    assert "20,000 of about 40,000 tokens cut. The rest is cut in the background; you can leave this page." in shown
+    assert "No periodic job ran" not in shown
+    assert '<progress value="20000" max="40000"' in source(auditor, row)
+    assert "console/under_way.js" in source(auditor, row)
+
+    SweepRun.objects.update(started_at=timezone.now() - timedelta(minutes=6))
+    shown = page(auditor, row, tokens_cut=40_001)
+    assert f"manage.py revoke_tokens --resume {row.pk} --operator NAME --reason TEXT" in shown
+    assert "No periodic job ran for some minutes, so nothing goes on." in shown
+    assert '<progress value="40001" max="40001"' in source(auditor, row)
+
+
+def test_stopped_run_says_so_and_offers_to_go_on(responder: Any, row: Revocation) -> None:
+    assert "Have it go on" not in page(responder, row)
+
+    shown = page(responder, row, state="stopped", tokens_expected=40_000, tokens_cut=20_000)
+
+    assert "stopped: 20,000 of 40,000" in shown
+    assert "An operator stopped it; the history says who and why. What is left works." in shown
+    assert "Have it go on" in shown
+    assert "Stop cutting" not in shown
+    assert "Have it go on" not in page(responder, row, state="running", in_background=True)
+    assert "Stop cutting" in page(responder, row)
+
+
+@pytest.mark.parametrize(
+    ("act", "before", "after", "words", "again"),
+    [
+        (
+            "stop",
+            ("running", True),
+            ("stopped", False),
+            "Stopped. What is left goes on working.",
+            "was stopped already",
+        ),
+        ("go_on", ("stopped", False), ("running", True), "It goes on in the background.", "goes on already"),
+    ],
+)
+def test_run_is_stopped_and_had_go_on_from_its_page(
+    responder: Any, reviewer: Any, row: Revocation, act: str, before: Any, after: Any, words: str, again: str
+) -> None:
+    Revocation.objects.update(state=before[0], in_background=before[1])
+    where = url(f"tokens_revocation_{act}", object_id=row.pk)
+    with nothing_changes():
+        assert signed_in(reviewer).post(where, {"reason": "A test."}).status_code == 403
+    client = signed_in(responder)
+    assert client.get(where).status_code == 200
+
+    assert messages(confirm(client, where, {"reason": "A test."}, follow=True)) == [words]
+
+    row.refresh_from_db()
+    assert (row.state, row.in_background) == after
+    with nothing_changes():
+        (told,) = messages(confirm(client, where, {"reason": "A test."}, follow=True))
+    assert again in told
+
+
+def test_run_that_was_stopped_meanwhile_is_not_had_go_on_by_an_older_page(responder: Any, row: Revocation) -> None:
+    Revocation.objects.update(state="running")
+    client, where = signed_in(responder), url("tokens_revocation_go_on", object_id=row.pk)
+    seen = pin(client.get(where))
+    stop_revocation(revocation_id=row.pk, actor=factories.superactor(), reason="The wrong target.")
+
+    with nothing_changes():
+        page = client.post(where, {"reason": "A test.", **seen})
+    assert "The revocation was changed while you were reading it." in text(page)
+
+    answer = confirm(client, where, {"reason": "A test."}, follow=True)
+    assert messages(answer) == ["It goes on in the background."]
 
 
 @pytest.mark.parametrize(("hours", "word"), [(1, "expire"), (-1, "expired")])

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from installations.models import Application, PortalUser
@@ -115,20 +116,59 @@ def test_drill_tells_figures_and_cuts_nothing(responder: Any, token: OAuthToken)
     assert recorded()[-1] == "revocation.drilled"
 
 
-def test_too_many_for_a_page_are_locked_and_left_to_the_command(
+def test_what_must_be_cut_at_once_and_is_too_much_is_locked_and_left_to_the_command(
     responder: Any, token: OAuthToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, where = signed_in(responder), address("portal", token)
+    client, here = signed_in(responder), token.installation_id
+    where = url("installations_installation_uninstall", object_id=here)
     seen = pin(client.get(where))
     monkeypatch.setattr(RevokeAct, "most", 0)
 
     page = client.get(where)
     assert "Too many for a page" in text(page)
-    assert "manage.py revoke_tokens --portal acme.flowlu.com --operator NAME --reason TEXT" in text(page)
-    assert url("installations_portal_lock", object_id=token.installation.portal_id) in page.content.decode()
+    command = "manage.py revoke_tokens --portal acme.flowlu.com --app com.example.desk --operator NAME --reason TEXT"
+    assert command in text(page)
+    assert url("installations_installation_lock", object_id=here) in page.content.decode()
     assert 'name="reason"' not in page.content.decode()
     with nothing_changes():
         assert "These are too many for a page." in text(client.post(where, {**REASON, **seen}))
+
+
+def test_more_than_a_page_cuts_at_once_go_on_in_the_background(
+    responder: Any, token: OAuthToken, elsewhere: dict[str, OAuthToken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, where = signed_in(responder), address("portal", token)
+    third = factories.token(token.installation, token.portal_user, "third")
+    monkeypatch.setattr(RevokeAct, "most", 1)
+    page = client.get(where)
+    assert "Then confirm: the first 1 tokens are cut at once" in text(page)
+    assert "Those that are left work until their part is cut" in text(page)
+    assert "From the moment this is saved, on every worker, no call" not in text(page)
+    assert url("installations_portal_lock", object_id=token.installation.portal_id) in page.content.decode()
+
+    response = confirm(client, where, REASON, follow=True)
+
+    row = Revocation.objects.get()
+    assert response.redirect_chain == [(url("tokens_revocation_change", row.pk), 302)]
+    assert messages(response) == ["1 token revoked. The rest is cut in the background. This page shows how far it is."]
+    assert (row.state, row.in_background, row.tokens_cut) == ("running", True, 1)
+    assert set(OAuthToken.objects.live()) == {elsewhere["other"], elsewhere["globex"], third}
+
+    with nothing_changes():
+        again = confirm(client, where, REASON)
+    assert f"Revocation #{row.pk} of the same is not finished." in text(again)
+
+
+def test_who_may_not_see_the_ledger_is_led_back(
+    outsider: Any, token: OAuthToken, elsewhere: dict[str, OAuthToken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("revoke_oauthtoken", "view_portal")
+    outsider.user_permissions.set(Permission.objects.filter(codename__in=names))
+    monkeypatch.setattr(RevokeAct, "most", 1)
+
+    response = confirm(signed_in(outsider), address("portal", token), REASON)
+
+    assert response["Location"] == url("installations_portal_change", token.installation.portal_id)
 
 
 @pytest.mark.parametrize(
@@ -267,4 +307,4 @@ def test_command_for_too_many_is_told_by_how_they_are_named(
 
     page = text(signed_in(responder).post(BY, {"stored_before": "2299-01-01"}))
 
-    assert "run manage.py revoke_tokens --fingerprints FILE or --stored-before TIME." in page
+    assert "manage.py revoke_tokens --fingerprints FILE or --stored-before TIME --operator NAME" in page

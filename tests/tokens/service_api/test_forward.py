@@ -577,7 +577,7 @@ def test_flowlus_own_refusals_pass_on_with_their_codes(ana: Frontend, backend: B
 
 
 def test_rate_of_one_client_slows_no_other_and_leaves_no_rows(ana: Frontend, backend: Backend, settings: Any) -> None:
-    settings.SERVICE_RATE = "2/h"
+    settings.SERVICE_RATE = "2/d"
     other = Backend(
         factories.service_client(
             "other",

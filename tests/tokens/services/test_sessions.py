@@ -12,12 +12,14 @@ import pytest
 from django.db import connection
 from rest_framework.test import APIClient
 
+from flowlu_admin.sandbox.server import SandboxServer
+from installations.cross_origin import set_allowed_origins
 from installations.models import Application, Installation, Portal, PortalUser
 from installations.services import lock, suspend_installation
-from tests import factories
+from tests import factories, refreshed
 from tests.embedded import Frontend
 from tests.unchanged import nothing_changes
-from tokens.models import EmbedSession, Revocation
+from tokens.models import EmbedSession, OAuthToken, Revocation
 from tokens.selectors import caller_of
 from tokens.services import sessions
 from tokens.services.revocation import configure_application, uninstall_installation
@@ -116,6 +118,38 @@ def test_portal_that_was_left_out_opens_no_session(ana: Frontend, known: bool) -
 
     assert answered_too_late(ana, handshake, leave_acme_out) == (403, "portal_not_allowed")
     assert EmbedSession.objects.count() == Installation.objects.count() == Portal.objects.count() == known
+
+
+ORIGIN = "https://app.example.com"
+
+
+def leave_origin_out() -> None:
+    set_allowed_origins(application_id=Application.objects.get().pk, origins=[], **WHY)
+
+
+def test_page_of_an_origin_that_was_left_out_opens_no_session(ana: Frontend) -> None:
+    Application.objects.update(allowed_origins=[ORIGIN])
+    ana.api.credentials(HTTP_ORIGIN=ORIGIN)
+
+    assert answered_too_late(ana, handshake, leave_origin_out) == (403, "origin_not_allowed")
+    assert EmbedSession.objects.count() == Installation.objects.count() == Portal.objects.count() == 0
+
+
+def test_page_of_an_origin_that_was_left_out_during_a_refresh_makes_no_call(
+    refreshing: SandboxServer, application: Application, api: APIClient
+) -> None:
+    page = refreshed.page(refreshing, application, api)
+    refreshed.soon(OAuthToken.objects.get())
+    Application.objects.update(allowed_origins=[ORIGIN])
+    api.credentials(HTTP_ORIGIN=ORIGIN)
+
+    refusal = answered_too_late(
+        page, Frontend.accounts, leave_origin_out, but={"tokens.OAuthToken", "tokens.RefreshAttempt"}
+    )
+
+    assert refusal == (403, "origin_not_allowed")
+    assert "account/list" not in str([request.path for request in refreshing.state.requests()])
+    assert OAuthToken.objects.get().state == "active"
 
 
 def test_session_that_is_open_on_a_portal_that_was_left_out_takes_a_refreshed_pair(ana: Frontend) -> None:
