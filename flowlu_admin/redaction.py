@@ -64,17 +64,18 @@ _CONFIGURED = (
 def redact(text: str) -> str:
     """Return `text` with everything that is, or looks like, a credential replaced."""
     if settings.configured:  # gunicorn's own process writes to its log before they are read
-        for secret in _configured_secrets(tuple(str(getattr(settings, name, "")) for name in _CONFIGURED)):
-            text = text.replace(secret, REDACTED)
+        text = _configured_secrets(tuple(str(getattr(settings, name, "")) for name in _CONFIGURED)).sub(REDACTED, text)
     for pattern in _PATTERNS:
         text = pattern.sub(lambda match: f"{match['keep']}{REDACTED}", text)
     return text
 
 
 @lru_cache(maxsize=4)
-def _configured_secrets(settings_texts: tuple[str, ...]) -> tuple[str, ...]:
+def _configured_secrets(settings_texts: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what finds them in either case: a secret that was sent as a host comes back in lower case."""
     parts = [part.partition(":")[2] or part for text in settings_texts for part in text.split(",")]
-    return tuple(part.strip() for part in parts if len(part.strip()) >= 16)
+    secrets = sorted((part.strip() for part in parts if len(part.strip()) >= 16), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, secrets)) or r"(?!)", re.IGNORECASE)
 
 
 class RedactionFilter(logging.Filter):

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 CLIENT_ID = "console"
 CLIENT_SECRET = "c4Nary-openid-client-secret-0123456789"  # noqa: S105 - of tests only
-TOKENS = ("c4Nary-access-token-of-the-provider", "c4Nary-refresh-token-of-the-provider")
+# As random as real ones look: redaction has nothing else to know them by.
+TOKENS = ("aQz7Rk2Wm9Xp4Lt6Bv8Nc1Hd3Jf5Gs0aYt7UvBn2kPqE", "rQz7Rk2Wm9Xp4Lt6Bv8Nc1Hd3Jf5Gs0rYt7UvBn2kPqE")
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 

@@ -4,18 +4,16 @@ The provider is set by whoever runs the service, so that it may be in a private 
 address gets into an exception. Pure.
 """
 
-import base64
 import time
 from collections.abc import Mapping
 from http.client import HTTPException
 from typing import Any
-from urllib.parse import quote_plus, urlencode
 
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError
 
 from installations.flowlu.client import USER_AGENT
-from installations.flowlu.oauth_endpoint import OURS
+from installations.flowlu.oauth_endpoint import OURS, ClientCredentials
 from installations.flowlu.pool import CallClock, Guard, GuardedPoolManager, call_clock, system_resolver
 from installations.flowlu.posting import is_post_address
 from installations.strict_json import StrictJSONError, loads
@@ -47,16 +45,10 @@ class Fetcher:
         """Return the JSON object at an address; raises FetchFailed."""
         return self._fetch("GET", url, None, {})
 
-    def post(self, url: str, form: Mapping[str, str], *, client: tuple[str, str], basic: bool) -> dict[str, Any]:
+    def post(self, url: str, form: Mapping[str, str], *, client: ClientCredentials) -> dict[str, Any]:
         """Return the JSON object that is answered to a form of the client, which names itself; raises FetchFailed."""
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        name, secret = client
-        if basic:
-            pair = f"{quote_plus(name)}:{quote_plus(secret)}"
-            headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-        else:
-            form = {**form, "client_id": name, "client_secret": secret}
-        return self._fetch("POST", url, urlencode(form), headers)
+        body, headers = client.sign(form)
+        return self._fetch("POST", url, body, headers)
 
     def _fetch(self, method: str, url: str, body: str | None, headers: Mapping[str, str]) -> dict[str, Any]:
         if not is_post_address(url, allow_http=self._allow_http):

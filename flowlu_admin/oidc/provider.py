@@ -23,6 +23,7 @@ from django.urls import reverse
 
 from flowlu_admin.oidc.fetching import Fetcher, FetchFailed
 from flowlu_admin.oidc.id_tokens import Holder, NotProved, read_holder, verify_id_token
+from installations.flowlu.oauth_endpoint import ClientCredentials
 from installations.flowlu.posting import is_post_address
 
 SIGN_IN: Final = str(AuthProcess.LOGIN)
@@ -112,6 +113,9 @@ def _holder(code: str, verifier: str, nonce: str) -> Holder:
     """Redeem a code. The tokens that come with the ID token are dropped where they arrive."""
     fetcher = _fetcher()
     config = _discover(fetcher)
+    issuer, client_id = settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID
+    # RFC 8414 §2: what is not said is basic.
+    takes_basic = "client_secret_basic" in config.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
     answer = fetcher.post(
         config["token_endpoint"],
         {
@@ -120,11 +124,8 @@ def _holder(code: str, verifier: str, nonce: str) -> Holder:
             "redirect_uri": callback_url(),
             "code_verifier": verifier,
         },
-        client=(settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET),
-        # RFC 8414 §2: what is not said is basic.
-        basic="client_secret_basic" in config.get("token_endpoint_auth_methods_supported", ["client_secret_basic"]),
+        client=ClientCredentials(client_id, settings.OIDC_CLIENT_SECRET, "basic" if takes_basic else "post"),
     )
-    issuer, client_id = settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID
     keys = fetcher.get(config["jwks_uri"])
     claims = verify_id_token(answer.get("id_token"), keys, issuer=issuer, client_id=client_id, nonce=nonce)
     groups_claim = settings.OIDC_GROUPS_CLAIM if settings.OIDC_GROUP_MAP else ""

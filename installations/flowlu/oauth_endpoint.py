@@ -76,6 +76,15 @@ class ClientCredentials:
     client_secret: str = field(repr=False)
     method: Literal["basic", "post"] = "basic"
 
+    def sign(self, form: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        """Return a form as it is sent, body and headers, with who we are in the one or the other."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if self.method == "basic":
+            pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}"
+            headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+            return urlencode(form), headers
+        return urlencode({**form, "client_id": self.client_id, "client_secret": self.client_secret}), headers
+
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
@@ -157,19 +166,7 @@ class OAuthEndpoint:
         scheme = urlsplit(url).scheme
         if scheme != "https" and not (scheme == "http" and self._allow_http):
             return _Answer(failure="scheme")
-        headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "Connection": "close",
-            "Content-Type": "application/x-www-form-urlencoded",
-            "User-Agent": USER_AGENT,
-        }
-        mine = self._credentials
-        if mine.method == "basic":
-            pair = f"{quote_plus(mine.client_id)}:{quote_plus(mine.client_secret)}"
-            headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-        else:
-            form = form | {"client_id": mine.client_id, "client_secret": mine.client_secret}
+        body, signed = self._credentials.sign(form)
         clock = CallClock(deadline=time.monotonic() + self._limits.total, step=self._limits.read)
         previous = call_clock.set(clock)
         try:
@@ -178,8 +175,14 @@ class OAuthEndpoint:
                 url,
                 redirect=False,
                 retries=False,
-                body=urlencode(form),
-                headers=headers,
+                body=body,
+                headers={
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                    "Connection": "close",
+                    "User-Agent": USER_AGENT,
+                    **signed,
+                },
                 timeout=Timeout(connect=self._limits.connect, read=self._limits.read),
                 preload_content=False,
                 decode_content=False,

@@ -126,12 +126,32 @@ def test_ordinary_line_stays_as_it_is(line):
     assert redact(line) == line
 
 
-@pytest.mark.parametrize("name", ["SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SECRET_KEY",
+        "TOKEN_KEYS",
+        "FINGERPRINT_KEY",
+        "AUDIT_KEY",
+        "FLOWLU_CLIENT_SECRET",
+        "OIDC_CLIENT_SECRET",
+        "EMAIL_HOST_PASSWORD",
+        "NOTICE_WEBHOOK_URL",
+        "NOTICE_WEBHOOK_SECRET",
+    ],
+)
 def test_configured_secret_is_gone_wherever_it_stands(settings, name):
-    secret = "plain words that look like none"
+    secret = "Plain words that look like none"
     setattr(settings, name, f"k1:{secret}" if name == "TOKEN_KEYS" else secret)
 
     assert redact(f"before {secret} after") == f"before {REDACTED} after"
+    assert redact(f"host {secret.lower()}") == f"host {REDACTED}"  # as a host, it was made lower case
+
+
+def test_configured_secret_that_begins_another_one_leaves_no_end_of_it(settings):
+    settings.AUDIT_KEY, settings.OIDC_CLIENT_SECRET = "these are plain words", "these are plain words and more"
+
+    assert redact("these are plain words and more") == REDACTED
 
 
 def test_every_key_of_a_ring_is_gone(settings):

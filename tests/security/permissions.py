@@ -115,6 +115,22 @@ OFF = {
     "GET": "404 404 404 404 404 404 404 404",
     "POST": "404 404 404 404 404 404 404 404",
 }
+# The same addresses where the settings name a provider.
+WITH_A_PROVIDER = {
+    # confirms first
+    "account_company": LEADS_ON,
+    # takes a form only; whoever is signed in is in already
+    "account_company_sign_in": {
+        "GET": "405 405 405 405 405 405 405 405",
+        "POST": "200 200 302 302 302 302 302 302",
+    },
+    # comes from the provider with what this browser left with, or from nowhere
+    "account_company_callback": {
+        "GET": "403 403 403 403 403 403 403 403",
+        "HEAD": "405 405 405 405 405 405 405 405",
+        "POST": "405 405 405 405 405 405 405 405",
+    },
+}
 # HEAD answers as GET where no row says otherwise.
 URLS: dict[str, dict[str, str]] = {
     "home": LEADS_ON,

@@ -11,15 +11,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from flowlu_admin.sandbox.server import SandboxServer
 from tests.canary import Canaries
 from tests.factories import APP_ID, manifest
+from tests.flowlu_admin.oidc.conftest import address_in
 from tests.flowlu_admin.test_wsgi import KEYS
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, TOKENS, OpenIDProvider
 
 PORTAL = "acme.flowlu.com"
 
@@ -27,7 +31,9 @@ PORTAL = "acme.flowlu.com"
 class Service:
     """gunicorn on a SQLite file, logging everything that it can; outside of this process nothing is filtered twice."""
 
-    def __init__(self, folder: Path, root: Path, sandbox: SandboxServer, secrets: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, root: Path, sandbox: SandboxServer, provider: OpenIDProvider, secrets: dict[str, str]
+    ) -> None:
         self.folder, self.root, self.log = folder, root, folder / "log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -48,6 +54,12 @@ class Service:
             "FLOWLU_TOKEN_URL": sandbox.token_url,
             "FLOWLU_CLIENT_ID": "a-vendor",
             "FLOWLU_CLIENT_SECRET": secrets["client secret"],
+            "PUBLIC_URL": f"http://127.0.0.1:{self.port}",
+            "OIDC_ISSUER": provider.issuer,
+            "OIDC_CLIENT_ID": CLIENT_ID,
+            "OIDC_CLIENT_SECRET": secrets["company's client secret"],
+            "OIDC_GROUP_MAP": "desk=Auditor",
+            "OIDC_CREATE_OPERATORS": "1",
             # No setting of this name exists. Whatever stands in the environment is not to be told either.
             "FLOWLU_API_KEY": secrets["API key"],
         }
@@ -112,13 +124,74 @@ def canaries() -> Canaries:
     # Fixed, so that nothing depends on a random value that looks like none: letters of both cases, digits, no words.
     for number, name in enumerate(("API key", "client secret", "service key", "unknown token")):
         found.add(name, f"{number}Qz7Rk2Wm9Xp4Lt6Bv8Nc1Hd3Jf5Gs0{number}yT7uVbN2kPqE")
+    found.add("company's client secret", CLIENT_SECRET)
+    for number, token in enumerate(TOKENS):
+        found.add(f"token of the company's provider {number}", token)
     return found
 
 
 @pytest.fixture
-def service(tmp_path: Path, project_root: Path, sandbox: SandboxServer, canaries: Canaries) -> Iterator[Service]:
-    with Service(tmp_path, project_root, sandbox, canaries.secrets) as service:
+def provider() -> Iterator[OpenIDProvider]:
+    made = OpenIDProvider()
+    made.claims = {"groups": ["desk"], "name": "Nina"}
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def service(
+    tmp_path: Path, project_root: Path, sandbox: SandboxServer, provider: OpenIDProvider, canaries: Canaries
+) -> Iterator[Service]:
+    with Service(tmp_path, project_root, sandbox, provider, canaries.secrets) as service:
         yield service
+
+
+class Browser:
+    """Keeps cookies and looks at everything that comes."""
+
+    def __init__(self, service: Service, canaries: Canaries) -> None:
+        self._service, self._canaries = service, canaries
+        self.cookies: SimpleCookie = SimpleCookie()
+
+    def ask(self, method: str, path: str, **form: str) -> tuple[int, str]:
+        link = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=30)
+        form |= {"csrfmiddlewaretoken": self.cookies["operator_csrf"].value} if method == "POST" else {}
+        kept = "; ".join(f"{name}={cookie.value}" for name, cookie in self.cookies.items())
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": kept}
+        link.request(method, path, urlencode(form), headers)
+        response = link.getresponse()
+        page = response.read().decode()
+        for name, value in response.getheaders():
+            if name.lower() == "set-cookie":
+                self.cookies.load(value)
+            else:
+                self._canaries.look(f"{name} of {urlsplit(path).path}", value)
+        link.close()
+        self._canaries.look(urlsplit(path).path, page)
+        return response.status, page
+
+
+def sign_in_with_the_company(service: Service, provider: OpenIDProvider, canaries: Canaries) -> set[int]:
+    """Walk the whole way in: with a good code, the same again, one of nobody's, and a provider that knows no client."""
+    browser = Browser(service, canaries)
+    statuses = {browser.ask("GET", "/accounts/login/")[0]}
+    for case in ("refused", "good", "unknown"):
+        provider.answers = {"token": (401, CLIENT_SECRET.encode())} if case == "refused" else {}
+        status, page = browser.ask("POST", "/accounts/company/login/")
+        assert status == 200, page
+        back = provider.visit(address_in(page))
+        code = parse_qs(urlsplit(back).query)["code"][0]
+        canaries.add(f"code ({case})", code)
+        if case == "unknown":
+            back = back.replace(code, canaries.secrets["unknown token"])
+        for _again in range(2):
+            statuses.add(browser.ask("GET", back)[0])
+        if case == "good":
+            assert provider.redeemed[-1]["code"] == code
+            assert browser.ask("GET", "/admin/")[0] == 200
+            browser = Browser(service, canaries)
+            browser.ask("GET", "/accounts/login/")
+    return statuses
 
 
 def broken_requests(secret: str) -> Iterator[str]:
@@ -146,7 +219,7 @@ def broken_requests(secret: str) -> Iterator[str]:
 
 @pytest.mark.django_db
 def test_gunicorn_writes_no_secret_to_its_logs_or_files(
-    service: Service, sandbox: SandboxServer, canaries: Canaries
+    service: Service, sandbox: SandboxServer, provider: OpenIDProvider, canaries: Canaries
 ) -> None:
     pair = sandbox.state.issue_tokens(PORTAL, "2")
     canaries.add("access token", pair.access_token)
@@ -208,6 +281,7 @@ def test_gunicorn_writes_no_secret_to_its_logs_or_files(
         statuses.add(status)
         sandbox.state.clear_faults()
     assert {200, 400, 401, 404, 502, 503, 504} <= statuses
+    assert sign_in_with_the_company(service, provider, canaries) == {200, 302, 403}
 
     # While it runs: the write-ahead log holds what the file does not yet.
     found = {path.name for path in service.folder.iterdir()}

@@ -22,17 +22,20 @@ from installations.models import Application, AuditEvent
 from tests import factories
 from tests.factories import manifest
 from tests.installations.admin.console import entry_body, pin, seen_of
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
 from tests.security import audit_coverage
 from tests.security.permissions import (
     ACTIONS,
     AUDITS,
     CLOSES,
     COMMANDS,
+    OFF,
     OTHER_METHODS,
     RESPONDS,
     REVIEWS,
     STATIC,
     URLS,
+    WITH_A_PROVIDER,
 )
 from tests.security.scene import ROLES, Scene, set_up
 from tests.unchanged import last_event, nothing_changes
@@ -113,9 +116,9 @@ def test_no_two_urls_share_a_key() -> None:
     assert len(keys) == len(set(keys))
 
 
-def expected_of(key: str) -> dict[str, list[str]]:
+def expected_of(key: str, table: dict[str, str]) -> dict[str, list[str]]:
     """Return the status for each method and role: what the table leaves out follows from what it says."""
-    rows = {method: row.split() for method, row in URLS[key].items()}
+    rows = {method: row.split() for method, row in table.items()}
     if is_api(key):
         # The session is asked for before the method is looked at; what is open to all asks nobody.
         unknown = [status if status == "401" else "405" for status in rows["GET"]]
@@ -129,9 +132,33 @@ def is_api(key: str) -> bool:
     return PATTERNS[key].startswith(("api/", "service/")) or key in NOWHERE
 
 
+@pytest.fixture
+def provider(settings: Any) -> Iterator[None]:
+    """Have the settings name a provider, which is there."""
+    made = OpenIDProvider()
+    settings.DEBUG = True  # plain http is for development machines only
+    settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = made.issuer, CLIENT_ID, CLIENT_SECRET
+    settings.OIDC_GROUP_MAP = {"desk": ("Auditor",)}
+    yield
+    made.stop()
+
+
 @pytest.mark.parametrize("key", URLS)
 def test_url_answers_each_role_with_its_status(scene: Scene, key: str) -> None:
-    expected = expected_of(key)
+    answers_as(scene, key, URLS[key])
+
+
+def test_every_url_that_a_provider_opens_has_a_row_for_it() -> None:
+    assert sorted(WITH_A_PROVIDER) == sorted(key for key, rows in URLS.items() if rows is OFF)
+
+
+@pytest.mark.parametrize("key", WITH_A_PROVIDER)
+def test_url_of_a_company_account_answers_each_role(scene: Scene, provider: None, key: str) -> None:
+    answers_as(scene, key, WITH_A_PROVIDER[key])
+
+
+def answers_as(scene: Scene, key: str, table: dict[str, str]) -> None:
+    expected = expected_of(key, table)
     found = {}
     for method in expected:
         cache.clear()  # allauth counts attempts to sign in; this asks who is served, not how often

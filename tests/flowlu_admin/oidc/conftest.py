@@ -44,8 +44,12 @@ def leave(client: Client, **form: str) -> str:
 
 
 def address_on(page: Any) -> str:
-    found = re.search(r'content="0; url=([^"]+)"', page.content.decode())
-    assert found is not None, page.content.decode()
+    return address_in(page.content.decode())
+
+
+def address_in(page: str) -> str:
+    found = re.search(r'content="0; url=([^"]+)"', page)
+    assert found is not None, page
     return html.unescape(found.group(1))
 
 

@@ -1,5 +1,6 @@
 """Signing in with a company account: the provider says who it is, the console who comes in and with which groups."""
 
+import json
 import re
 import time
 from datetime import timedelta
@@ -169,7 +170,8 @@ def test_nothing_that_the_provider_gave_is_kept_but_the_subject(
         come_in(client, provider),
     ]
     answers += [client.get(reverse(name)) for name in ("account_company", "mfa_index", "admin:index")]
-    provider.answers = {"token": (401, b'{"error": "invalid_client", "hint": "c4Nary-access-token-of-the-provider"}')}
+    answer = {"error": "invalid_client", "hint": TOKENS[0]}
+    provider.answers = {"token": (401, json.dumps(answer).encode())}
     answers.append(come_in(Client(), provider))
 
     assert "userinfo" not in provider.asked
