@@ -11,7 +11,11 @@ from allauth.mfa.webauthn.forms import (
     EditWebAuthnForm,
     ReauthenticateWebAuthnForm,
 )
-from allauth.mfa.webauthn.internal.auth import parse_authentication_response
+from allauth.mfa.webauthn.internal.auth import (
+    get_credentials,
+    parse_authentication_response,
+    parse_registration_response,
+)
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
@@ -41,6 +45,11 @@ class _CredentialField(forms.JSONField):
             raise _not_taken() from None
 
 
+def _id_of(credential: dict[str, Any]) -> bytes | None:
+    made = parse_registration_response(credential).response.attestation_object.auth_data.credential_data
+    return made.credential_id if made else None
+
+
 def _kept(credential: dict[str, Any]) -> dict[str, Any]:
     """Return of a registration that was checked what a browser sends, and nothing that somebody put beside it."""
     told = credential.get("clientExtensionResults")
@@ -67,9 +76,12 @@ class AddKeyForm(AddWebAuthnForm):  # type: ignore[misc]  # allauth is not typed
         try:
             cleaned: dict[str, Any] = super().clean()
             if cleaned.get("credential"):
+                is_known = _id_of(cleaned["credential"]) in {key.credential_id for key in get_credentials(self.user)}
                 cleaned["credential"] = _kept(cleaned["credential"])
         except (ValidationError, *_MALFORMED):
             raise _not_taken() from None
+        if cleaned.get("credential") and is_known:  # browsers refuse it themselves, where they heed what is excluded
+            raise ValidationError(_("This key is one of yours already. Use another one."), code="known")
         return cleaned
 
 

@@ -70,6 +70,15 @@ def sent(client: Client, credential: Any, where: str = AUTHENTICATE) -> Any:
     return client.post(where, {"credential": json.dumps(credential)})
 
 
+def test_key_is_added_once_though_a_browser_offers_it_again(owner: Client, key: SecurityKey) -> None:
+    again = add(owner, key, "The same once more")
+
+    assert "This key is one of yours already" in text(again)
+    assert keys().count() == 1
+    assert add(owner, SecurityKey(), "Another one").status_code == 302
+    assert keys().count() == 2
+
+
 # --- At the sign-in ---
 
 
