@@ -1,5 +1,6 @@
 """What an operator may keep as a filter of a list: which parameters, under which name, how much. Pure."""
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 from urllib.parse import urlencode
@@ -25,8 +26,11 @@ def sorted_out(given: Mapping[str, Sequence[str]], is_known: Callable[[str], boo
 
 
 def checked_name(name: str) -> str:
-    """Return the name without white space around it; raises InvalidRequest for one that a reader could not tell."""
-    cleaned = name.strip()
+    """Return the name without white space around it, in its composed spelling, so that two that look alike are one.
+
+    Raises InvalidRequest for one that a reader could not tell.
+    """
+    cleaned = unicodedata.normalize("NFC", name.strip())
     if not cleaned:
         raise InvalidRequest(said("Give the filter a name."))
     if len(cleaned) > LONGEST_NAME:

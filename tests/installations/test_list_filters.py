@@ -25,7 +25,13 @@ def test_known_parameters_are_kept_in_one_order_and_others_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kept"), [("  Stale here ", "Stale here"), ("Заблокированы", "Заблокированы"), ("a" * LONGEST_NAME,) * 2]
+    ("name", "kept"),
+    [
+        ("  Stale here ", "Stale here"),
+        ("Заблокированы", "Заблокированы"),
+        ("a" * LONGEST_NAME,) * 2,
+        ("e\u0301te\u0301", "\u00e9t\u00e9"),
+    ],
 )
 def test_name_is_kept_as_it_reads(name: str, kept: str) -> None:
     assert checked_name(name) == kept
