@@ -5,8 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +26,7 @@ class Figure:
     beside: str = ""  # what it is compared with
     beside_value: float | None = None  # the same, in the same unit
     note: str = ""
+    details: Mapping[str, object] = field(default_factory=dict)  # of a load: kept in the file under the bench's name
 
     @property
     def ratio(self) -> float | None:

@@ -44,6 +44,7 @@ from tokens.services.freshness import caller_after_refusal, fresh_caller
 from tokens.services.sessions import Launch
 from tokens.services.storing import Pair
 from tokens.usage import Use
+from tokens.waiting import give_back_connection
 
 
 class SessionAPIView(APIView):
@@ -261,6 +262,7 @@ class ForwardView(SessionAPIView):
         use = Use(caller.installation_id, caller.portal_user_id, "", scope.code, call.scope_call.level)
         try:
             with usage.counted(use, expires_at=caller.token_expires_at):
+                give_back_connection()
                 return Response(flowlu_client().call(caller.portal, call, access_token).response)
         except TokenStale:
             sessions.note_stale_token(token_id=caller.token_id, generation=caller.token_generation)

@@ -27,6 +27,7 @@ from tokens.models import ServiceCall
 from tokens.services import api_keys, sessions
 from tokens.services.freshness import fresh, fresh_after_refusal
 from tokens.usage import Use
+from tokens.waiting import give_back_connection
 
 _UNKNOWN = "server_error"
 
@@ -77,7 +78,7 @@ def forward(record: Record, act_as: ActAs, purpose: str, call: FlowluCall, *, ht
     granted = decide()
     if granted.key is not None:
         row.api_key_id = granted.key.id
-        return _as_system(act_as.portal, call, granted.key, used())
+        return _as_system(row, act_as.portal, call, granted.key, used())
     return _as_user(row, call, _token_of(granted), token_again, used)
 
 
@@ -119,13 +120,19 @@ def _send(row: ServiceCall, call: FlowluCall, token: UserToken, use: Use) -> JSO
         raise UserTokenStale from None
     try:
         with usage.counted(use, expires_at=token.token_expires_at):
+            _wait_without_connection(row)
             return flowlu_client().call(token.portal, call, access_token).response
     except TokenStale:
         sessions.note_stale_token(token_id=token.token_id, generation=token.token_generation)
         raise
 
 
-def _as_system(portal: str, call: FlowluCall, key: SystemKey, use: Use) -> JSONValue:
+def _wait_without_connection(row: ServiceCall) -> None:
+    if row.service_client_id is not None:  # else it is code of this project, which may have a cursor open
+        give_back_connection()
+
+
+def _as_system(row: ServiceCall, portal: str, call: FlowluCall, key: SystemKey, use: Use) -> JSONValue:
     try:
         api_key = vault.unseal_api_key(key.uuid, key.sealed)
     except UnsealFailed as error:
@@ -133,6 +140,7 @@ def _as_system(portal: str, call: FlowluCall, key: SystemKey, use: Use) -> JSONV
         raise NoCredential(said("The stored API key cannot be read any more. Ask an operator to replace it.")) from None
     try:
         with usage.counted(use):
+            _wait_without_connection(row)
             return flowlu_client().call_as_system(portal, call, api_key).response
     except TokenStale:
         # Not marked as dead: Flowlu answers the same when a living key is used for a call that needs a user.

@@ -22,6 +22,7 @@ from rest_framework.test import APIClient
 from installations.models import ScopeUsage
 from installations.services import lock, resume_installation, suspend_installation, unlock
 from tests import factories
+from tests.backend import Backend
 from tests.embedded import Frontend
 from tests.refreshed import refreshed_here
 from tests.security.races.conftest import PORTAL, Page, endpoints_of
@@ -280,3 +281,35 @@ def test_killed_workers_lose_no_more_uses_than_those_of_the_last_seconds(
         call_together(port, page.frontend.session_token, calls=last)
 
     assert CALLERS * first <= uses_counted() <= CALLERS * (first + last)
+
+
+@pytest.mark.parametrize("who", ["session", "service client"])
+def test_call_that_waits_for_its_portal_holds_no_database_connection(
+    workers: Workers, page: Page, tmp_path: Path, who: str
+) -> None:
+    page.open()
+    path, headers = "/api/v1/flowlu/", {"X-Session-Token": page.frontend.session_token}
+    if who == "service client":
+        path = "/service/v1/flowlu/"
+        allowed: Any = {"applications": [page.application], "portals": [page.installation.portal]}
+        key = factories.service_client(purposes=[factories.purpose()], **allowed).key
+        headers = Backend(key, act_as=f"user:{page.application.app_id}@{PORTAL}/{page.user_id}").headers
+    answered: list[int] = []
+
+    def call(port: int) -> None:
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        link.request("GET", f"{path}crm/account/list", headers=headers)
+        answered.append(link.getresponse().status)
+
+    one = {"WEB_CONCURRENCY": "1", "THREADS": "4", "PORTAL_CONCURRENCY": "0", "DATABASE_POOL_SIZE": "1"}
+    with deployed(workers, tmp_path, **one, FLOWLU_READ_SECONDS="4") as port:
+        page.sandbox.state.add_fault(PORTAL.partition(".")[0], "delay", times=1, delay_seconds=60)
+        page.sandbox.state.clear_requests()
+        waiting = threading.Thread(target=call, args=(port,))
+        waiting.start()
+        wait_for(lambda: len(page.sandbox.state.requests()) == 1 or answered != [])
+
+        call(port)  # with the only connection there is
+
+        waiting.join(30)
+        assert answered == [200, 504]
