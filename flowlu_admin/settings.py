@@ -290,13 +290,9 @@ SHARES_COUNTS = bool(_redis_url)  # between processes: rates, and codes of secon
 WEB_CONCURRENCY = env_int("WEB_CONCURRENCY", 1, minimum=1)  # gunicorn reads it by itself
 CACHES: dict[str, dict[str, Any]] = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _redis_url}
+        {"BACKEND": "flowlu_admin.counting_cache.SharedCache", "LOCATION": _redis_url}
         if _redis_url
-        # The default of 300 entries evicts counters at random: a rate limit must not forget.
-        else {
-            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
-            "OPTIONS": {"MAX_ENTRIES": 100_000},
-        }
+        else {"BACKEND": "flowlu_admin.counting_cache.LocalCache"}
     )
 }
 

@@ -1,11 +1,13 @@
 """Rate limits: how often something may be done in a time. A limit of one key never holds back another.
 
-Counted in fixed windows with the cache's atomic increment, so that parallel requests cannot share one place.
+Counted in fixed windows, atomically, so that parallel requests cannot share one place. `count` is what the caches of
+this service have beside what Django's have.
 """
 
 import re
 import time
 from hashlib import sha256
+from typing import Any, cast
 
 from django.core.cache import cache
 
@@ -39,11 +41,6 @@ def take(rate: str, *key: str, times: int = 1) -> None:
     window = int(now // seconds)
     # Hashed: parts come from outside and may be long or hold what a cache key must not.
     name = "rate:" + sha256("\x00".join((*key, str(window), str(seconds))).encode()).hexdigest()
-    cache.add(name, 0, timeout=seconds + 5)
-    try:
-        used = cache.incr(name)
-    except ValueError:  # evicted in between: count anew rather than fail the request
-        cache.set(name, 1, timeout=seconds + 5)
-        used = 1
+    used: int = cast(Any, cache).count(name, timeout=seconds + 5)
     if used > allowed * times:
         raise RateLimited(retry_after=max(1, int((window + 1) * seconds - now)))

@@ -423,7 +423,7 @@ def test_commands_print_no_secret(
 
 
 def test_nothing_is_kept_in_redis_in_clear(page: Page, scene: Scene, canaries: Canaries, settings: Any) -> None:
-    where = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:6379"}
+    where = {"BACKEND": "flowlu_admin.counting_cache.SharedCache", "LOCATION": "redis://127.0.0.1:6379"}
     try:
         Redis(port=6379).ping()
     except RedisError:
