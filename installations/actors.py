@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from installations.errors import NotPermitted, ReasonRequired
+from installations.errors import NotPermitted, ReasonHoldsSecret, ReasonRequired
+from installations.pasted import looks_like_credential
 
 REASON_MAX = 1000
 
@@ -83,8 +84,14 @@ def system_actor() -> Actor:
 
 
 def clean_reason(reason: str) -> str:
-    """Return the reason without surrounding white space; raises ReasonRequired unless it has 1 to 1000 characters."""
+    """Return the reason without surrounding white space.
+
+    Raises ReasonRequired unless it has 1 to 1000 characters, and ReasonHoldsSecret, which is one, for what looks like a
+    credential.
+    """
     cleaned = reason.strip()
     if not cleaned or len(cleaned) > REASON_MAX or "\x00" in cleaned:
         raise ReasonRequired
+    if looks_like_credential(cleaned):
+        raise ReasonHoldsSecret
     return cleaned

@@ -326,6 +326,16 @@ class ReasonRequired(DomainError):
     public_message = said("Give a reason of 1 to 1000 characters. It is kept in the audit trail.")
 
 
+class ReasonHoldsSecret(ReasonRequired):
+    """What was given as the reason may hold a token or a key, which nothing could take out of the trail again."""
+
+    code = "reason_refused"
+    public_message = said(
+        "This looks like a token or a key, and a reason is kept for ever. Nothing was done. Write it without that: the "
+        "first eight characters of the fingerprint say which one is meant."
+    )
+
+
 class ReviewDateRefused(DomainError):
     """The day by which an approval is to be reviewed is not after today, or later than its risk allows."""
 

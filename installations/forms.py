@@ -11,12 +11,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from installations import scopes
-from installations.actors import REASON_MAX
+from installations.actors import REASON_MAX, clean_reason
 from installations.approving import Seen, in_force_digest
 from installations.catalogue import (
     RISKS,
     Catalogue,
 )
+from installations.errors import ReasonRequired
 from installations.manifests import MAX_BYTES
 from installations.models import Application, ApprovedPermission, Installation
 from installations.origins import MAX_ORIGINS
@@ -47,6 +48,12 @@ class ReasonForm(forms.Form):
             )
         },
     )
+
+    def clean_reason(self) -> str:
+        try:
+            return clean_reason(self.cleaned_data["reason"])
+        except ReasonRequired as error:
+            raise forms.ValidationError(translated(error.public_message), code=error.code) from None
 
     def own_fields(self) -> Iterator[forms.BoundField]:
         """Return the fields that the common page lays out, the reason last."""

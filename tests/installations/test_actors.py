@@ -14,7 +14,7 @@ from installations.actors import (
     portal_user_actor,
     system_actor,
 )
-from installations.errors import NotPermitted, ReasonRequired
+from installations.errors import NotPermitted, ReasonHoldsSecret, ReasonRequired
 
 
 @dataclass
@@ -94,6 +94,19 @@ def test_reason_is_returned_without_surrounding_white_space(reason):
 
 def test_reason_of_thousand_characters_and_white_space_around_is_taken():
     assert clean_reason(f"  {'x' * 1000}  ") == "x" * 1000
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "because q8Zr2LxW0nVt5KdYb7EhJm3PcRs9UaGf1TiOv4Xw",
+        "was sent as access_token=abc by mail",
+        "fls_abcdefghijkl",
+    ],
+)
+def test_reason_that_may_hold_a_token_is_refused(reason):
+    with pytest.raises(ReasonHoldsSecret):
+        clean_reason(reason)
 
 
 @pytest.mark.parametrize("reason", ["", " ", "\n\t", "x" * 1001, "a\x00b"], ids=["empty", "space", "lf", "long", "nul"])

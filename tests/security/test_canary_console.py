@@ -208,9 +208,10 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
             canaries.add(f"what {key} is given", form["key"])
         before = AuditEvent.objects.count()
         for name, secret in canaries.secrets.items():
-            # A refused form stands as it was typed, for the one who typed it. Not as the reason or the document: those
-            # are kept as they were typed, and the page asks for no token in them.
-            wrong = {"reason": "", "seen_manifest": secret, "scope-fin": secret, "keep": secret, "also_lock": secret}
+            # A refused form stands as it was typed, for the one who typed it. Not as the document: that is kept as it
+            # was typed, and the page asks for no token in it.
+            wrong = {"reason": secret if looks_like_credential(secret) else "", "seen_manifest": secret}
+            wrong |= {"scope-fin": secret, "keep": secret, "also_lock": secret}
             wrong |= {"review-fin": secret, "review_by": secret}
             wrong |= {"pinned": secret, "fingerprints": secret, "stored_before": secret, "confirmed": secret}
             wrong |= {"seen_in_force": secret}
@@ -341,6 +342,7 @@ def test_second_factors_are_shown_to_their_owner_once_and_nowhere_else(
 # generate_key and key_status run in test_canary_keys.py, sweep in test_canary_refreshing.py.
 COMMANDS_WITHOUT_OPERATOR = {
     "anchor_audit",
+    "changepassword",
     "create_operator",
     "diff_manifests",
     "export_audit",
@@ -384,7 +386,8 @@ def test_commands_print_no_secret(
     password = canaries.add("password", f"battery-{secrets.token_hex(12)}")
     weak = canaries.add("weak password", "123456789012")
     for number, given in enumerate((password, weak)):
-        assert run(canaries, "create_operator", f"new{number}", typed=f"{given}\n", monkeypatch=monkeypatch)
+        for line in (("create_operator", f"new{number}"), ("changepassword", "auditor")):
+            assert run(canaries, *line, typed=f"{given}\n", monkeypatch=monkeypatch)
     # Not a manifest but a file of secrets, by mistake; and one that a secret got into.
     for number, secret in enumerate(canaries.secrets.values()):
         for content in (secret, f'"{secret}"', f'{{"appId": "{secret}"', f'[{{"{secret}": 1}}]', f"TOKEN={secret}\n"):
