@@ -53,8 +53,10 @@ def _or_own(ask: Any) -> Any:
         except RedisError as error:
             _away_until[self.server] = time.monotonic() + _SECONDS_AWAY
             if until is None:
-                words = "Redis does not answer (%s): each process counts rates for itself until it does."
-                logger.warning(words, type(error).__name__)
+                logger.warning(
+                    "Redis does not answer (%s): each process counts rates for itself until it does.",
+                    type(error).__name__,
+                )
             return getattr(self.own, ask.__name__)(*args, **kwargs)
         if until is not None and _away_until.pop(self.server, None) is not None:
             logger.warning("Redis answers again: rates are counted for all processes together.")
@@ -71,7 +73,7 @@ class SharedCache(RedisCache):
         options = {"socket_connect_timeout": 0.5, "socket_timeout": 1.0, "retry": Retry(NoBackoff(), 1)}
         super().__init__(server, {**params, "OPTIONS": options})
         self.server = server
-        self.own = LocalCache(f"while {server} is away", params)
+        self.own = LocalCache(f"instead-of-{server}", params)
 
     @_or_own
     def count(self, key: str, timeout: int) -> int:

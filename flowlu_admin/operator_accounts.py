@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from allauth.mfa.models import Authenticator
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -18,7 +19,7 @@ from flowlu_admin.sessions import end_other_sessions
 from installations import audit
 from installations.actors import Actor, ActorKind, clean_reason
 from installations.approval_requests import void_requests_of
-from installations.errors import StateConflict
+from installations.errors import InvalidRequest, StateConflict
 from installations.said import said
 from installations.saved_filters import forget_filters_of
 from installations.seen import check_seen
@@ -151,6 +152,35 @@ def set_operator_groups(
     return True
 
 
+def set_operator_address(*, operator_id: int, email: str, actor: Actor, reason: str) -> bool:
+    """Make this the mail address of an operator, to which notices and codes for a new password go from now on.
+
+    Their sessions end, and with them a code that was mailed to the address before. Returns whether that changed
+    anything. It is done to one's own account too: there is no other way to it. Raises NotPermitted, ReasonRequired,
+    InvalidRequest for what is no address or somebody else's, and StateConflict for nobody.
+    """
+    actor.require(MANAGE)
+    why = clean_reason(reason)
+    try:
+        address = Operator._meta.get_field("email").clean(email.strip(), Operator())
+    except ValidationError:
+        address = ""
+    if not address or not address.isascii():
+        raise InvalidRequest(fields={"email": said("This is no mail address")})
+    with transaction.atomic(durable=True):
+        operator = _managed(operator_id, actor, own=True)
+        if operator.email == address:
+            return False
+        if Operator.objects.filter(email__iexact=address).exclude(pk=operator.pk).exists():
+            raise InvalidRequest(fields={"email": said("Another account has this address")})
+        told: dict[str, object] = {"had_one": bool(operator.email)}
+        operator.email = address
+        operator.save(update_fields=["email"])
+        told["sessions"] = end_other_sessions(operator.pk, None)
+        audit.append(actor, audit.Event("operator.address_set", "operator", str(operator.pk), None, why, told))
+    return True
+
+
 def as_seen(groups: Collection[str]) -> dict[str, object]:
     """Return the groups of an operator in the form of which the digest is taken."""
     return {"groups": sorted(groups)}
@@ -160,15 +190,18 @@ def _lock(rows: QuerySet[Operator]) -> list[Operator]:
     return list(rows.select_for_update(no_key=True).order_by("pk"))
 
 
-def _managed(operator_id: int, actor: Actor) -> Operator:
-    """Return the account, held until the end of the transaction, if the actor may manage this one."""
+def _managed(operator_id: int, actor: Actor, *, own: bool = False) -> Operator:
+    """Return the account, held until the end of the transaction, if the actor may manage this one.
+
+    `own`: also where it is theirs.
+    """
     operator = next(iter(_lock(Operator.objects.filter(pk=operator_id, is_staff=True))), None)
     if operator is None:
         raise StateConflict(said("There is no such operator."))
     if operator.is_superuser:
         actor.require(MANAGE_SUPERUSER)
     if actor.kind == ActorKind.OPERATOR:
-        if actor.id == str(operator.pk):
+        if actor.id == str(operator.pk) and not own:
             raise StateConflict(said("Nobody does this to their own account: ask another operator."))
         # Of two that remove each other at once, the second is an operator no more.
         require_still_active(actor)

@@ -200,6 +200,7 @@ INSTALLED_APPS = [
     "installations.apps.InstallationsConfig",
     "tokens.apps.TokensConfig",
     "flowlu_admin.apps.OperatorAdminConfig",
+    "flowlu_admin.apps.FlowluAdminConfig",  # before what it has a command of the same name as
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -216,7 +217,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "flowlu_admin.apps.FlowluAdminConfig",
 ]
 
 MIDDLEWARE = [

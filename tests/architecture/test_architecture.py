@@ -87,6 +87,8 @@ COMMAND_TESTS = {
     "sign_out_operator": "tests/flowlu_admin/test_operator_accounts.py",
     "reset_second_factors": "tests/flowlu_admin/test_operator_accounts.py",
     "set_operator_groups": "tests/flowlu_admin/test_operator_accounts.py",
+    "set_operator_address": "tests/flowlu_admin/test_operator_accounts.py",
+    "changepassword": "tests/flowlu_admin/test_create_operator.py",
     "create_purpose": "tests/tokens/commands/test_backend_use.py",
     "create_service_client": "tests/tokens/commands/test_backend_use.py",
     "erase_portal_user": "tests/tokens/commands/test_erase_portal_user.py",

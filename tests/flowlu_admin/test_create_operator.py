@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
 from installations.models import AuditEvent
+from tests import factories
 from tests.factories import PASSWORD
 from tests.unchanged import last_event, nothing_changes
 
@@ -125,3 +126,77 @@ def test_password_is_nowhere_but_in_its_hash(create, all_logs, name):
     logged = " ".join(record.getMessage() for record in all_logs.records)
     stored = str(list(get_user_model().objects.values())) + str(list(AuditEvent.objects.values()))
     assert PASSWORD not in printed + logged + stored
+
+
+# --- changepassword --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def change(monkeypatch):
+    def change(name, password):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(password))
+        out = io.StringIO()
+        call_command("changepassword", name, stdout=out, stderr=out)
+        return out.getvalue()
+
+    return change
+
+
+def test_new_password_counts_and_ends_the_sessions_and_the_trail_tells(change, client):
+    ana = factories.operator("ana", "Auditor")
+    client.force_login(ana)
+
+    assert change("ana", "battery-horse-staple-9\n") == "operator ana: has a new password\n"
+
+    ana.refresh_from_db()
+    assert ana.check_password("battery-horse-staple-9")
+    assert client.get("/admin/").status_code == 302
+    event = last_event()
+    assert (event.verb, event.target_id, event.actor_kind) == ("operator.password_changed", str(ana.pk), "system")
+    assert event.details == {"sessions": 1}
+
+
+def test_account_without_a_password_gets_one(change):
+    ana = factories.operator("ana")
+    ana.set_unusable_password()
+    ana.save()
+
+    change("ana", "battery-horse-staple-9\n")
+
+    ana.refresh_from_db()
+    assert ana.has_usable_password()
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "said"),
+    [
+        ("ana", "", "short"),
+        ("ana", "123456789012\n", "numeric"),
+        ("bob", f"{PASSWORD}\n", "no operator named 'bob'"),
+        ("plain", f"{PASSWORD}\n", "no operator"),
+    ],
+)
+def test_bad_password_or_nobody_changes_nothing(change, name, password, said):
+    factories.operator("ana")
+    get_user_model().objects.create_user("plain")
+
+    with nothing_changes(), pytest.raises(CommandError, match=said):
+        change(name, password)
+
+
+@pytest.mark.parametrize(
+    ("typed", "is_changed"), [(["battery-horse-staple-9"] * 2, True), (["battery-horse-staple-9", "x"], False)]
+)
+def test_terminal_is_asked_twice_without_showing_it(monkeypatch, typed, is_changed):
+    ana = factories.operator("ana")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    answers = iter(typed)
+    monkeypatch.setattr("getpass.getpass", lambda prompt="": next(answers))
+
+    if is_changed:
+        call_command("changepassword", "ana", stdout=io.StringIO())
+    else:
+        with nothing_changes(), pytest.raises(CommandError, match="not the same"):
+            call_command("changepassword", "ana", stdout=io.StringIO())
+    ana.refresh_from_db()
+    assert ana.check_password("battery-horse-staple-9") is is_changed

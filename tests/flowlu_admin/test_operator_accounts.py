@@ -17,7 +17,7 @@ from flowlu_admin import operator_accounts as verbs
 from flowlu_admin.models import Operator
 from installations import audit
 from installations.approval_requests import confirm_request, request_approval
-from installations.errors import NotPermitted, ReasonRequired, StateConflict
+from installations.errors import InvalidRequest, NotPermitted, ReasonRequired, StateConflict
 from installations.models import Application, ApprovalRequest, AuditEvent
 from tests import factories
 from tests.installations.admin.console import confirm, messages, pin, signed_in, text, url
@@ -32,6 +32,7 @@ VERBS = {
     "sign-out": verbs.sign_out_operator,
     "reset": verbs.reset_second_factors,
     "groups": lambda **how: verbs.set_operator_groups(groups=[], **how),
+    "address": lambda **how: verbs.set_operator_address(email="new@example.com", **how),
 }
 
 
@@ -250,8 +251,9 @@ def test_nobody_does_it_to_their_own_account_or_to_nobody(verb: str, root: Any) 
     factories.operator("other", superuser=True)
     plain = type(factories.operator("x")).objects.create_user("plain")
 
-    with nothing_changes(), pytest.raises(StateConflict, match="own account"):
-        VERBS[verb](operator_id=int(root.id), actor=root, **WHY)
+    if verb != "address":  # no other way leads to one's own
+        with nothing_changes(), pytest.raises(StateConflict, match="own account"):
+            VERBS[verb](operator_id=int(root.id), actor=root, **WHY)
     for nobody in (plain.pk, 10**9):
         with nothing_changes(), pytest.raises(StateConflict, match="no such operator"):
             VERBS[verb](operator_id=nobody, actor=root, **WHY)
@@ -457,6 +459,32 @@ def test_accounts_that_are_no_operators_have_no_page(superuser: Any) -> None:
     assert "plain" not in text(signed_in(superuser).get(url("flowlu_admin_operator_changelist")))
 
 
+def test_address_is_set_for_others_and_oneself_and_what_went_to_the_one_before_is_void(ana: Any, root: Any) -> None:
+    here = signed_in(ana)
+
+    assert verbs.set_operator_address(operator_id=ana.pk, email=" ana@example.com ", actor=root, **WHY) is True
+
+    ana.refresh_from_db()
+    assert ana.email == "ana@example.com"
+    assert here.get(url("index")).status_code == 302
+    assert (last_event().verb, last_event().details) == ("operator.address_set", {"had_one": False, "sessions": 1})
+    with nothing_changes():
+        assert verbs.set_operator_address(operator_id=ana.pk, email="ana@example.com", actor=root, **WHY) is False
+    assert verbs.set_operator_address(operator_id=int(root.id), email="root@example.com", actor=root, **WHY) is True
+    assert verbs.set_operator_address(operator_id=ana.pk, email="a@example.com", actor=root, **WHY) is True
+    assert last_event().details["had_one"] is True
+
+
+@pytest.mark.parametrize("email", ["", " ", "ana", "ana@", "a na@example.com", "aña@example.com", "ROOT@example.com"])
+def test_what_is_no_address_or_somebody_else_s_is_not_set(ana: Any, root: Any, email: str) -> None:
+    verbs.set_operator_address(operator_id=int(root.id), email="root@example.com", actor=root, **WHY)
+
+    with nothing_changes(), pytest.raises(InvalidRequest) as refused:
+        verbs.set_operator_address(operator_id=ana.pk, email=email, actor=root, **WHY)
+
+    assert set(refused.value.fields) == {"email"}
+
+
 # --- Commands --------------------------------------------------------------------------------------------------
 
 
@@ -473,6 +501,7 @@ def test_accounts_that_are_no_operators_have_no_page(superuser: Any) -> None:
         (("set_operator_groups", "ana", "--group", "Auditor"), "operator ana: in Auditor now\n"),
         (("set_operator_groups", "ana", "--group", "Reviewer"), "operator ana: in Reviewer already\n"),
         (("set_operator_groups", "ana"), "operator ana: in no group now\n"),
+        (("set_operator_address", "ana", "--email", "ana@example.com"), "operator ana: is written to there now\n"),
     ],
 )
 def test_command_says_in_one_line_what_it_did(

@@ -568,6 +568,8 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "restore_operator": ({"superuser"}, ("asker",)),
     "sign_out_operator": ({"superuser"}, ("asker",)),
     "reset_second_factors": ({"superuser"}, ("asker",)),
+    "set_operator_address": ({"superuser"}, ("asker", "--email", "new@example.com")),
+    "changepassword": (None, ()),
     "set_operator_groups": ({"superuser"}, ("asker", "--group", "Auditor")),
     "invite_operator": ({"superuser"}, ("new@example.com", "--group", "Auditor")),
     "import_manifest": (None, ()),

@@ -275,6 +275,7 @@ def test_command_records_its_events(scene: Scene, name: str, tmp_path: Path, mon
     others = {
         "anchor_audit": ("--file", str(tmp_path / "anchors")),
         "create_operator": ("somebody",),
+        "changepassword": ("auditor",),
         "import_catalogue": (str(own_part), *arguments[1:]),
         "import_manifest": (str(document),),
         "prune_audit": ("--before", "2299-01-01", "--archive", str(tmp_path / "archive"), *arguments[4:]),
@@ -399,6 +400,9 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         "flowlu_admin.operator_accounts.restore_operator": lambda: operator_accounts.restore_operator(**asker),
         "flowlu_admin.operator_accounts.sign_out_operator": lambda: operator_accounts.sign_out_operator(**asker),
         "flowlu_admin.operator_accounts.reset_second_factors": lambda: operator_accounts.reset_second_factors(**asker),
+        "flowlu_admin.operator_accounts.set_operator_address": lambda: operator_accounts.set_operator_address(
+            email="new@example.com", **asker
+        ),
         "flowlu_admin.operator_accounts.set_operator_groups": lambda: operator_accounts.set_operator_groups(
             groups=["Auditor"], **asker
         ),

@@ -356,6 +356,7 @@ def test_command_that_asks_no_operator_says_so_in_the_trail_or_does_nothing(scen
     """Whoever has a shell may: that is why these ask nobody."""
     assert {name for name, (who, _) in COMMANDS.items() if who is None} == {
         "create_operator",
+        "changepassword",
         "import_manifest",
         "run_with_sandbox",
         # What each of these records, or why nothing: audit_coverage.py, which runs them.
