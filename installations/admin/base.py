@@ -8,7 +8,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import BadRequest
 from django.db.models import BigIntegerField, QuerySet
@@ -23,7 +24,7 @@ from installations.admin.change_lists import ConsoleChangeList
 from installations.admin.display import Column, Table, list_url
 from installations.admin.list_export import export_url, url_pattern
 from installations.admin.saved_filters import shown_filters
-from installations.admin.searching import Way, searched
+from installations.admin.searching import LONGEST, MOST_WORDS, Way, is_too_much, searched
 from installations.admin.text import Text, visible_text
 from installations.models import AuditEvent
 
@@ -154,6 +155,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
         # PostgreSQL takes no NUL and would fail the request; nothing that is kept holds one.
         if any("\0" in value for values in request.GET.lists() for value in (values[0], *values[1])):
             raise DisallowedModelAdminLookup("A parameter of a list holds a NUL character.")
+        if is_too_much(request.GET.get(SEARCH_VAR, "")):
+            words = gettext("A list is searched for at most %(characters)s characters and %(words)s words.")
+            messages.error(request, words % {"characters": LONGEST, "words": MOST_WORDS})
+            raise IncorrectLookupParameters
         return super().get_changelist_instance(request)
 
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:

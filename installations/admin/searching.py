@@ -18,7 +18,16 @@ from installations.models import Application, Installation, Portal, PortalUser
 # So many keys are named one by one. More are a condition again: rows of theirs are met soon on the way through a list.
 _NAMED: Final = 500
 
+# What a list is searched for at most. Each word costs some statements, and a condition in the one that they end in.
+LONGEST: Final = 200
+MOST_WORDS: Final = 10
+
 Way: TypeAlias = Callable[[str], Iterator[Q]]
+
+
+def is_too_much(text: str) -> bool:
+    """Return whether nobody would type so much to find something."""
+    return len(text) > LONGEST or len(text.split()) > MOST_WORDS
 
 
 def searched(rows: QuerySet[Any], text: str, ways: Sequence[Way]) -> QuerySet[Any]:

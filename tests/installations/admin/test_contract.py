@@ -128,6 +128,19 @@ def test_search_does_not_reach_secrets(name: str) -> None:
 
 
 @_case_model
+@pytest.mark.parametrize("sought", ["a " * 11, "a" * 201, " ".join(["a"] * 4000)], ids=["words", "long", "both"])
+def test_search_for_more_than_anybody_types_is_refused_before_it_is_made(
+    application: Application, name: str, sought: str
+) -> None:
+    # Each word is some statements: an address of 4,000 of them held a thread for minutes.
+    client = signed_in(set_up(application).operators["superuser"])
+    response = client.get(url(f"{name}_changelist"), {"q": sought}, follow=True)
+
+    assert response.redirect_chain == [(url(f"{name}_changelist") + "?e=1", 302)]
+    assert "at most 200 characters and 10 words" in text(response)
+
+
+@_case_model
 def test_adding_changing_and_deleting_are_refused(application: Application, name: str) -> None:
     # given
     scene = set_up(application)

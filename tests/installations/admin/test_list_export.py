@@ -201,6 +201,14 @@ def test_search_that_looks_like_a_token_is_not_exported(client: Client, portal: 
     assert any("looks like a token" in message for message in messages(response))
 
 
+def test_search_for_too_much_is_not_exported(client: Client, portal: Portal) -> None:
+    add_users(portal, 1)
+    with nothing_changes():
+        response = client.post(f"{USERS}?q={'+'.join('a' * 11)}", {"format": "csv"}, follow=True)
+    assert not response.streaming
+    assert any("at most 200 characters and 10 words" in message for message in messages(response))
+
+
 def test_form_without_its_secret_is_refused(superuser: Any) -> None:
     client = Client(enforce_csrf_checks=True)
     sign_in(client, superuser)
