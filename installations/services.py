@@ -29,6 +29,7 @@ from installations.approving import (
     usable,
     withdraw_row,
 )
+from installations.catalogue import Catalogue
 from installations.errors import SecondOperatorNeeded, StateConflict
 from installations.liveness import Kind, State
 from installations.manifest_diff import scope_changes
@@ -42,11 +43,13 @@ from installations.models import (
 )
 from installations.risks import guarded_risk
 from installations.said import said
-from installations.scopes import Approval
+from installations.scopes import Approval, Level
 from installations.trust import known_scopes, trusted_scopes
 
 _MOST_TOLD = 100  # of withheld scopes in one audit event
 _SOME = 10_000  # numbers of installations in memory at a time
+
+APPROVE = "installations.approve_scopes"
 
 Lockable = Portal | Application | Installation | PortalUser
 
@@ -67,10 +70,12 @@ def import_manifest(*, document: str | bytes, kind: str | None, actor: Actor) ->
     Live installations ask for the new scopes from now on; what is approved stays as it is. The same content
     again is a no-op. `kind` None keeps the kind of a known application and makes a new one private.
 
-    Raises ManifestInvalid with every error in the document, NotPermitted.
+    Raises ManifestInvalid with every error in the document, and NotPermitted, also where the application's policy would
+    approve more by itself from now on and the actor may not approve.
     """
     actor.require("installations.import_manifest")
-    parsed = manifests.parse(document, catalogue=editions.in_force())
+    known = editions.in_force()
+    parsed = manifests.parse(document, catalogue=known)
     with transaction.atomic(durable=True):
         application, is_new = Application.objects.get_or_create(
             app_id=parsed.app_id,
@@ -90,6 +95,8 @@ def import_manifest(*, document: str | bytes, kind: str | None, actor: Actor) ->
         if application.current_manifest_id == manifest.pk and not kind_changes:
             return ImportResult(application, manifest, False, False, parsed.notices, 0)
         previous = application.current_manifest
+        if _trusts_more(application.approval_policy, previous, parsed.permissions, known):
+            actor.require(APPROVE)
         application.current_manifest = manifest
         application.name = parsed.name
         application.kind = kind or application.kind
@@ -114,6 +121,15 @@ def import_manifest(*, document: str | bytes, kind: str | None, actor: Actor) ->
             ),
         )
     return ImportResult(application, manifest, True, is_new, parsed.notices, affected)
+
+
+def _trusts_more(policy: str, previous: Manifest | None, requested: Iterable[str], known: Catalogue) -> bool:
+    """Return whether a policy would approve more of a new installation than it does now."""
+    shipped = catalogue.load()
+    before = previous.requested_scopes if previous else ()
+    now = {scope.code: scope.level for scope in trusted_scopes(policy, before, known, shipped)}
+    then = trusted_scopes(policy, requested, known, shipped)
+    return any(now.get(scope.code) not in (scope.level, Level.FULL) for scope in then)
 
 
 def _hold_in_order(rows: QuerySet[Installation]) -> None:
@@ -146,7 +162,7 @@ def approve_scopes(
     SecondOperatorNeeded where FOUR_EYES is on and a scope of high risk would come into force:
     `approval_requests.request_approval` asks for it.
     """
-    actor.require("installations.approve_scopes")
+    actor.require(APPROVE)
     why = clean_reason(reason)
     wanted = parse_all(requested)
     with transaction.atomic(durable=True):
@@ -169,7 +185,7 @@ def withhold_scopes(*, installation_id: int, actor: Actor, reason: str, seen_man
 
     Raises NotPermitted, ReasonRequired, StateConflict for an installation about which nothing was decided yet.
     """
-    actor.require("installations.approve_scopes")
+    actor.require(APPROVE)
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
         installation = locked_installation(installation_id)
@@ -414,7 +430,7 @@ def withdraw_locked(
 
 def _check_may_wake(kept: Sequence[Approval], actor: Actor) -> None:
     """Return when the operator may let these come into force again, which is as good as to approve them."""
-    actor.require("installations.approve_scopes")
+    actor.require(APPROVE)
     known, shipped = editions.in_force(), catalogue.load()
     entries = [(approval, known.get(approval.code)) for approval in kept]
     high = [

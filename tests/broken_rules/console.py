@@ -329,7 +329,7 @@ CONSOLE = (
     Breakage(
         "console: a verb asks for no permission",
         "installations/services.py",
-        '    actor.require("installations.approve_scopes")\n    why = clean_reason(reason)\n'
+        "    actor.require(APPROVE)\n    why = clean_reason(reason)\n"
         "    wanted = parse_all(requested)\n"
         "    with transaction.atomic(durable=True):\n        installation = locked",
         "    why = clean_reason(reason)\n    wanted = parse_all(requested)\n"

@@ -4,13 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from installations import editions, selectors
 from installations.catalogue import LevelMeaning
+from installations.errors import NotPermitted
 from installations.models import Application, ApprovedPermission, AuditEvent, Installation
-from installations.services import approve_scopes, withdraw_scopes, withhold_scopes
+from installations.services import approve_scopes, import_manifest, withdraw_scopes, withhold_scopes
 from tests import catalogues, factories
-from tests.unchanged import recorded
+from tests.factories import manifest
+from tests.unchanged import nothing_changes, recorded
 from tokens.services.revocation import uninstall_installation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -190,3 +193,40 @@ def test_first_launch_under_a_damaged_catalogue_approves_nothing_and_goes_on() -
     here = first_seen("trust_low", "user.me.read")
 
     assert (here.status, in_force(here)) == (Installation.Status.PENDING_APPROVAL, [])
+
+
+# --- Whoever imports a manifest --------------------------------------------------------------------------------
+
+
+def importer(*more: str) -> Any:
+    """Return an actor who may import manifests, and what else is said."""
+    user = factories.operator(f"importer-{len(more)}")
+    for codename in ("import_manifest", *more):
+        user.user_permissions.add(Permission.objects.get(codename=codename))
+    return factories.actor(user)
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "after", "needs_more"),
+    [
+        ("trust_low", ["user.me.read"], ["user.me.read", "task.read"], False),  # of medium risk
+        ("trust_medium", ["user.me.read"], ["user.me.read", "task.read"], True),
+        ("trust_medium", ["task.read"], ["task.read", "fin.read"], False),  # of high risk
+        ("trust_high", ["task.read"], ["task.full"], True),
+        ("trust_high", ["task.full"], ["task.read"], False),
+        ("trust_high", ["task.read", "user.me.read"], ["user.me.read"], False),
+        ("manual", ["user.me.read"], ["user.me.read", "task.full"], False),
+    ],
+)
+def test_manifest_of_which_the_policy_would_approve_more_needs_the_right_to_approve(
+    policy: str, before: list[str], after: list[str], needs_more: bool
+) -> None:
+    application(policy, *before)
+    document = manifest(permissions=after)
+    actor = importer()
+
+    if needs_more:
+        with nothing_changes(), pytest.raises(NotPermitted):
+            import_manifest(document=document, kind=None, actor=actor)
+        actor = importer("approve_scopes")
+    assert import_manifest(document=document, kind=None, actor=actor).changed
