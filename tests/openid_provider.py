@@ -42,6 +42,7 @@ class OpenIDProvider:
         self.discovery: dict[str, Any] = {}  # over what it says of itself
         self.answers: dict[str, tuple[int, bytes]] = {}  # by the last part of a path: status and body
         self.silent: dict[str, float] = {}  # by the same: seconds before it answers
+        self.held: dict[str, threading.Event] = {}  # by the same: what it waits for
         self.back: dict[str, str] = {}  # over the parameters with which a browser is sent back
         self.asked: list[str] = []  # the last parts of paths, in order
         self.authorized: list[dict[str, str]] = []
@@ -79,6 +80,8 @@ class OpenIDProvider:
         name = parts.path.rpartition("/")[2]
         self.asked.append(name)
         time.sleep(self.silent.get(name, 0))
+        if name in self.held:
+            self.held[name].wait(60)
         headers = {}
         if name in self.answers:
             status, text = self.answers[name]

