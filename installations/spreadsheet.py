@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-_FORMULA = frozenset("=+-@\t\r")
+# In East Asia the full-width ones begin a formula too.
+_SIGNS = "=+@\uff1d\uff0b\uff0d\uff20-"
+_FORMULA = frozenset(f"{_SIGNS}\t\r")
 # Where a list is separated by semicolons or tabs, quotes do not hold a cell together: these begin another one.
-_FORMULA_INSIDE = re.compile(r"([;\t\r\n][\s\"]*)(?=[=+\-@])")
+_FORMULA_INSIDE = re.compile(rf"([;\t\r\n][\s\"]*)(?=[{_SIGNS}])")
 
 
 def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

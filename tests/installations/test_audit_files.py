@@ -118,7 +118,9 @@ def cells(rows: list[Row]) -> list[list[str]]:
     return list(csv.reader(io.StringIO("".join(csv_lines(iter(rows))))))
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\n=1", '=cmd|"/c calc"!A1'])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\n=1", "\uff1d1+1", '=cmd|"/c calc"!A1']
+)
 def test_cell_that_a_spreadsheet_would_run_is_text(text: str) -> None:
     row = TRAIL[0] | {"reason": text, "actor_name": text}
     table = cells([row])
