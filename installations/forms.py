@@ -24,6 +24,7 @@ from installations.origins import MAX_ORIGINS
 from installations.review_rules import Proposal
 from installations.reviews import ReviewLine, next_review, seen_as
 from installations.saying import translated
+from installations.seen import digest_of
 from installations.selectors import ScopeReview, ScopeRow
 from installations.trail.exporting import Format
 
@@ -402,6 +403,11 @@ class _ReviewDecision(forms.ChoiceField):
         return super().valid_value(value) or _DECIDED.fullmatch(value) is not None
 
 
+def _digest(text: str) -> str:
+    """Return what tells texts of a box apart. A browser sends its line ends in a spelling of its own."""
+    return digest_of({"text": text.replace("\r\n", "\n").replace("\r", "\n")})
+
+
 class ImportForm(forms.Form):
     """A manifest, pasted or uploaded."""
 
@@ -419,15 +425,24 @@ class ImportForm(forms.Form):
         required=False,
         choices=[("", _("as it is registered; a new one becomes private")), *Application.Kind.choices],
     )
+    # What the box holds of a manifest that was refused. As long as nobody changed it, a chosen file takes its place.
+    refused = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def clean_file(self) -> Any:
         return small_enough(self.cleaned_data.get("file"), MAX_BYTES)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("file") and cleaned.get("refused") == _digest(cleaned.get("document", "")):
+            cleaned["document"] = ""
         if not self.errors and bool(cleaned.get("document")) == bool(cleaned.get("file")):
             raise forms.ValidationError(gettext("Either paste the manifest or choose a file."), code="one_of_two")
         return cleaned
+
+    def keep(self, source: bytes | str) -> None:
+        """Show a refused manifest in the box, also an uploaded one: a browser does not offer a file twice."""
+        text = source if isinstance(source, str) else source.decode("utf-8", "replace").lstrip("\ufeff")
+        self.data = {"kind": self.data.get("kind", ""), "document": text, "refused": _digest(text)}
 
     def source(self) -> bytes | str:
         """Return what was handed in, as it is."""

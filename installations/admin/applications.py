@@ -293,7 +293,7 @@ class ApplicationAdmin(ReadOnlyAdmin):
             except ManifestInvalid as error:
                 errors = error.errors
                 form.add_error(None, translated(error.public_message))
-                _keep_upload(form, source)
+                form.keep(source)
             except NotPermitted:
                 raise PermissionDenied from None
             else:
@@ -338,13 +338,6 @@ def _by_version(installations: QuerySet[Installation]) -> Table:
             else "",
         ),
     )
-
-
-def _keep_upload(form: ImportForm, source: bytes | str) -> None:
-    """Put an uploaded text into the box: a browser does not offer a file twice."""
-    if isinstance(source, bytes):
-        text = source.decode("utf-8", "replace").lstrip("\ufeff")
-        form.data = {"kind": form.data.get("kind", ""), "document": text}
 
 
 def _imported(result: ImportResult) -> str:

@@ -64,6 +64,26 @@ def test_faulty_upload_comes_back_in_the_box(reviewer: Any) -> None:
     assert "line 1" in text(response)
 
 
+@pytest.mark.parametrize("refused", ["pasted", "uploaded"])
+def test_file_takes_the_place_of_what_was_refused_and_left_as_it_was(reviewer: Any, refused: str) -> None:
+    client, where = signed_in(reviewer), url("installations_application_import")
+    faulty = '{"appId": "com.example.kept"\n // no\n}'
+    upload = SimpleUploadedFile("manifest.json", faulty.encode())
+    page = client.post(where, {"document": faulty} if refused == "pasted" else {"file": upload})
+    # As a browser sends it: with line ends of its own.
+    sent = {name: page.context["form"][name].value() for name in ("document", "refused")}
+    sent["document"] = sent["document"].replace("\n", "\r\n")
+    corrected = factories.manifest("com.example.kept").encode()
+
+    with nothing_changes():
+        changed = client.post(where, {**sent, "document": "{}", "file": SimpleUploadedFile("manifest.json", corrected)})
+    assert "Either paste the manifest or choose a file." in text(changed)
+
+    client.post(where, {**sent, "file": SimpleUploadedFile("manifest.json", corrected)})
+
+    assert Application.objects.get().app_id == "com.example.kept"
+
+
 _case_refused = pytest.mark.parametrize(
     ("document", "upload", "words"),
     [
