@@ -29,6 +29,7 @@ SHOWN = 8  # of each kind
 _FEWEST = 2  # characters of a domain or a name
 _NUMBER = re.compile(r"#?([0-9]{1,18})")
 _ADDRESS = re.compile(r"(?:https?:)?(?://)?([a-z0-9-]+(?:\.[a-z0-9-]+)+)\.?(?::[0-9]+)?(?:[/?#].*)?", re.IGNORECASE)
+_USER_OF_PORTAL = re.compile(r"([a-z0-9.-]+)/([0-9]{1,32})", re.IGNORECASE)  # as the audit trail names a portal user
 _DIGITS = re.compile(r"[0-9a-f]{4,64}")
 _FINGERPRINTS = ("access_fingerprint", "refresh_fingerprint")
 _NONE = Q(pk__in=())
@@ -54,7 +55,8 @@ class Kind:
 
 def find(text: str, may: Callable[[str], bool]) -> list[Kind]:
     """Return what the text finds, kind by kind, of what the operator may see. At most twenty statements."""
-    kinds = (kind for wanted, look in _KINDS if may(wanted) for kind in look(_host_or_text(text)))
+    text = unicodedata.normalize("NFC", text.strip())
+    kinds = (kind for wanted, look in _KINDS if may(wanted) for kind in look(text))
     return [kind for kind in kinds if kind.hits]
 
 
@@ -65,12 +67,12 @@ def may_search(may: Callable[[str], bool]) -> list[str]:
 
 def _host_or_text(text: str) -> str:
     """Return the portal of an address that was copied from the browser, whole or in part, or the text as it is."""
-    text = unicodedata.normalize("NFC", text.strip())
     found = _ADDRESS.fullmatch(text)
     return found[1] if found else text
 
 
 def _installations(text: str) -> Iterator[Kind]:
+    text = _host_or_text(text)
     wanted = [_numbered(Installation, text)]
     if len(text) >= _FEWEST:
         wanted.append(Installation.objects.filter(portal__in=_portals_named(text)[: SHOWN + 1]))
@@ -90,6 +92,7 @@ def _installations(text: str) -> Iterator[Kind]:
 
 
 def _portals(text: str) -> Iterator[Kind]:
+    text = _host_or_text(text)
     if len(text) >= _FEWEST:
         yield _kind(
             gettext("Portals"),
@@ -100,6 +103,7 @@ def _portals(text: str) -> Iterator[Kind]:
 
 
 def _applications(text: str) -> Iterator[Kind]:
+    text = _host_or_text(text)
     if len(text) >= _FEWEST:
         yield _kind(
             gettext("Applications"),
@@ -111,10 +115,12 @@ def _applications(text: str) -> Iterator[Kind]:
 
 def _portal_users(text: str) -> Iterator[Kind]:
     wanted = PortalUser.objects.none()
-    if _NUMBER.fullmatch(text):
+    if named := _USER_OF_PORTAL.fullmatch(text):
+        wanted = PortalUser.objects.filter(portal__domain=named[1].lower(), flowlu_user_id=named[2])
+    elif _NUMBER.fullmatch(text):
         wanted = PortalUser.objects.filter(flowlu_user_id=text.removeprefix("#"))
     elif len(text) >= _FEWEST or not text.isascii():  # a name may be one character
-        wanted = selectors.portal_users_named(text)
+        wanted = selectors.portal_users_named(_host_or_text(text))
     yield _kind(
         gettext("Portal users"),
         PortalUser.objects.select_related("portal").filter(pk__in=_keys(wanted)).order_by("portal__domain", "pk"),
@@ -247,7 +253,10 @@ _WORDS = {
     "installations.view_installation": _("installations, by number, by portal, or by portal and application"),
     "installations.view_portal": _("portals, by the beginning of the domain or a copied address"),
     "installations.view_application": _("applications, by name or appId"),
-    "installations.view_portaluser": _("portal users, by Flowlu user id or by the beginning of any of their names"),
+    "installations.view_portaluser": _(
+        "portal users, by Flowlu user id, by the beginning of any of their names, or as the audit trail names them, "
+        "like acme.flowlu.com/2"
+    ),
     "tokens.view_oauthtoken": _("tokens, by number or by the first digits of a fingerprint"),
     "tokens.view_apikey": _("API keys, by number or by the first digits of a fingerprint"),
     "tokens.view_revocation": _("revocations, by number or by the fingerprint of what they revoked"),

@@ -62,6 +62,9 @@ def found(client: Client, wanted: str) -> dict[str, list[str]]:
         ("acme.flowlu.com/module/x", {"Installations": 1, "Portals": 1}),
         ("acme.flowlu.com:443", {"Installations": 1, "Portals": 1}),
         ("//acme.flowlu.com/", {"Installations": 1, "Portals": 1}),
+        ("acme.flowlu.com/4711", {"Installations": 1, "Portals": 1, "Portal users": 1}),
+        ("ACME.flowlu.com/4711", {"Installations": 1, "Portals": 1, "Portal users": 1}),
+        ("acme.flowlu.com/12", {"Installations": 1, "Portals": 1}),
         ("acme.flowlu.com.", {"Installations": 1, "Portals": 1}),
         (" globex ", {"Installations": 1, "Portals": 1}),
         ("desk", {"Applications": 1}),
@@ -281,3 +284,19 @@ def test_names_are_answered_by_the_index_that_is_made_for_them(world: dict[str, 
     plan = selectors.portal_users_named("maría cruz").explain()
 
     assert "installations_portaluser_words" in plan
+
+
+@pytest.mark.postgresql
+def test_user_as_the_trail_names_them_is_answered_by_what_is_unique(world: dict[str, Any]) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        (kind,) = (
+            kind for kind in search.find("acme.flowlu.com/4711", lambda _right: True) if kind.title == "Portal users"
+        )
+    assert len(kind.hits) == 1
+    statement = next(each["sql"] for each in asked.captured_queries if "'4711'" in each["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {statement}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Seq Scan" not in plan
+    assert "installations_portal_domain" in plan
