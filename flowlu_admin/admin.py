@@ -8,8 +8,9 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -17,7 +18,7 @@ from flowlu_admin.factors import APP, KEY
 from flowlu_admin.forms import GroupsForm
 from flowlu_admin.granting import MANAGE, MANAGE_SUPERUSER
 from flowlu_admin.invitation_admin import InvitationAdmin
-from flowlu_admin.models import Operator
+from flowlu_admin.models import Invitation, Operator
 from flowlu_admin.notices.admin import NoticeDeliveryAdmin
 from flowlu_admin.oidc.accounts import company_account_of
 from flowlu_admin.oidc.provider import is_on
@@ -186,7 +187,7 @@ class SignOut(_OperatorAct):
 class ResetFactors(_OperatorAct):
     slug = "reset-factors"
     label = _("Reset second factors")
-    summary = _("Take every second factor away, where all of them are lost. They add another one.")
+    summary = _("Take every second factor away, where all of them are lost. They can add another one.")
     tone = "danger"
     stops_heading = _("What stops")
     stays_heading = _("What does not stop")
@@ -199,18 +200,26 @@ class ResetFactors(_OperatorAct):
 
     def stays(self, target: Operator) -> Sequence[Text]:
         return (
+            gettext("Whoever signs in next with their password sets up the second factor.")
+            if settings.OPERATOR_MFA == "required"
+            else gettext("Whoever signs in next needs the password alone: this console requires no second factor."),
             gettext(
-                "Whoever signs in next with their password sets up the second factor. Make sure, and not by mail, "
-                "that it is them who ask. Where somebody else may know the password, let them set another one first."
+                "Make sure, and not by mail, that it is them who ask. Where somebody else may know the password, let "
+                "them set another one first."
             ),
         )
 
     def perform(self, target: Operator, form: ReasonForm, actor: Actor) -> Outcome:
         changed = reset_second_factors(operator_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
         name = target.get_username()
+        done = (
+            gettext("%(name)s sets up a second factor anew.")
+            if settings.OPERATOR_MFA == "required"
+            else gettext("%(name)s has no second factor now, and needs none to sign in.")
+        )
         return Outcome.of(
             changed,
-            gettext("%(name)s sets up a second factor anew.") % {"name": name},
+            done % {"name": name},
             already=gettext("Nothing changed: %(name)s had none.") % {"name": name},
         )
 
@@ -298,7 +307,7 @@ class OperatorAdmin(ReadOnlyAdmin):
         at("date_joined", _("created")),
     )
     act_classes = (ChangeGroups, SignOut, ResetFactors, Remove, Restore)
-    intro = _("Who may sign in to this console, and what each may do. New ones are invited: see Invitations.")
+    intro = _("Who may sign in to this console, and what each may do.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Operator]:
         rows: QuerySet[Operator] = super().get_queryset(request)
@@ -307,6 +316,13 @@ class OperatorAdmin(ReadOnlyAdmin):
             .annotate(apps=_how_many(APP), keys=_how_many(KEY))
             .prefetch_related("groups", "user_permissions")
         )
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        intro = str(self.intro)
+        if self.admin_site.get_model_admin(Invitation).has_view_permission(request):
+            invitations = format_html('<a href="{}">{}</a>', list_url(Invitation), gettext("Invitations"))
+            intro = format_html(gettext("{intro} New ones are invited: see {page}."), intro=intro, page=invitations)
+        return super().changelist_view(request, {"intro": intro, **(extra_context or {})})
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Everybody may look at the own page: what they may do, and what was done in their name."""

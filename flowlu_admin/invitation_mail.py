@@ -19,6 +19,8 @@ def mail_invitation(invitation: Invitation, code: str) -> None:
         "code": code,
         "inviter": one_line(inviter.get_username()) if inviter else gettext("Whoever runs this service"),
         "groups": one_line(", ".join(invitation.groups)),
+        "several": len(invitation.groups) > 1,
+        "needs_factor": settings.OPERATOR_MFA == "required",
         "until": f"{invitation.expires_at:%Y-%m-%d %H:%M} UTC",
     }
     EmailMessage(

@@ -5,6 +5,7 @@ from typing import Final
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from allauth.decorators import rate_limit
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -40,7 +41,7 @@ def code_page(request: HttpRequest) -> HttpResponse:
 
 @rate_limit(action="invitation")  # type: ignore[untyped-decorator]  # allauth is not typed
 def accept_page(request: HttpRequest) -> HttpResponse:
-    """Make the account, and sign in to it. The console asks for the second factor then."""
+    """Make the account, and sign in to it. Where it is required, the console asks for a second factor then."""
     if request.user.is_authenticated:
         return TemplateResponse(request, "account/invitation_signed_in.html")
     code_hash = request.session.get(_IN_SESSION, "")
@@ -61,7 +62,8 @@ def accept_page(request: HttpRequest) -> HttpResponse:
         lost.errors.clear()
         lost.add_error(None, translated(error.public_message))
         return TemplateResponse(request, "account/invitation.html", {"form": lost})
-    return TemplateResponse(request, "account/invitation_accept.html", {"form": form, "invitation": invitation})
+    context = {"form": form, "invitation": invitation, "needs_factor": settings.OPERATOR_MFA == "required"}
+    return TemplateResponse(request, "account/invitation_accept.html", context)
 
 
 def _sign_in(request: HttpRequest, account: User) -> HttpResponse:

@@ -121,6 +121,9 @@ def test_second_factor_is_set_up_used_and_taken_away(superuser: Any, settings: A
         page = client.get(reverse(name), follow=True)
         assert page.status_code == 200
         assert has_nothing_inline(page)
+    codes = client.get(reverse("mfa_view_recovery_codes"))
+    assert "Keep them apart from the device" in text(codes)
+    assert f'href="{reverse("mfa_index")}">Back' in codes.content.decode()
 
     # when: the next sign-in asks for it
     other = Client()

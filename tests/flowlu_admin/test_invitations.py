@@ -61,6 +61,16 @@ def accept(client: Client, **values: str) -> Any:
 # --- The way of one invitation ---------------------------------------------------------------------------------
 
 
+def test_second_factor_that_nobody_requires_is_not_promised(root: Any, mailoutbox: list[Any]) -> None:
+    invite(root, ["Auditor"])
+    mail = mailoutbox[0]
+
+    assert "in the group Auditor." in mail.body
+    assert "Open this link and choose a name and a password:" in mail.body
+    assert "second factor" not in mail.body
+    assert "After this you may set up a second factor." in text(enter(Client(), code_of(mail)))
+
+
 def test_who_is_invited_makes_an_account_and_sets_up_a_second_factor_before_anything_else(
     root: Any, settings: Any, mailoutbox: list[Any]
 ) -> None:
@@ -70,11 +80,13 @@ def test_who_is_invited_makes_an_account_and_sets_up_a_second_factor_before_anyt
 
     assert mail.to == [ADDRESS]
     assert "root invites you" in mail.body
-    assert "in the group Auditor, Reviewer" in mail.body
+    assert "and set up a second factor:" in mail.body
+    assert "in the groups Auditor, Reviewer" in mail.body
     assert f"https://testserver/accounts/invitation/#{code_of(mail)}" in mail.body
     page = enter(client, code_of(mail))
     assert ADDRESS in text(page)
     assert "Auditor, Reviewer" in text(page)
+    assert "After this you set up a second factor." in text(page)
     page = accept(client, username=" Nina ")
 
     account = User.objects.get(email=ADDRESS)

@@ -143,19 +143,31 @@ def test_operator_who_lost_every_factor_sets_one_up_anew(ana: Any, root: Any, se
 
 
 @pytest.mark.parametrize("way", ["page", "command"])
-def test_reset_says_what_comes_next(ana: Any, superuser: Any, capsys: Any, way: str) -> None:
+@pytest.mark.parametrize("needed", ["required", "optional"])
+def test_reset_says_what_comes_next(
+    ana: Any, superuser: Any, capsys: Any, settings: Any, way: str, needed: str
+) -> None:
+    left = "has no second factor now, and needs none to sign in"
     Authenticator.objects.create(user=ana, type="totp", data={})
 
     if way == "command":
+        if needed == "required":
+            settings.OPERATOR_MFA, left = needed, "has to set up a second factor anew"
         call_command("reset_second_factors", "ana", "--operator", superuser.username, "--reason", "A test.")
-        assert capsys.readouterr().out == "operator ana: has to set up a second factor anew\n"
+        assert capsys.readouterr().out == f"operator ana: {left}\n"
     else:
         where = url("flowlu_admin_operator_reset_factors", object_id=ana.pk)
-        page = signed_in(superuser).get(where)
-        assert "Whoever signs in next with their password" in text(page)
-        answer = confirm(signed_in(superuser), where, {"reason": "A test."}, follow=True)
-        assert messages(answer) == ["ana sets up a second factor anew."]
-    assert not Authenticator.objects.exists()
+        client, next_one = signed_in(superuser), "Whoever signs in next needs the password alone"
+        if needed == "required":
+            Authenticator.objects.create(user=superuser, type="totp", data={})
+            client = signed_in(superuser)
+            settings.OPERATOR_MFA, left = needed, "sets up a second factor anew"
+            next_one = "Whoever signs in next with their password"
+        page = client.get(where)
+        assert next_one in text(page)
+        answer = confirm(client, where, {"reason": "A test."}, follow=True)
+        assert messages(answer) == [f"ana {left}."]
+    assert not Authenticator.objects.filter(user=ana).exists()
 
 
 def half_way_in(user: Any) -> Client:
