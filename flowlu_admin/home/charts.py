@@ -157,11 +157,11 @@ def _cuts(trend: Trend, days: int) -> Chart:
 def _refreshes(trend: Trend, days: int) -> Chart:
     outcome = RefreshAttempt.Outcome
     series = [
-        Series(gettext("fresh pair"), "good", trend.of(outcome.FRESH)),
+        Series(gettext("with a fresh pair"), "good", trend.of(outcome.FRESH)),
         Series(gettext("too late, not stored"), "plain", trend.of(outcome.DISCARDED)),
         Series(gettext("failed for now"), "wait", trend.of(outcome.TRANSIENT)),
         Series(gettext("no further try"), "bad", trend.of(outcome.PERMANENT)),
-        Series(gettext("outcome unknown"), "gone", trend.of(outcome.UNKNOWN)),
+        Series(gettext("of unknown outcome"), "gone", trend.of(outcome.UNKNOWN)),
     ]
     return Chart(
         gettext("Refreshes"),

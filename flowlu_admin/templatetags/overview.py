@@ -23,7 +23,8 @@ def overview(context: RequestContext) -> dict[str, Any]:
     request: HttpRequest = context["request"]
     may = request.user.has_perm
     return {
-        "needs": list(needs(request)),
+        # The sort keeps the order of those of one tone.
+        "needs": sorted(needs(request), key=lambda need: need.tone != "bad"),
         "notes": list(notes(request)),
         "weeks": last_weeks(request),
         "may_tell": may("installations.view_installation"),

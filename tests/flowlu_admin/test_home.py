@@ -101,6 +101,19 @@ def test_every_need_says_how_many_and_since_when(here: Installation, token: OAut
     assert re.search(r"1 portal is locked ?: The oldest lock is 9 days old", page)
 
 
+def test_red_needs_come_first(here: Installation, auditor: Any) -> None:
+    Revocation.objects.create(
+        scope="token", actor_name="rita", reason="x", tokens_cut=1, probe="let_in", probed_at=ago(days=2)
+    )
+    factories.suspect(here)
+
+    page = signed_in(auditor).get(reverse("admin:index")).content.decode()
+
+    tones = re.findall(r'<p class="need need-(\w+)">', page)
+    assert tones == sorted(tones, key=lambda tone: tone != "bad")
+    assert set(tones) == {"bad", "wait"}
+
+
 def test_need_of_which_nobody_knows_since_when_says_nothing_of_it(here: Installation, auditor: Any) -> None:
     factories.suspect(here)
     Liveness.objects.update(since=None)
