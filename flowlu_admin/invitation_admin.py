@@ -1,6 +1,7 @@
 """The pages of invitations: who was invited to what, whether they came, and the acts that invite and withdraw."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
@@ -100,7 +101,7 @@ class Invite(CreateAct):
             for field, text in error.fields.items():
                 form.add_error(field, f"{translated(text)}.")
             raise
-        return _outcome(done)
+        return replace(_outcome(done), recorded=done.invitation)
 
 
 class _InvitationAct(Act):

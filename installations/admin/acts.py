@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from installations.actors import Actor, Via, operator_actor
-from installations.admin.display import change_url, list_url
-from installations.admin.text import Text, visible_text
+from installations.admin.display import change_url, link, list_url
+from installations.admin.text import Text, translated, visible, visible_text
 from installations.errors import DomainError, NotPermitted
 from installations.forms import ReasonForm
 from installations.models import Installation
@@ -77,11 +80,26 @@ class Outcome:
     message: str
     changed: bool = True
     leads_to: Any = None  # an object to show instead of the one that the operator came from
+    recorded: Any = None  # a row that tells of it and that no other link leads to
 
     @classmethod
     def of(cls, changed: bool, message: str, *, already: str) -> "Outcome":
         """Return what to say of a verb that tells whether it changed anything."""
         return cls(message) if changed else cls(already, changed=False)
+
+
+def pointing_to(request: HttpRequest, words: str, row: Model | None) -> str:
+    """Return a message with a link to the row that tells of it, where the operator may look at that."""
+    if row is None or not _may_view(request, row):
+        return words
+    before, named, after = words.partition(translated(row))
+    if "#" in named:
+        return format_html("{}{}{}", visible(before), link(row), visible(after))
+    return format_html(gettext("{words} See {row}."), words=visible(words), row=link(row))
+
+
+def _may_view(request: HttpRequest, row: Model) -> bool:
+    return admin.site.get_model_admin(type(row)).has_view_permission(request)
 
 
 class ConfirmFirst(DomainError):
@@ -111,6 +129,7 @@ class Act(ABC):
     # Whether it gives power to operators, services or frontends, which needs a fresh proof of who does it, as all does
     # that cannot be taken back (docs/adr/0040).
     empowers: ClassVar[bool] = False
+    only_gives: ClassVar[bool] = False  # whether it stops nothing, though its tone warns
     stops_heading: ClassVar[Text] = _("What happens")
     stays_heading: ClassVar[Text] = _("What does not happen")
     form_class: ClassVar[type[ReasonForm]] = ReasonForm
@@ -185,6 +204,11 @@ class Act(ABC):
         """Return whether whoever does it has to have proved a short time ago who they are."""
         return self.empowers or self.tone == "danger"
 
+    @property
+    def is_stop(self) -> bool:
+        """Return whether it stops something or ends it for good."""
+        return self.tone in ("stop", "danger") and not self.only_gives
+
     def where_to_confirm(self, request: HttpRequest) -> str:
         """Return where to prove that first, or "" where it is not needed."""
         return where_to_confirm(request) if self.needs_proof else ""
@@ -228,9 +252,10 @@ class Act(ABC):
 
     def done(self, request: HttpRequest, target: Any, outcome: Outcome) -> HttpResponse:
         """Say what was done, on the page that the operator came from or of what came out of it."""
-        messages.add_message(request, messages.SUCCESS if outcome.changed else messages.INFO, outcome.message)
+        words = pointing_to(request, outcome.message, outcome.recorded)
+        messages.add_message(request, messages.SUCCESS if outcome.changed else messages.INFO, words)
         shown = outcome.leads_to
-        if shown is not None and self.model_admin.admin_site.get_model_admin(type(shown)).has_view_permission(request):
+        if shown is not None and _may_view(request, shown):
             return HttpResponseRedirect(change_url(shown))
         return HttpResponseRedirect(self.back_to(target))
 
@@ -286,17 +311,13 @@ class ActLink:
     summary: Text
     tone: str
     url: str
-
-    @property
-    def stops(self) -> bool:
-        """Return whether the act stops something or ends it for good."""
-        return self.tone in ("stop", "danger")
+    stops: bool  # whether it stops something or ends it for good
 
 
 def offered(acts: Sequence[Act], request: HttpRequest, target: Any) -> list[ActLink]:
     """Return the acts that this operator may do and that make sense now, those that stop something last."""
     found = [
-        ActLink(act.label, act.summary, act.tone, act.url(object_id=target.pk))
+        ActLink(act.label, act.summary, act.tone, act.url(object_id=target.pk), act.is_stop)
         for act in acts
         if act.permitted(request) and act.applies(target) and act.offered_to(request, target)
     ]

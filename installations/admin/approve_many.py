@@ -12,7 +12,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from installations import editions, selectors
-from installations.admin.acts import ConfirmFirst, actor_of, where_to_confirm
+from installations.admin.acts import ConfirmFirst, actor_of, pointing_to, where_to_confirm
 from installations.admin.approval_requests import in_force_words
 from installations.admin.display import Table, link, list_url, status_badge
 from installations.admin.text import sentences, visible_text
@@ -61,7 +61,8 @@ def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Inst
         except DomainError as error:
             form.add_error(None, visible_text(error.public_message))
         else:
-            model_admin.message_user(request, _words(result), messages.SUCCESS)
+            asked = result.asked.request if result.asked is not None else None
+            model_admin.message_user(request, pointing_to(request, _words(result), asked), messages.SUCCESS)
             return None
     four_eyes = settings.FOUR_EYES == "on"
     context = {

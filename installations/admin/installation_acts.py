@@ -1,7 +1,7 @@
 """The acts on an installation: approve, withdraw, suspend, resume, revoke, mark as uninstalled."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -97,6 +97,7 @@ class Approve(InstallationAct):
                 )
                 % {"requested_by": visible_text(asked.request.requested_by), "request": asked.request.pk},
                 changed=False,
+                recorded=asked.request,
             )
         return Outcome(
             ngettext(
@@ -106,7 +107,8 @@ class Approve(InstallationAct):
                 "hours, since high risk is among it, by its words or its reach.",
                 settings.FOUR_EYES_HOURS,
             )
-            % {"request": asked.request.pk, "count": f"{settings.FOUR_EYES_HOURS:,}"}
+            % {"request": asked.request.pk, "count": f"{settings.FOUR_EYES_HOURS:,}"},
+            recorded=asked.request,
         )
 
     def _is_pending(self, target: Installation) -> bool:
@@ -119,6 +121,7 @@ class ApproveAlone(Approve):
     summary = _("Approve scopes of high risk without a second operator. It is reported and looked at later.")
     permission = "installations.break_glass"
     tone = "danger"
+    only_gives = True
 
     def applies(self, target: Installation) -> bool:
         return super().applies(target) and settings.FOUR_EYES == "on"
@@ -298,8 +301,10 @@ class Review(InstallationAct):
 
     def done(self, request: HttpRequest, target: Any, outcome: Outcome) -> HttpResponse:
         """Lead back to the queue where the operator came from there."""
-        response = super().done(request, target, outcome)
-        return HttpResponseRedirect(list_url(ReviewModel)) if request.GET.get("from") == "queue" else response
+        if request.GET.get("from") != "queue":
+            return super().done(request, target, outcome)
+        super().done(request, target, replace(outcome, recorded=target))
+        return HttpResponseRedirect(list_url(ReviewModel))
 
     def _approvals(self, target: Installation) -> list[ApprovedPermission]:
         found = selectors.approvals_in_force(target)
@@ -592,5 +597,6 @@ class Uninstall(RevokeAct):
                 "Marked as uninstalled. %(count)s tokens revoked.",
                 cut.tokens_cut,
             )
-            % {"count": f"{cut.tokens_cut:,}"}
+            % {"count": f"{cut.tokens_cut:,}"},
+            recorded=cut.revocation,
         )

@@ -1,5 +1,6 @@
 """Text that strangers wrote, as HTML: escaped, and each deceptive character marked as such."""
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ else:
     Text = object
 
 _LONGEST_WORD = 40
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})")
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 
-__all__ = ["Text", "prose", "sentences", "translated", "visible", "visible_text"]
+__all__ = ["Text", "prose", "sentences", "translated", "visible", "visible_text", "whole_days"]
 
 
 def visible_text(text: object, *, ascii_only: bool = False) -> str:
@@ -55,6 +57,14 @@ def visible(text: object, *, ascii_only: bool = False) -> SafeString:
 
 def _is_right_to_left(text: str) -> bool:
     return any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for character in text)
+
+
+def whole_days(text: object) -> SafeString:
+    """Return a sentence escaped for HTML, each day in it in one piece: a line ends after any hyphen."""
+    parts = _DAY.split(translated(text))
+    pieces = (format_html('<span class="nowrap">{}</span>', part) if index % 2 else part
+              for index, part in enumerate(parts))  # fmt: skip
+    return format_html_join("", "{}", ((piece,) for piece in pieces))
 
 
 def prose(text: object) -> SafeString:

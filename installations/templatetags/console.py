@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django import template
+from django.contrib.messages.storage.base import Message
 from django.template import Context
 from django.utils.safestring import SafeString
 
@@ -22,6 +23,12 @@ def visible(value: object) -> SafeString:
 
 
 @register.filter
+def told(value: Message) -> SafeString:
+    """Show a message: what was made as HTML, for a link in it, as it is; everything else like a name."""
+    return value.message if isinstance(value.message, SafeString) else text.visible(value)
+
+
+@register.filter
 def code(value: object) -> SafeString:
     """Show a scope or id: every character outside ASCII as its escape."""
     return text.visible(value, ascii_only=True)
@@ -31,6 +38,12 @@ def code(value: object) -> SafeString:
 def prose(value: object) -> SafeString:
     """Show a text of the catalogue with what it has between backticks as code."""
     return text.prose(value)
+
+
+@register.filter
+def whole_days(value: object) -> SafeString:
+    """Show a sentence in which no line ends inside a day."""
+    return text.whole_days(value)
 
 
 @register.filter

@@ -110,7 +110,7 @@ class AddKey(Act):
         except InvalidRequest as error:
             put_on_form(form, error)
             raise
-        return Outcome(gettext("%(row)s is stored. No page shows it again.") % {"row": row})
+        return Outcome(gettext("%(row)s is stored. No page shows it again.") % {"row": row}, recorded=row)
 
     def done(self, request: HttpRequest, target: Any, outcome: Outcome) -> HttpResponse:
         """Lead to the tab that has the key now, where the operator may see it."""

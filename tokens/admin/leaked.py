@@ -31,7 +31,7 @@ from installations.admin.acts import (
     where_to_confirm,
 )
 from installations.admin.display import badge, join, link, list_url, mono, when
-from installations.admin.text import translated
+from installations.admin.text import translated, visible
 from installations.errors import DomainError, NotPermitted
 from tokens.admin.api_keys import KEY_STOPS, key_badge, where_to_delete
 from tokens.admin.revoking import A_RELOAD_BRINGS_ONE, STOPS
@@ -39,7 +39,7 @@ from tokens.admin.tables import fingerprint, state_badge, user_label
 from tokens.forms import CutLeakedForm, LeakedForm
 from tokens.leak_search import Found, Hit
 from tokens.leaks import TooMuchAtOnce
-from tokens.models import ApiKey, OAuthToken
+from tokens.models import ApiKey, OAuthToken, Revocation
 from tokens.rates import take
 from tokens.services.api_keys import revoke_api_key
 from tokens.services.leaks import find_leaked
@@ -124,6 +124,9 @@ def _cut_ticked(request: HttpRequest) -> HttpResponse:
         "skipped": done[""],
         "failed": len(failed),
     }
+    if done["token"] and request.user.has_perm("tokens.view_revocation"):
+        ledger = format_html('<a href="{}">{}</a>', list_url(Revocation), gettext("the ledger"))
+        words = format_html(gettext("{words} See {row}."), words=visible(words), row=ledger)
     messages.add_message(request, messages.ERROR if failed else messages.SUCCESS, words)
     for message in failed[:_SAID]:
         messages.add_message(request, messages.ERROR, message)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from installations.admin.acts import ConfirmFirst, actor_of, where_to_confirm
+from installations.admin.acts import ConfirmFirst, actor_of, pointing_to, where_to_confirm
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import Table, at, badge, column, link, list_url, lock_badge, to, when
 from installations.admin.lists import NamedFilter
@@ -225,7 +225,7 @@ class OAuthTokenAdmin(ReadOnlyAdmin):
                     "%(count)s tokens revoked, %(skipped)s skipped (revoked already).",
                     cut.tokens_cut,
                 ) % {"count": f"{cut.tokens_cut:,}", "skipped": skipped}
-                self.message_user(request, words, messages.SUCCESS)
+                self.message_user(request, pointing_to(request, words, cut.revocation), messages.SUCCESS)
                 return None
         preview = preview_revocation(aim)
         pin_form(form, preview)

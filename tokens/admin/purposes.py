@@ -68,7 +68,8 @@ class Declare(CreateAct):
             put_on_form(form, error)
             raise
         return Outcome(
-            gettext("The purpose %(code)s is declared. Allow it to a service client next.") % {"code": row.code}
+            gettext("The purpose %(code)s is declared. Allow it to a service client next.") % {"code": row.code},
+            recorded=row,
         )
 
 

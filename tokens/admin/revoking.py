@@ -147,7 +147,7 @@ class RevokeAct(Act):
         if cut.revocation is not None and cut.revocation.in_background:
             rest = gettext("The rest is cut in the background. This page shows how far it is.")
             return Outcome(sentences(words, rest, lock_words), leads_to=cut.revocation)
-        return Outcome(sentences(words, lock_words), changed=bool(cut.tokens_cut) or locked)
+        return Outcome(sentences(words, lock_words), changed=bool(cut.tokens_cut) or locked, recorded=cut.revocation)
 
     def _lock_too(self, target: Any, form: ReasonForm, actor: Actor) -> tuple[bool, str]:
         """Lock the user where that was ticked; returns whether it changed anything, and what to say of it."""

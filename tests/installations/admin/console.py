@@ -7,6 +7,7 @@ from typing import Any
 
 from django.test import Client
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
 from installations.models import Installation
 from installations.reviews import seen_as
@@ -96,4 +97,6 @@ def text(response: Any) -> str:
 
 
 def messages(response: Any) -> list[str]:
-    return [str(message) for message in response.context["messages"]]
+    """Return what the messages of a page say. One with a link is HTML: of that, what a person reads."""
+    said = [message.message for message in response.context["messages"]]
+    return [html.unescape(re.sub(r"<[^>]+>", "", one)) if isinstance(one, SafeString) else str(one) for one in said]

@@ -194,7 +194,7 @@ def test_revoking_a_user_can_lock_them_too(responder: Any, token: OAuthToken, po
     assert token.state == OAuthToken.State.REVOKED
     assert portal_user.locked_at is not None
     assert recorded()[-2:] == ["portaluser.locked", "tokens.revoked"]
-    assert messages(response) == ["1 token revoked. user 7 of acme.flowlu.com is locked."]
+    assert messages(response) == ["1 token revoked. user 7 of acme.flowlu.com is locked. See revocation #1."]
 
 
 def test_user_of_another_portal_is_404(responder: Any, token: OAuthToken, application: Application) -> None:

@@ -158,7 +158,7 @@ def test_operator_confirms_the_removal_from_what_was_observed(responder: Any, to
 
     done = confirm(client, where, {"reason": "Their administrator says so."}, follow=True)
 
-    assert messages(done) == ["Marked as uninstalled. 1 token revoked."]
+    assert messages(done) == ["Marked as uninstalled. 1 token revoked. See revocation #1."]
     here.refresh_from_db()
     token.refresh_from_db()
     assert (here.status, token.state) == ("uninstalled", "revoked")

@@ -122,6 +122,13 @@ def test_view_only_staff_see_no_way_to_act(auditor: Any, token: OAuthToken) -> N
     assert "What you can do" not in page
 
 
+def test_no_heading_stands_over_nothing(responder: Any, token: OAuthToken) -> None:
+    page = text(signed_in(responder).get(url("installations_portal_change", token.installation.portal_id)))
+
+    assert "What stops something Revoke all tokens" in page
+    assert "What you can do" not in page
+
+
 def test_name_of_a_stranger_is_shown_with_its_marks(auditor: Any) -> None:
     application = factories.application("com.example.odd", name="Desk\u202e<b>")
     installation = factories.installation(application)

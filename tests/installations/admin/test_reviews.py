@@ -259,7 +259,7 @@ def test_several_decisions_with_one_reason_are_one_act(reviewer: Any, here: Inst
     assert response.redirect_chain == [(url(QUEUE), 302)]
     assert messages(response) == [
         f"Kept: fin.read, review by {in_days(90)}. Lowered to read: crm.accounts.full, review by {in_days(180)}. "
-        "Withdrawn: user.me.read."
+        "Withdrawn: user.me.read. See Desk on acme.flowlu.com."
     ]
     assert in_force(here) == ["crm.accounts.read", "fin.read"]
     assert recorded()[-3:] == ["scopes.kept", "scopes.lowered", "scopes.withdrawn"]

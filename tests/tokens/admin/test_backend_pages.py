@@ -135,7 +135,9 @@ def test_purpose_is_declared_changed_and_switched(reviewer: Any, responder: Any)
     }
     response = client.post(where, body, follow=True)
     row = Purpose.objects.get()
-    assert messages(response) == ["The purpose invoice-sync is declared. Allow it to a service client next."]
+    assert messages(response) == [
+        "The purpose invoice-sync is declared. Allow it to a service client next. See invoice-sync."
+    ]
     assert (row.scopes, row.enabled, row.expires_at) == (["crm.accounts.read", "task.read"], True, None)
 
     change = url("tokens_purpose_change_purpose", object_id=row.pk)
@@ -287,7 +289,7 @@ def test_user_page_says_who_acted_in_their_name_and_nobody_elses(auditor: Any, i
 
     page = text(signed_in(auditor).get(url("installations_portaluser_change", user.pk)))
 
-    assert "Who acted in this user's name" in page
+    assert "Who acted in this user's name Calls of backend code. What the user's own page calls is not listed." in page
     assert page.count("worker account-sync") == 4
     assert "code of this service account-sync" in page
     assert "other-worker" not in page

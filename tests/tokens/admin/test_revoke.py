@@ -37,7 +37,7 @@ def test_one_token_is_revoked_and_the_others_stay(responder: Any, token: OAuthTo
     assert other.state == OAuthToken.State.ACTIVE
     assert portal_user.locked_at is None
     assert response.redirect_chain == [(url("tokens_oauthtoken_change", token.pk), 302)]
-    assert messages(response) == ["1 token revoked."]
+    assert messages(response) == [f"1 token revoked. See {Revocation.objects.latest('pk')}."]
     assert (last_event().verb, last_event().target_id) == ("tokens.revoked", str(token.pk))
 
 
@@ -72,7 +72,7 @@ def test_user_is_locked_first_even_where_the_tokens_changed_since(
     assert "Then 1, now 2: 1 came" in text(page)
     assert "user 7 of acme.flowlu.com is locked." in text(page)
     again = confirm(client, where, REASON, follow=True)
-    assert messages(again) == ["2 tokens revoked."]
+    assert messages(again) == [f"2 tokens revoked. See {Revocation.objects.latest('pk')}."]
 
 
 def test_missing_reason_keeps_the_tick(responder: Any, token: OAuthToken) -> None:
@@ -121,7 +121,7 @@ def test_ticked_tokens_are_revoked_as_one_act_after_a_confirmation(
     response = client.post(url("tokens_oauthtoken_changelist"), confirmed, follow=True)
 
     # then
-    assert messages(response) == ["2 tokens revoked, 0 skipped (revoked already)."]
+    assert messages(response) == ["2 tokens revoked, 0 skipped (revoked already). See revocation #1."]
     assert recorded().count("tokens.revoked") == 1
     assert set(Revocation.objects.get().tokens.all()) == {token, other}
     left.refresh_from_db()
@@ -147,7 +147,7 @@ def test_revoked_ones_among_the_ticked_are_skipped(responder: Any, token: OAuthT
         url("tokens_oauthtoken_changelist"), {**values, **pin(page), "confirmed": "yes"}, follow=True
     )
 
-    assert "1 token revoked, 1 skipped (revoked already)." in messages(response)
+    assert "1 token revoked, 1 skipped (revoked already). See revocation #2." in messages(response)
 
 
 @pytest.mark.parametrize("role", ["auditor", "reviewer"])

@@ -52,10 +52,26 @@ def test_page_of_each_place_cuts_its_tokens(
 
     response = confirm(client, where, REASON, follow=True)
 
-    assert messages(response) == ["2 tokens revoked."]
+    assert messages(response) == [f"2 tokens revoked. See {Revocation.objects.latest('pk')}."]
     live = set(OAuthToken.objects.live())
     assert live == {elsewhere[name] for name in left}
     assert Revocation.objects.get().asked_at is not None
+
+
+def test_what_was_done_is_linked_for_who_may_look_at_it(responder: Any, token: OAuthToken) -> None:
+    where = address("portal", token)
+    client = signed_in(responder)
+    page = confirm(client, where, REASON, follow=True)
+    row = Revocation.objects.get()
+    link = f'<a href="{url("tokens_revocation_change", row.pk)}">revocation #{row.pk}</a>'
+    assert f"1 token revoked. See {link}." in page.content.decode()
+
+    for group in responder.groups.all():
+        group.permissions.remove(Permission.objects.get(codename="view_revocation"))
+    factories.token(token.installation, token.portal_user, "another")
+    assert messages(confirm(signed_in(type(responder).objects.get()), where, REASON, follow=True)) == [
+        "1 token revoked."
+    ]
 
 
 @pytest.mark.parametrize("kind", ["portal", "application", "portaluser"])
@@ -100,7 +116,7 @@ def test_what_changed_is_shown_and_asked_again(responder: Any, token: OAuthToken
     assert "It was seen in a log." in text(page)
 
     response = client.post(where, {**REASON, **pin(page)}, follow=True)
-    assert messages(response) == ["2 tokens revoked."]
+    assert messages(response) == [f"2 tokens revoked. See {Revocation.objects.latest('pk')}."]
 
 
 def test_drill_tells_figures_and_cuts_nothing(responder: Any, token: OAuthToken) -> None:
@@ -204,7 +220,7 @@ def test_user_can_be_locked_with_it(responder: Any, token: OAuthToken, portal_us
 
     portal_user.refresh_from_db()
     assert portal_user.locked_at is not None
-    assert messages(response) == ["1 token revoked. user 7 of acme.flowlu.com is locked."]
+    assert messages(response) == ["1 token revoked. user 7 of acme.flowlu.com is locked. See revocation #1."]
 
 
 # --- By fingerprints or a time ---
@@ -229,7 +245,7 @@ def test_fingerprints_are_looked_at_and_then_cut(responder: Any, token: OAuthTok
     body = {**hidden(page), **pin(page), **REASON, "confirmed": "yes"}
     response = client.post(BY, body, follow=True)
 
-    assert messages(response) == ["1 token revoked."]
+    assert messages(response) == [f"1 token revoked. See {Revocation.objects.latest('pk')}."]
     assert set(OAuthToken.objects.live()) == set(elsewhere.values())
     assert (last_event().target_kind, Revocation.objects.get().scope) == ("tokens", "fingerprints")
 
@@ -243,7 +259,7 @@ def test_time_is_looked_at_within_its_bounds_and_then_cut(responder: Any, token:
 
     response = client.post(BY, {**hidden(page), **pin(page), **REASON, "confirmed": "yes"}, follow=True)
 
-    assert messages(response) == ["2 tokens revoked."]
+    assert messages(response) == [f"2 tokens revoked. See {Revocation.objects.latest('pk')}."]
     assert set(OAuthToken.objects.live()) == {elsewhere["globex"]}
 
 
@@ -296,7 +312,7 @@ def test_page_cuts_what_an_interrupted_run_left_and_what_came_since(
 
     response = confirm(signed_in(responder), address("application", token), REASON, follow=True)
 
-    assert messages(response) == ["2 tokens revoked."]
+    assert messages(response) == [f"2 tokens revoked. See {Revocation.objects.latest('pk')}."]
     assert set(OAuthToken.objects.live()) == {elsewhere["other"]}
 
 
