@@ -188,7 +188,7 @@ def _differences(line: Line, use: Use, *, now: datetime) -> Iterable[str]:
         if (now - approval.approved_at).days >= USE_DAYS:
             yield "unused"
     elif approval.level == Level.FULL and not use.writes:
-        yield said("only read")
+        yield said("only read was used")
 
 
 # --- Reads -----------------------------------------------------------------------------------------------------

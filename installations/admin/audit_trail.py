@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, StreamingHttpResponse
@@ -178,7 +179,14 @@ def _trail_facts(state: TrailState) -> list[tuple[str, Any]]:
             )
         )
     if state.anchored is None:
-        words = gettext("never. Without an anchor a cut-off end would not show: run manage.py anchor_audit")
+        # Where the settings name no place, the command has to.
+        words = (
+            gettext("never. Without an anchor a cut-off end would not show: run manage.py anchor_audit")
+            if settings.AUDIT_ANCHOR_FILE or settings.AUDIT_ANCHOR_URL
+            else gettext(
+                "never. Without an anchor a cut-off end would not show: run manage.py anchor_audit --file FILE"
+            )
+        )
         facts.append((gettext("Anchored"), words))
     else:
         where = visible(state.anchored.details.get("where", ""), ascii_only=True)

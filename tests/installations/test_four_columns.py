@@ -139,7 +139,7 @@ USED = Use(accepted=5, writes=2)
         ("task.read", approved("fin.full"), USED, ["approved, not requested any more"]),
         ("fin.read", approved("fin.full"), USED, ["more approved than requested"]),
         ("fin.full", approved("fin.read"), Use(accepted=5), ["less approved than requested"]),
-        ("fin.full", approved("fin.full"), Use(accepted=5), ["only read"]),
+        ("fin.full", approved("fin.full"), Use(accepted=5), ["only read was used"]),
         ("fin.full", approved("fin.full"), Use(), ["unused"]),
         ("fin.full", approved("fin.full", days_ago=29), Use(), []),
         ("fin.full", approved("fin.full", days_ago=30), Use(), ["unused"]),

@@ -23,6 +23,7 @@ from tokens.models import Purpose, ServiceCall, ServiceClient
 
 IN_PROJECT = _("code of this service")
 _SHOWN = 20
+_NOTHING_CALLED = _("Nothing was called yet.")
 _FORM_FIELDS = {"expires_at": "last_day"}
 
 
@@ -65,7 +66,14 @@ def scope_words(call: ServiceCall) -> Any:
 
 
 def calls_table(
-    request: HttpRequest, calls: QuerySet[ServiceCall], query: dict[str, Any], *, title: str, without: str = ""
+    request: HttpRequest,
+    calls: QuerySet[ServiceCall],
+    query: dict[str, Any],
+    *,
+    title: str,
+    without: str = "",
+    empty: Text = _NOTHING_CALLED,
+    note: Text = "",
 ) -> Sequence[Table]:
     """Return the last calls, for whoever may see them. One statement."""
     if not request.user.has_perm("tokens.view_servicecall"):
@@ -100,7 +108,8 @@ def calls_table(
             title,
             columns,
             rows,
-            gettext("Nothing was called yet."),
+            empty,
+            note,
             more_url=list_url(ServiceCall, urlencode(query)),
             more=gettext("All of it in the list of service calls"),
         )
@@ -216,6 +225,8 @@ def acted_in_name_of(request: HttpRequest, user: PortalUser) -> Sequence[Table]:
             {"portal_user__id__exact": user.pk},
             title=gettext("Who acted in this user's name"),
             without=gettext("Acted as"),
+            empty=gettext("No backend code acted in this user's name yet."),
+            note=gettext("Calls of backend code. What the user's own page calls is not listed."),
         ),
         *use_table(
             request,

@@ -29,6 +29,16 @@ def test_list_says_that_the_chain_was_never_verified_or_anchored(active: Install
     assert "Chain 2 events" in page
     assert "Verified never. Run manage.py verify_audit" in page
     assert "Anchored never. Without an anchor a cut-off end would not show" in page
+    assert "run manage.py anchor_audit --file FILE" in page
+
+
+def test_list_names_the_command_that_anchors_where_the_settings_say(
+    active: Installation, auditor: Any, settings: Any
+) -> None:
+    settings.AUDIT_ANCHOR_FILE = "/elsewhere/anchors.jsonl"
+    page = text(signed_in(auditor).get(url("installations_auditevent_changelist")))
+    assert "run manage.py anchor_audit" in page
+    assert "--file" not in page
 
 
 def test_list_says_when_it_was_verified_and_anchored(active: Installation, auditor: Any, tmp_path: Path) -> None:
