@@ -53,6 +53,7 @@ NEEDS_PROOF = {
     "flowlu_admin_operator_restore",
     "installations_application_configure",
     "installations_application_origins",
+    "installations_approvalrequest_confirm",
     "installations_catalogueedition_edit_entry",
     "installations_catalogueedition_import_catalogue",
     "installations_catalogueedition_new_entry",
@@ -84,7 +85,6 @@ NEEDS_NONE = {
     "tokens_serviceclient_switch_off",
     # the work of each day, about one installation: it can be taken back, and four eyes look where they have to
     "installations_application_unlock",
-    "installations_approvalrequest_confirm",
     "installations_breakglass_look_at",
     "installations_installation_approve",
     "installations_installation_resume",
