@@ -160,10 +160,11 @@ def confirm_request(*, request_id: int, actor: Actor, reason: str) -> Confirmed:
     Where anything is not as it was when it was asked for, or the requester may not approve any more, the request is
     void: that is recorded, and StateConflict says what changed.
 
-    Raises NotPermitted, ReasonRequired, OwnRequest for the operator who asked, StateConflict for a request that is
-    decided, void or too old.
+    Raises NotPermitted, also for who may not look at installations, ReasonRequired, OwnRequest for the operator who
+    asked, StateConflict for a request that is decided, void or too old.
     """
     actor.require("installations.approve_scopes")
+    actor.require("installations.view_installation")
     why = clean_reason(reason)
     with transaction.atomic(durable=True):
         ids = ApprovalRequestItem.objects.filter(request=request_id).values_list("installation", flat=True)

@@ -125,6 +125,7 @@ class Act(ABC):
     label: ClassVar[Text]
     summary: ClassVar[Text]
     permission: ClassVar[str]
+    also_needs: ClassVar[Sequence[str]] = ()  # permissions besides, such as to see what its page shows
     tone: ClassVar[str] = "plain"  # or "go", "stop" (can be taken back), "danger" (cannot)
     # Whether it gives power to operators, services or frontends, which needs a fresh proof of who does it, as all does
     # that cannot be taken back (docs/adr/0040).
@@ -197,7 +198,8 @@ class Act(ABC):
         return path(self.route.format(slug=self.slug), view, name=self.url_name)
 
     def permitted(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(self.permission) and self.model_admin.has_view_permission(request)
+        needed = (self.permission, *self.also_needs)
+        return request.user.has_perms(needed) and self.model_admin.has_view_permission(request)
 
     @property
     def needs_proof(self) -> bool:
@@ -224,7 +226,8 @@ class Act(ABC):
     def refuse(self, request: HttpRequest, target: Any) -> PermissionDenied:
         """Record the attempt and return the refusal to raise."""
         kind, name, installation_id = self.audited_as(target) if target is not None else ("console", "", None)
-        note_refusal(request, self.permission, self.url_name, (kind, name), installation_id)
+        missing = (each for each in (self.permission, *self.also_needs) if not request.user.has_perm(each))
+        note_refusal(request, next(missing, self.permission), self.url_name, (kind, name), installation_id)
         return PermissionDenied()
 
     def view(self, request: HttpRequest, **values: int) -> HttpResponse:

@@ -118,6 +118,7 @@ class Confirm(_SecondPair):
     label = _("Confirm")
     summary = _("Bring into force what another operator asked for. Not your own request.")
     tone = "go"
+    also_needs = ("installations.view_installation",)  # nobody confirms what they may not look at
     empowers = True  # what frontends may do, of high risk or in many places: the second pair of eyes is whose it says
     template_name = "admin/installations/approvalrequest/confirm.html"
 

@@ -7,7 +7,9 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import Permission
 from django.core import signing
 
+from installations.approval_requests import confirm_request
 from installations.catalogue import LevelMeaning
+from installations.errors import NotPermitted
 from installations.models import ApprovalRequest, ApprovedPermission, Installation
 from installations.services import suspend_installation
 from tests import catalogues, factories
@@ -215,6 +217,22 @@ def test_installations_of_a_request_are_shown_to_who_may_see_them(
 
     assert "fin.read" in page
     assert "On 1 installation" not in page
+
+
+def test_who_may_not_see_installations_confirms_nothing(reviewer: Any, outsider: Any, pending: Installation) -> None:
+    request = ask(reviewer, pending)
+    rights = ("view_approvalrequest", "approve_scopes")
+    outsider.user_permissions.add(*Permission.objects.filter(codename__in=rights))
+    client = signed_in(outsider)
+
+    assert page_of(request, "confirm") not in client.get(page_of(request)).content.decode()
+    shown = client.get(page_of(request, "confirm"))
+    assert (shown.status_code, "acme.flowlu.com" in text(shown)) == (403, False)
+    with nothing_changes():
+        assert client.post(page_of(request, "confirm"), {"reason": "Unseen."}).status_code == 403
+    assert last_event().details["permission"] == "installations.view_installation"
+    with nothing_changes(), pytest.raises(NotPermitted):
+        confirm_request(request_id=request.pk, actor=factories.actor(outsider), reason="Unseen.")
 
 
 # --- Alone ---
