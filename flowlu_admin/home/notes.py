@@ -92,7 +92,7 @@ def notes(request: HttpRequest) -> Iterator[Item]:
                 PortalUser,
             ),
         ):
-            if may(gettext("installations.view_%(model_name)s") % {"model_name": model._meta.model_name}):
+            if may(f"installations.view_{model._meta.model_name}"):
                 yield from item(
                     locked, words, "", model, "locked=yes", "bad", gettext("The oldest lock is %(age)s old.")
                 )

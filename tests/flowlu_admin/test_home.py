@@ -114,6 +114,13 @@ def test_red_needs_come_first(here: Installation, auditor: Any) -> None:
     assert set(tones) == {"bad", "wait"}
 
 
+def test_right_is_asked_for_by_its_name_in_every_language(here: Installation, auditor: Any, monkeypatch: Any) -> None:
+    Portal.objects.update(locked_at=ago(days=9))
+    monkeypatch.setattr("flowlu_admin.home.notes.gettext", lambda text: f"¡{text}!")
+
+    assert "1 portal is locked" in home(auditor)
+
+
 def test_need_of_which_nobody_knows_since_when_says_nothing_of_it(here: Installation, auditor: Any) -> None:
     factories.suspect(here)
     Liveness.objects.update(since=None)
