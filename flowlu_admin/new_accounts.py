@@ -7,6 +7,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 
+from installations.actors import is_reserved
 from installations.errors import InvalidRequest
 from installations.said import said
 
@@ -26,6 +27,8 @@ def new_account(*, name: str, email: str, password: str, **more: Any) -> User:
         account.clean_fields(exclude=["password"])
     except ValidationError as error:
         wrong |= {field: _one(texts) for field, texts in error.message_dict.items()}
+    if is_reserved(account.username):
+        wrong["username"] = said("The service itself goes by this name. Choose another one")
     try:
         validate_password(password, account)
     except ValidationError as error:
@@ -39,8 +42,9 @@ def new_account(*, name: str, email: str, password: str, **more: Any) -> User:
 def new_account_without_password(*, name: str, email: str) -> User | None:
     """Return the account of somebody who signs in elsewhere, not saved, under a name that nobody has.
 
-    The name is made of the one that is proposed, whatever that is; so is the mail address, where it is one. None where
-    they may have an account here already, removed perhaps: somebody has the address or, where there is none, the name.
+    The name is made of the one that is proposed, whatever that is; so is the mail address, where it is one. A name that
+    the service itself goes by is taken. None where they may have an account here already, removed perhaps: somebody has
+    the address or, where there is none, the name.
     """
     proposed, address = _usable_name(name), _usable_address(email)
     same = {"email__iexact": address} if address else {"username__iexact": proposed}
@@ -69,12 +73,12 @@ def _usable_name(proposed: str) -> str:
 
 
 def _free_name(name: str) -> str:
-    """Return the name, with a number behind it where somebody has it."""
+    """Return the name, with a number behind it where somebody has it, or the service itself."""
     taken = {
         each.lower() for each in User.objects.filter(username__istartswith=name).values_list("username", flat=True)
     }
     number = 1
-    while (free := name if number == 1 else f"{name}-{number}") in taken:
+    while (free := name if number == 1 else f"{name}-{number}") in taken or is_reserved(free):
         number += 1
     return free
 

@@ -6,7 +6,7 @@ Pure. The audit trail stores an actor by value, so that a removed account stays 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from installations.errors import NotPermitted, ReasonHoldsSecret, ReasonRequired
 from installations.pasted import looks_like_credential
@@ -81,6 +81,28 @@ def command_actor() -> Actor:
 def system_actor() -> Actor:
     """Return the actor for what the service observes by itself."""
     return Actor(ActorKind.SYSTEM, "service", "service", Via.SYSTEM)
+
+
+def provider_actor() -> Actor:
+    """Return the actor for what the company's provider of accounts says of operators: the deployment answers for it."""
+    return Actor(ActorKind.SYSTEM, "openid-provider", "OpenID provider", Via.SYSTEM)
+
+
+def _joined(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+# Those who act and are nobody's account. An application's policy, which approves, is in the trail as well.
+_NOBODYS: Final = (command_actor(), system_actor(), provider_actor())
+_RESERVED: Final = frozenset(
+    _joined(name)
+    for name in (*(each.id for each in _NOBODYS), *(each.name for each in _NOBODYS), ActorKind.SYSTEM, "policy")
+)
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether an operator of this name would be taken for none, however its words are written and parted."""
+    return _joined(name) in _RESERVED
 
 
 def clean_reason(reason: str) -> str:

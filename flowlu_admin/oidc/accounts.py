@@ -21,13 +21,13 @@ from flowlu_admin.new_accounts import new_account_without_password
 from flowlu_admin.oidc.id_tokens import Holder
 from flowlu_admin.sessions import end_other_sessions
 from installations import audit
-from installations.actors import Actor, ActorKind, Via, operator_actor
+from installations.actors import Via, operator_actor, provider_actor
 from installations.errors import StateConflict
 
 logger = logging.getLogger(__name__)
 
 # In the trail the deployment answers for what its settings give.
-_PROVIDER = Actor(ActorKind.SYSTEM, "openid-provider", "OpenID provider", Via.SYSTEM)
+_PROVIDER = provider_actor()
 _WHY = "The company's provider says so."
 
 

@@ -101,6 +101,12 @@ def test_name_of_other_characters_or_length_is_refused(create, name):
         create(name)
 
 
+@pytest.mark.parametrize("name", ["shell", "Service", "system", "policy", "ｓｈｅｌｌ"])
+def test_name_that_the_service_itself_goes_by_is_refused(create, name):
+    with nothing_changes(), pytest.raises(CommandError, match="The service itself goes by this name"):
+        create(name)
+
+
 def test_wrong_address_is_refused(create):
     with nothing_changes(), pytest.raises(CommandError, match="email"):
         create("ana", "--email", "ana")

@@ -357,6 +357,8 @@ def test_address_that_somebody_has_by_now_makes_no_second_account(root: Any, mai
         ({"username": "root"}, "This name is taken"),
         ({"username": "ROOT"}, "This name is taken"),
         ({"username": "Mixed"}, "This name is taken"),
+        ({"username": "shell"}, "The service itself goes by this name"),
+        ({"username": "openid_provider"}, "The service itself goes by this name"),
         ({"username": "r\u043e\u043et"}, "small letters of the English alphabet"),
         ({"username": "a b"}, "small letters of the English alphabet"),
         ({"username": "-nina"}, "small letters"),

@@ -1,6 +1,7 @@
 """Actors: who may do what, and what counts as a reason."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +11,15 @@ from installations.actors import (
     Via,
     clean_reason,
     command_actor,
+    is_reserved,
     operator_actor,
     portal_user_actor,
+    provider_actor,
     system_actor,
 )
 from installations.errors import NotPermitted, ReasonHoldsSecret, ReasonRequired
+
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -81,6 +86,31 @@ def test_command_that_names_no_operator_may_everything():
 
     assert actor.require("app.act") is None
     assert (actor.kind, actor.id, actor.via) == ("system", "shell", "command")
+
+
+@pytest.mark.parametrize("make", [command_actor, system_actor, provider_actor])
+def test_what_is_nobodys_account_keeps_its_names(make):
+    assert (is_reserved(make().id), is_reserved(make().name)) == (True, True)
+
+
+@pytest.mark.parametrize("name", ["Shell", "sys-tem", "policy", "open.id_provider"])
+def test_reserved_name_is_known_however_it_is_written(name):
+    assert is_reserved(name) is True
+
+
+@pytest.mark.parametrize("name", ["shelly", "service-2", "operator", "admin", "", "-"])
+def test_other_names_are_free(name):
+    assert is_reserved(name) is False
+
+
+def test_nobody_else_makes_an_actor_that_is_nobodys_account():
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for area in ("installations", "tokens", "flowlu_admin")
+        for path in (ROOT / area).rglob("*.py")
+        if "ActorKind.SYSTEM" in path.read_text(encoding="utf-8")
+    }
+    assert found == {"installations/actors.py"}
 
 
 def test_repr_of_an_actor_holds_no_account():

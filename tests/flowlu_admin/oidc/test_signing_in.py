@@ -405,6 +405,8 @@ def test_somebody_new_gets_an_account_without_a_password(
         ("nina", "nina-2"),
         ("NINA", "nina-2"),
         ("nina@evil.example", "nina-2"),
+        ("Shell", "shell-2"),
+        ("service@evil.example", "service-2"),
         ("", "operator"),
         ("n\u0456na", "operator"),
         ("<b>", "operator"),
