@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from flowlu_admin.factors import APP, KEY
 from flowlu_admin.forms import GroupsForm
-from flowlu_admin.granting import MANAGE, MANAGE_SUPERUSER
+from flowlu_admin.granting import MANAGE, MANAGE_SUPERUSER, GivesMore
 from flowlu_admin.invitation_admin import InvitationAdmin
 from flowlu_admin.models import Invitation, Operator
 from flowlu_admin.notices.admin import NoticeDeliveryAdmin
@@ -38,9 +38,11 @@ from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import Table, at, badge, column, join, link, list_url, when
 from installations.admin.lists import NamedFilter
 from installations.admin.text import Text, visible
+from installations.errors import StateConflict
 from installations.forms import ReasonForm
 from installations.models import ApprovalRequest, AuditEvent
 from installations.seen import digest_of
+from installations.trail.refusals import note_refused
 
 __all__ = ["InvitationAdmin", "NoticeDeliveryAdmin", "OperatorAdmin"]
 
@@ -145,10 +147,19 @@ class Restore(_OperatorAct):
         return (gettext("They can sign in again, with the password, the second factor and the groups that they had."),)
 
     def stays(self, target: Operator) -> Sequence[Text]:
-        return (gettext("Sessions that ended do not come back, and requests that became void stay void."),)
+        return (
+            gettext("Sessions that ended do not come back, and requests that became void stay void."),
+            gettext("You can restore only an account that may nothing that you may not."),
+        )
 
     def perform(self, target: Operator, form: ReasonForm, actor: Actor) -> Outcome:
-        changed = restore_operator(operator_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
+        try:
+            changed = restore_operator(operator_id=target.pk, actor=actor, reason=form.cleaned_data["reason"])
+        except GivesMore as error:
+            # Recorded like any other refusal, and said where it can be read what to do.
+            kind, name, _installation = self.audited_as(target)
+            note_refused(actor=actor, permission=error.permission, attempted=self.url_name, target=(kind, name))
+            raise StateConflict(error.public_message) from None
         name = target.get_username()
         return Outcome.of(
             changed,
@@ -232,7 +243,8 @@ class ChangeGroups(_OperatorAct):
     form_class = GroupsForm
 
     def applies(self, target: Operator) -> bool:
-        return target.is_active and not target.is_superuser
+        # Of a removed account too: who may not restore it with its groups takes them first.
+        return not target.is_superuser
 
     def form(self, request: HttpRequest, target: Operator) -> ReasonForm:
         groups = sorted(target.groups.values_list("name", flat=True))

@@ -12,7 +12,14 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 
-from flowlu_admin.granting import MANAGE, MANAGE_SUPERUSER, named_groups, require_all_of, require_still_active
+from flowlu_admin.granting import (
+    MANAGE,
+    MANAGE_SUPERUSER,
+    named_groups,
+    require_all_given_to,
+    require_all_of,
+    require_still_active,
+)
 from flowlu_admin.invitations import withdraw_invitations_of
 from flowlu_admin.models import Operator
 from flowlu_admin.sessions import end_other_sessions
@@ -75,7 +82,8 @@ def remove_operator(*, operator_id: int, actor: Actor, reason: str) -> Removed |
 def restore_operator(*, operator_id: int, actor: Actor, reason: str) -> bool:
     """Let a removed operator sign in again, with the groups and the second factor they had. Returns whether it changed.
 
-    Raises NotPermitted, ReasonRequired, and StateConflict for nobody.
+    Raises NotPermitted, GivesMore where the account may more than who restores it, ReasonRequired, and StateConflict
+    for nobody.
     """
     actor.require(MANAGE)
     why = clean_reason(reason)
@@ -83,6 +91,7 @@ def restore_operator(*, operator_id: int, actor: Actor, reason: str) -> bool:
         operator = _managed(operator_id, actor)
         if operator.is_active:
             return False
+        require_all_given_to(operator, actor)
         operator.is_active = True
         operator.save(update_fields=["is_active"])
         # One that began beside the removal would live again.

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from flowlu_admin import operator_accounts as verbs
 from flowlu_admin.models import Operator
+from flowlu_admin.roles import ROLES
 from installations import audit
 from installations.approval_requests import confirm_request, request_approval
 from installations.errors import InvalidRequest, NotPermitted, ReasonRequired, StateConflict
@@ -236,6 +237,51 @@ def test_nobody_gives_more_than_they_have(ana: Any) -> None:
         verbs.set_operator_groups(operator_id=ana.pk, groups=["Auditor", "Responder"], actor=eve, **WHY)
 
 
+def manager() -> Any:
+    """An operator who manages others and sees what auditors see."""
+    found = factories.operator("eve", "Auditor")
+    found.user_permissions.add(_permission("manage_operator"), _permission("view_operator"))
+    return type(found).objects.get(pk=found.pk)
+
+
+def test_nobody_gives_back_more_than_they_have(ana: Any) -> None:
+    eve = manager()
+    ana.is_active = False
+    ana.save()
+    client = signed_in(eve)
+    where = url("flowlu_admin_operator_restore", object_id=ana.pk)
+
+    with nothing_changes():
+        answer = client.post(where, {"reason": "A test."})
+    assert "or take its groups away first" in text(answer)
+    assert (last_event().verb, last_event().target_id) == ("attempt.refused", str(ana.pk))
+    assert last_event().details["permission"] in ROLES["Reviewer"]
+    with nothing_changes(), pytest.raises(CommandError, match="nobody gives more than they have"):
+        call_command("restore_operator", "ana", "--operator", "eve", "--reason", "A test.")
+
+    # when the groups were taken, by the page that is offered
+    groups = url("flowlu_admin_operator_groups", object_id=ana.pk)
+    assert groups in client.get(url("flowlu_admin_operator_change", ana.pk)).content.decode()
+    confirm(client, groups, {"reason": "A test."})
+    assert messages(client.post(where, {"reason": "A test."}, follow=True))[-1] == "ana may sign in again."
+
+
+def test_nobody_gives_back_a_right_of_the_accounts_own_that_they_lack(ana: Any) -> None:
+    ana.groups.clear()
+    ana.user_permissions.add(_permission("view_operator"), Permission.objects.get(codename="break_glass"))
+    ana.is_active = False
+    ana.save()
+    eve = manager()
+    how = {"operator_id": ana.pk, **WHY}
+
+    with nothing_changes(), pytest.raises(NotPermitted) as refused:
+        verbs.restore_operator(actor=factories.actor(eve), **how)
+    assert refused.value.permission == "installations.break_glass"
+
+    ana.user_permissions.remove(Permission.objects.get(codename="break_glass"))
+    assert verbs.restore_operator(actor=factories.actor(eve), **how) is True
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_superusers_are_managed_by_who_may_manage_those(ana: Any, root: Any, verb: str) -> None:
     ana.user_permissions.add(_permission("manage_operator"))
@@ -401,7 +447,7 @@ def test_acts_are_offered_where_they_make_sense(ana: Any, superuser: Any) -> Non
     assert offered(factories.operator("other", superuser=True)) == every
     ana.is_active = False
     ana.save()
-    assert offered(ana) == ["Restore"]
+    assert offered(ana) == ["Change groups", "Restore"]
 
 
 @pytest.mark.parametrize(
