@@ -23,6 +23,7 @@ from installations.admin.acts import actor_of, note_refusal
 from installations.admin.change_lists import ConsoleChangeList
 from installations.admin.display import NOTHING, list_url
 from installations.admin.keyset import Keyset
+from installations.errors import NotPermitted
 from installations.list_exports import export_list
 from installations.statement_bound import bounded_statements
 from installations.trail.exporting import Format
@@ -115,9 +116,14 @@ def _rows(
 
 
 def _require_still(request: HttpRequest, required: Sequence[str]) -> None:
-    """Break the file off, which then has no end, for an operator who was removed or lost the right meanwhile."""
+    """Break the file off, which then has no end, for an operator who was removed or lost the right meanwhile.
+
+    So it is where the session was ended in which they asked for it: they signed out, or it was in other hands.
+    """
     reader = get_user_model()._default_manager.get(pk=actor_of(request).id)
     actor = operator_actor(reader, Via.ADMIN)
+    if not request.session.exists(request.session.session_key or ""):
+        raise NotPermitted(permission=required[0], actor=actor.id)
     for permission in required:
         actor.require(permission)
 

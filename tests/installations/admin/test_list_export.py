@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from flowlu_admin.sessions import end_other_sessions
 from installations.admin import list_export
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import when
@@ -292,6 +293,26 @@ def test_file_breaks_off_where_the_reader_is_removed(superuser: Any, portal: Por
     with pytest.raises(NotPermitted):
         taken += list(lines)
     assert END.encode() not in b"".join(taken)
+
+
+@pytest.mark.parametrize("ending", ["signed out", "ended elsewhere"])
+def test_file_breaks_off_where_the_session_ends(superuser: Any, portal: Portal, monkeypatch: Any, ending: str) -> None:
+    monkeypatch.setattr(list_export, "BATCH", 5)
+    add_users(portal, 20)
+    operator = factories.operator("leaving", "Auditor")
+    client, other = signed_in(operator), signed_in(operator)
+    lines = iter(client.post(USERS, {"format": "csv"}).streaming_content)
+    going_on = iter(other.post(USERS, {"format": "csv"}).streaming_content)
+    taken = [next(lines) for _row in range(5)]
+    if ending == "signed out":
+        client.logout()
+    else:
+        end_other_sessions(operator.pk, other.session.session_key)
+
+    with pytest.raises(NotPermitted):
+        taken += list(lines)
+    assert END.encode() not in b"".join(taken)
+    assert END.encode() in b"".join(going_on)
 
 
 def test_file_breaks_off_where_the_database_does(client: Client, portal: Portal, monkeypatch: Any) -> None:
