@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from flowlu_admin.notices.models import NoticeDelivery
 from flowlu_admin.notices.recipients import webhooks
-from flowlu_admin.notices.shown import state_badge, told_kinds
+from flowlu_admin.notices.shown import state_badge, told_kinds, with_what_may_be_seen
 from flowlu_admin.notices.wording import problem_words
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import at, column, mono
@@ -61,7 +61,7 @@ class NoticeDeliveryAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[NoticeDelivery]:
         rows: QuerySet[NoticeDelivery] = super().get_queryset(request)
-        return rows.select_related("operator").prefetch_related("notices__occasion")
+        return with_what_may_be_seen(rows.select_related("operator"), request.user.has_perm)
 
 
 def _next(row: NoticeDelivery) -> Any:

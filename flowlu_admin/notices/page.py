@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from flowlu_admin.notices.kinds import CHOSEN, RULES, How, Kind, how_told, may_see
 from flowlu_admin.notices.models import NoticeDelivery
 from flowlu_admin.notices.recipients import choices_of
-from flowlu_admin.notices.shown import state_badge, told_kinds
+from flowlu_admin.notices.shown import state_badge, told_kinds, with_what_may_be_seen
 from flowlu_admin.notices.telling import choose_notices, send_test
 from flowlu_admin.notices.wording import problem_words
 from installations.admin.acts import actor_of
@@ -98,7 +98,7 @@ def _test(request: HttpRequest, operator: User) -> None:
 
 
 def _last(operator: User) -> Table:
-    rows = NoticeDelivery.objects.filter(operator=operator).prefetch_related("notices__occasion")[:_LAST]
+    rows = with_what_may_be_seen(NoticeDelivery.objects.filter(operator=operator), operator.has_perm)[:_LAST]
     return Table(
         gettext("What was sent to you last"),
         (gettext("What"), gettext("When"), gettext("State"), gettext("Problem")),

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from django.db.models import BooleanField, ExpressionWrapper, Prefetch, Q, QuerySet
 from django.utils.translation import gettext
 
-from flowlu_admin.notices.kinds import RULES, Kind
-from flowlu_admin.notices.models import NoticeDelivery
+from flowlu_admin.notices.kinds import RULES, Kind, May, may_see
+from flowlu_admin.notices.models import Notice, NoticeDelivery
 from installations.admin.display import badge
 from installations.admin.text import translated
 
@@ -23,11 +24,26 @@ def state_badge(row: NoticeDelivery) -> Any:
     return badge(gettext("tried in vain, tried again") if trouble else str(state.label), _TONES[state])
 
 
+def with_what_may_be_seen(rows: QuerySet[NoticeDelivery], may: May) -> QuerySet[NoticeDelivery]:
+    """Return the messages with what each told, marked by whether its reader may see it, for `told_kinds`."""
+    seen = Q(occasion__kind__in=[kind for kind in Kind if may_see(kind, may)])
+    marked = Notice.objects.annotate(may_be_seen=ExpressionWrapper(seen, BooleanField()))
+    return rows.prefetch_related(Prefetch("notices", marked.select_related("occasion")))
+
+
 def told_kinds(row: NoticeDelivery) -> str:
-    """Return what a message told, in words. Its notices and their occasions are read with it."""
+    """Return what a message of `with_what_may_be_seen` told, in words, and not how much of what its reader may not see.
+
+    A message stays in the list of whoever lost a right since, and in that of all messages.
+    """
     counts: dict[Kind, int] = {}
+    hidden = False
     for notice in row.notices.all():
-        kind = Kind(notice.occasion.kind)
-        counts[kind] = counts.get(kind, 0) + notice.occasion.count
-    told = "; ".join(translated(RULES[kind].title(counts[kind])) for kind in Kind if kind in counts)
+        if notice.may_be_seen:  # type: ignore[attr-defined]  # marked above
+            kind = Kind(notice.occasion.kind)
+            counts[kind] = counts.get(kind, 0) + notice.occasion.count
+        else:
+            hidden = True
+    parts = [translated(RULES[kind].title(counts[kind])) for kind in Kind if kind in counts]
+    told = "; ".join([*parts, gettext("something that you may not see")] if hidden else parts)
     return (gettext("Daily digest: %(told)s") % {"told": told} if row.daily else told) or "–"

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -189,3 +189,39 @@ def test_old_messages_are_pruned_and_waiting_ones_are_not(rita: User, settings: 
     assert set(NoticeDelivery.objects.all()) == {waiting, new}
     assert {notice.delivery_id for notice in Notice.objects.all()} == {waiting.pk, new.pk}
     assert NoticeOccasion.objects.count() == 2
+
+
+HIDDEN = "something that you may not see"
+
+
+def test_list_and_its_file_tell_of_no_kind_that_the_reader_may_not_see(rita: User) -> None:
+    reader = factories.operator("lee")
+    rights = ("view_noticedelivery", "view_installation")
+    reader.user_permissions.add(*Permission.objects.filter(codename__in=rights))
+    secret, shown = due_for(rita, "a", "b", kind=Kind.BREAK_GLASS), due_for(rita, kind=Kind.WAITS)
+    client = signed_in(reader)
+
+    listed = text(client.get(url("flowlu_admin_noticedelivery_changelist")))
+    page = text(client.get(url("flowlu_admin_noticedelivery_change", secret.pk)))
+    taken = client.post(url("flowlu_admin_noticedelivery_list_export"), {"format": "csv"})
+    file = b"".join(taken.streaming_content).decode()
+
+    for said in (listed, page, file):
+        assert HIDDEN in said
+        assert "one operator alone" not in said
+    for said in (listed, file, text(client.get(url("flowlu_admin_noticedelivery_change", shown.pk)))):
+        assert "An installation began to wait for a decision" in said
+
+
+def test_own_page_tells_of_no_kind_any_more_after_the_right_was_lost(rita: User) -> None:
+    both = due_for(rita, kind=Kind.BREAK_GLASS)
+    waits = NoticeOccasion.objects.create(kind=Kind.WAITS, key="w", happened_at=timezone.now(), label="x")
+    Notice.objects.create(occasion=waits, recipient=both.recipient, delivery=both)
+
+    def told_last() -> str:
+        return str(signed_in(rita).get(url("notices")).context["last"].rows[0][0])
+
+    assert HIDDEN not in told_last()
+    rita.groups.clear()
+    rita.user_permissions.add(Permission.objects.get(codename="view_installation"))
+    assert told_last() == f"An installation began to wait for a decision; {HIDDEN}"
