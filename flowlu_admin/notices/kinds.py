@@ -30,6 +30,9 @@ class Kind(StrEnum):
     TEST = "test"
 
 
+_LOUDNESS: Final = {How.OFF: 0, How.DAILY: 1, How.AT_ONCE: 2}
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How one kind is told. Who lacks one of `sees` never is; who lacks `concerns`, only when they choose."""
@@ -177,3 +180,8 @@ def how_told(kind: Kind, may: May, chosen: Mapping[str, str]) -> How:
     if not may_see(kind, may):
         return How.OFF
     return How(chosen[kind]) if kind in chosen else default_for(kind, may)
+
+
+def is_silenced(kind: Kind, before: How, after: How) -> bool:
+    """Return whether somebody would hear later, or no more, of what is urgent."""
+    return RULES[kind].urgent and _LOUDNESS[after] < _LOUDNESS[before]

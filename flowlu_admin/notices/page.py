@@ -13,13 +13,13 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from flowlu_admin.notices.kinds import CHOSEN, RULES, How, Kind, how_told, may_see
+from flowlu_admin.notices.kinds import CHOSEN, RULES, How, Kind, how_told, is_silenced, may_see
 from flowlu_admin.notices.models import NoticeDelivery
 from flowlu_admin.notices.recipients import choices_of
 from flowlu_admin.notices.shown import state_badge, told_kinds, with_what_may_be_seen
 from flowlu_admin.notices.telling import choose_notices, send_test
 from flowlu_admin.notices.wording import problem_words
-from installations.admin.acts import actor_of
+from installations.admin.acts import ConfirmFirst, actor_of, where_to_confirm
 from installations.admin.display import Table, when
 from installations.admin.text import sentences, translated
 from installations.errors import RateLimited
@@ -53,12 +53,17 @@ def notices_view(request: HttpRequest) -> HttpResponse:
     may = operator.has_perm
     kinds: list[Kind] = [kind for kind in CHOSEN if may_see(kind, may)]
     chosen = choices_of(operator)
+    now = {kind: how_told(kind, may, chosen) for kind in kinds}
     form = ChoicesForm(
-        kinds,
-        request.POST if request.method == "POST" else None,
-        initial={kind: how_told(kind, may, chosen) for kind in kinds},
-        use_required_attribute=False,
+        kinds, request.POST if request.method == "POST" else None, initial=now, use_required_attribute=False
     )
+    confirm_at = ""
+    if request.method == "POST" and form.is_valid():
+        # Whoever has the session would otherwise see to it first that the operator hears of nothing.
+        if any(is_silenced(kind, now[kind], How(form.cleaned_data[kind])) for kind in kinds):
+            confirm_at = where_to_confirm(request)
+        if confirm_at:
+            form.add_error(None, translated(ConfirmFirst.public_message))
     if request.method == "POST" and form.is_valid():
         choices = {kind: How(form.cleaned_data[kind]) for kind in kinds}
         changed = choose_notices(operator=operator, choices=choices, actor=actor_of(request))
@@ -68,6 +73,7 @@ def notices_view(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": gettext("What you are told"),
         "form": form,
+        "confirm_at": confirm_at,
         "address": operator.email,
         "sends_mail": settings.SENDS_MAIL,
         "digest_hour": f"{settings.NOTICE_DIGEST_HOUR:02}:00",

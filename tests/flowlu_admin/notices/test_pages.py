@@ -1,5 +1,6 @@
 """The page on which operators choose what they are told, and the list of messages."""
 
+import html
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests import factories
 from tests.flowlu_admin.notices.conftest import Mailbox, Receiver, told
 from tests.flowlu_admin.notices.test_deliver_mail import due_for
 from tests.installations.admin.console import messages, signed_in, text, url
+from tests.security.test_fresh_proof import proved
 from tests.unchanged import last_event, nothing_changes, recorded
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -225,3 +227,32 @@ def test_own_page_tells_of_no_kind_any_more_after_the_right_was_lost(rita: User)
     rita.groups.clear()
     rita.user_permissions.add(Permission.objects.get(codename="view_installation"))
     assert told_last() == f"An installation began to wait for a decision; {HIDDEN}"
+
+
+@pytest.mark.parametrize("quieter", ["daily", "off"])
+def test_what_is_urgent_is_silenced_with_a_fresh_proof_only(rita: User, settings: Any, quieter: str) -> None:
+    client = signed_in(rita)
+    proved(client, ago=settings.CONFIRMED_SECONDS)
+
+    # when it is silenced, together with what is not urgent
+    with nothing_changes():
+        refused = chosen(client, break_glass=quieter, waits="at_once")
+    # then nothing is kept, the form is, and the way on is on the page
+    shown = html.unescape(refused.content.decode())
+    assert "Confirm first that it is you" in shown
+    assert f"?next={url('notices').replace('/', '%2F')}" in shown
+    assert (refused.context["form"]["break_glass"].value(), refused.context["form"]["waits"].value()) == (
+        quieter,
+        "at_once",
+    )
+    assert not NoticeChoice.objects.exists()
+
+    # what makes nothing urgent quieter asks for nothing
+    assert messages(chosen(client, waits="at_once")) == ["What you are told is changed."]
+
+    proved(client, ago=0)
+    assert messages(chosen(client, break_glass=quieter)) == ["What you are told is changed."]
+
+    # nor does what makes it louder again
+    proved(client, ago=settings.CONFIRMED_SECONDS)
+    assert messages(chosen(client, break_glass="at_once")) == ["What you are told is changed."]
