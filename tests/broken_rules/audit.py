@@ -50,7 +50,7 @@ AUDIT = (
     Breakage(
         "audit: an act of the console is refused without a note",
         "installations/admin/acts.py",
-        "        note_refusal(request, self.permission, self.url_name, (kind, name), installation_id)\n",
+        "        note_refusal(request, next(missing, self.permission), self.url_name, (kind, name), installation_id)\n",
         "",
         TRAIL,
     ),

@@ -379,6 +379,27 @@ CONSOLE = (
         LIST_EXPORT,
     ),
     Breakage(
+        "console: a file of a list goes on after its session was ended",
+        "installations/admin/list_export.py",
+        '    if not request.session.exists(request.session.session_key or ""):\n',
+        "    if False:\n",
+        LIST_EXPORT,
+    ),
+    Breakage(
+        "four eyes: an old session is the second pair",
+        "installations/admin/approval_requests.py",
+        "    empowers = True  # what frontends",
+        "    empowers = False  # what frontends",
+        FRESH_PROOF,
+    ),
+    Breakage(
+        "four eyes: who may not look at installations confirms",
+        "installations/approval_requests.py",
+        '    actor.require("installations.view_installation")\n',
+        "",
+        ("tests/installations/admin/test_four_eyes_pages.py",),
+    ),
+    Breakage(
         "console: every list can be taken away",
         "installations/admin/base.py",
         "    can_be_exported: ClassVar[bool] = False",
