@@ -28,7 +28,7 @@ from django.db.models import (
     When,
 )
 
-from installations import editions, review_rules
+from installations import editions, review_rules, selectors
 from installations.catalogue import Catalogue, Risk, ScopeDescription
 from installations.errors import ReviewDateRefused
 from installations.four_columns import USE_DAYS, utc_today
@@ -172,7 +172,7 @@ def counted_since() -> date | None:
 
 @dataclass(frozen=True, slots=True)
 class ReviewsWaiting:
-    """What the queue holds."""
+    """What the queue holds, each counted up to `selectors.MOST_COUNTED`: above it the number is one more."""
 
     due: int
     unused: int  # proposed, and not due yet
@@ -182,12 +182,13 @@ class ReviewsWaiting:
 def reviews_waiting() -> ReviewsWaiting:
     """Return how many approvals are due, since when the longest, and how many are proposed for less.
 
-    Three statements.
+    Three statements, none of which goes on beyond what is counted.
     """
-    found = _of_live(ApprovedPermission.objects.filter(waiting())).aggregate(
-        due=Count("pk", filter=due()), unused=Count("pk", filter=~due()), oldest=Min("review_by", filter=due())
-    )
-    return ReviewsWaiting(**found)
+    most = selectors.MOST_COUNTED + 1
+    in_order = _of_live(ApprovedPermission.objects.filter(due())).order_by("review_by").values("pk", "review_by")
+    found = in_order[:most].aggregate(due=Count("pk"), oldest=Min("review_by"))
+    proposed = _of_live(_unused(utc_today(), counted_since())).exclude(due()).order_by().values("pk")
+    return ReviewsWaiting(**found, unused=proposed[:most].count())
 
 
 def lines(approvals: Sequence[ApprovedPermission]) -> list[ReviewLine]:

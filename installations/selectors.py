@@ -1,11 +1,11 @@
 """Reads of the lower app for the console: what waits, what a manifest asks for and what came of it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import connection
@@ -156,36 +156,75 @@ def _escalations(old: tuple[str, ...], new: tuple[str, ...], known: Catalogue) -
     return tuple(change for change in scope_changes(old, new, known) if change.escalates)
 
 
+# Of what waits. More is work for a list, whatever the number.
+MOST_COUNTED: Final = 1_000
+
+
+def counted(count: int) -> str:
+    """Return a number of what waits as people read it: `1,000+` for more than are counted."""
+    return f"{MOST_COUNTED:,}+" if count > MOST_COUNTED else f"{count:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Rows that wait for somebody, counted up to `MOST_COUNTED`: above it `count` is one more."""
+
+    count: int
+    oldest: datetime | None
+
+    @property
+    def number(self) -> str:
+        """Return how many there are, as people read it."""
+        return counted(self.count)
+
+
 def installations_asking_for_more() -> QuerySet[Installation]:
     """Return live installations whose application asks for more than was last decided about, and those of which a
     policy approved a part only.
 
     One statement for the pairs of manifests, of which there are few, and one for their scopes.
     """
+    return _asking(_escalating_pairs())
+
+
+def asking_for_more() -> Waiting:
+    """Return how many installations those are, and since when the longest: since the manifest was imported that asks.
+
+    Two statements beside those for the pairs; none reads more installations than are counted, but for those of which a
+    policy left something to operators.
+    """
+    pairs = _escalating_pairs()
+    few = _asking(pairs).order_by().values("pk")[: MOST_COUNTED + 1]
+    left = Installation.objects.live().filter(left_to_operator=True).order_by().values("manifest")
+    asking = Manifest.objects.filter(Q(pk__in={new for _old, new in pairs}) | Q(pk__in=left))
+    return Waiting(few.count(), asking.aggregate(oldest=Min("imported_at"))["oldest"])
+
+
+def _asking(pairs: Collection[tuple[int, int]]) -> QuerySet[Installation]:
+    escalating = Q(pk__in=[])
+    for old, new in pairs:
+        escalating |= Q(decided_manifest=old, manifest=new)
+    return Installation.objects.live().filter(escalating | Q(left_to_operator=True))
+
+
+def _escalating_pairs() -> set[tuple[int, int]]:
+    """Return the manifests that were decided about with those that ask for more, of live installations."""
     asking = Installation.objects.asking_anew()
     found = asking.order_by().values_list("decided_manifest", "manifest", editions.newest())
     pairs = set(found.distinct())
     named = {key for old, new, _edition in pairs for key in (old, new)}
     scopes_of = dict(Manifest.objects.filter(pk__in=named).values_list("pk", "requested_scopes"))
-    escalating = Q(pk__in=[])
-    for old, new, edition in pairs:
-        if _escalations(tuple(scopes_of[old]), tuple(scopes_of[new]), editions.at(edition)):
-            escalating |= Q(decided_manifest=old, manifest=new)
-    return Installation.objects.live().filter(escalating | Q(left_to_operator=True))
+    return {
+        (old, new)
+        for old, new, edition in pairs
+        if _escalations(tuple(scopes_of[old]), tuple(scopes_of[new]), editions.at(edition))
+    }
 
 
 def needs_decision(installation: Installation) -> bool:
     """Return whether an operator has to decide about scopes that the installation asks for since, or that a policy
     left to them. Costs what `asked_anew` does."""
     return (installation.left_to_operator and installation.uninstalled_at is None) or bool(asked_anew(installation))
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Rows that wait for somebody."""
-
-    count: int
-    oldest: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +290,11 @@ def latest_events(installation_id: int | None = None, *, count: int = 15) -> lis
 
 
 def waiting(rows: QuerySet[Any], at: str) -> Waiting:
-    """Return how many rows there are, and the earliest time in their column `at`. One statement."""
-    found = rows.order_by().aggregate(count=Count("pk"), oldest=Min(at))
+    """Return how many rows there are, and the earliest time in their column `at`.
+
+    One statement, which reads no more rows than are counted where an index has them by that time.
+    """
+    found = rows.order_by(at).values("pk", at)[: MOST_COUNTED + 1].aggregate(count=Count("pk"), oldest=Min(at))
     return Waiting(found["count"], found["oldest"])
 
 

@@ -43,7 +43,7 @@ def item(
     """Give the item for what waits, or nothing where nothing does. `aged` says how long the oldest does, if known."""
     if found.count:
         oldest = str(aged) % {"age": since(found.oldest)} if found.oldest else ""
-        number = words(found.count) % {"count": f"{found.count:,}"}
+        number = words(found.count) % {"count": found.number}
         yield Item(number, sentences(about, oldest), list_url(model, query), tone)
 
 

@@ -126,7 +126,7 @@ def _installations() -> Iterator[Item]:
         "wait",
     )
     yield from item(
-        selectors.waiting(selectors.installations_asking_for_more(), "manifest__imported_at"),
+        selectors.asking_for_more(),
         lambda count: ngettext(
             "%(count)s installation needs a decision about more scopes",
             "%(count)s installations need a decision about more scopes",
@@ -213,13 +213,13 @@ def _reviews() -> Iterator[Item]:
                 "%(count)s more can be lowered or withdrawn: unused.",
                 found.unused,
             )
-            % {"count": f"{found.unused:,}"}
+            % {"count": selectors.counted(found.unused)}
             if found.unused
             else ""
         )
         yield Item(
             ngettext("%(count)s approval is due for review", "%(count)s approvals are due for review", found.due)
-            % {"count": f"{found.due:,}"},
+            % {"count": selectors.counted(found.due)},
             sentences(_oldest(found.oldest), unused, gettext("Keep, lower or withdraw each.")),
             list_url(Review),
             "wait",
@@ -231,7 +231,7 @@ def _reviews() -> Iterator[Item]:
                 "%(count)s approvals can be lowered or withdrawn",
                 found.unused,
             )
-            % {"count": f"{found.unused:,}"},
+            % {"count": selectors.counted(found.unused)},
             gettext(
                 "Nobody uses what is approved, or it is only read. A proposal is gone with the next call that uses it."
             ),

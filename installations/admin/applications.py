@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from installations.actors import Actor
 from installations.admin.acts import Act, Outcome, actor_of, note_refusal, posted
 from installations.admin.base import ReadOnlyAdmin
+from installations.admin.change_lists import ConsoleChangeList
 from installations.admin.display import (
     Table,
     at,
@@ -30,6 +31,7 @@ from installations.admin.display import (
     text_of,
     when,
 )
+from installations.admin.filter_counts import bounded_counts
 from installations.admin.lists import LockedFilter
 from installations.admin.locks import Lock, Unlock
 from installations.admin.portals import installations_table
@@ -168,6 +170,21 @@ class AllowOrigins(Act):
 _VERSIONS = 20
 
 
+class ApplicationChangeList(ConsoleChangeList):
+    """A page of applications, with how many live installations each has."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = self.completed(request, list(self.result_list))
+
+    def completed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
+        live = Installation.objects.live()
+        counts = bounded_counts([live.filter(application=row) for row in rows])
+        for row, count in zip(rows, counts, strict=True):
+            row.installed = count
+        return rows
+
+
 @admin.register(Application)
 class ApplicationAdmin(ReadOnlyAdmin):
     list_display = (
@@ -217,10 +234,11 @@ class ApplicationAdmin(ReadOnlyAdmin):
     empty_text = _("No application is registered. Import the manifest of the first one to begin.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Application]:
-        live = Count("installations", filter=~Q(installations__status=Installation.Status.UNINSTALLED))
-        found = super().get_queryset(request).select_related("current_manifest").defer("current_manifest__document")
-        counted: QuerySet[Application] = found.annotate(installed=live)
-        return counted
+        found: QuerySet[Application] = super().get_queryset(request)
+        return found.select_related("current_manifest").defer("current_manifest__document")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ApplicationChangeList]:
+        return ApplicationChangeList
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.import_view)

@@ -10,15 +10,20 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext
 
-from installations.admin.filter_counts import BOUND, MOST_CHOICES, counts_in_rest, counts_in_whole, own_parameters
+from installations.admin.filter_counts import (
+    BOUND,
+    MOST_CHOICES,
+    counts_in_rest,
+    counts_in_whole,
+    first_keys,
+    own_parameters,
+)
 from installations.admin.keyset import Keyset, NoPlace
 
 AFTER: Final = "after"
 BEFORE: Final = "before"
 _PLACES: Final = (AFTER, BEFORE)
-# Counted so far at most. What is searched for may be few among a million, and is looked for one by one.
-_COUNTED: Final = 10_000
-_COUNTED_OF_SEARCHED: Final = 1_000
+_COUNTED: Final = 10_000  # so far at most
 
 
 class ConsoleChangeList(ChangeList):
@@ -32,6 +37,7 @@ class ConsoleChangeList(ChangeList):
         self.after, self.before = (request.GET.get(name, "") for name in _PLACES)
         self.previous_url = self.next_url = self.first_url = ""
         self.is_counted_out = True
+        self._few: list[Any] | None = None  # keys of what the list holds, up to what is counted and one more
         super().__init__(request, *args, **kwargs)
         name = str(self.opts.verbose_name_plural)
         self.title = name[:1].upper() + name[1:]
@@ -81,8 +87,13 @@ class ConsoleChangeList(ChangeList):
         # Of these it is known already that they are too many, or it would take the search once more to find out.
         if (is_unused and self.result_count > BOUND) or (self.query and not is_unused):
             return ()
-        rest = self.queryset if is_unused else self._without(spec)
+        rest = self._few_keys() if is_unused else first_keys(self._without(spec))
         return counts_in_rest(self.root_queryset, rest, spec, asked)
+
+    def _few_keys(self) -> list[Any]:
+        if self._few is None:
+            self._few = first_keys(self.queryset)
+        return self._few
 
     def _without(self, spec: Any) -> QuerySet[Any]:
         """Return the rows of the list as it would be without one of its filters."""
@@ -95,8 +106,13 @@ class ConsoleChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         rows = self.queryset
-        bound = _COUNTED_OF_SEARCHED if self.query else _COUNTED
-        counted = count_up_to(rows, bound)
+        bound = BOUND if self.query else _COUNTED
+        if self.query:
+            # What is searched for may be few among a million. It is looked for once; all else goes by what was found.
+            counted = len(self._few_keys())
+            rows = rows.filter(pk__in=self._few_keys()) if counted <= bound else rows
+        else:
+            counted = count_up_to(rows, bound)
         self.is_counted_out = counted <= bound
         self.result_count = min(counted, bound)
         self.count_words = (

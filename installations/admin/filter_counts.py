@@ -15,7 +15,6 @@ from django.contrib.admin.utils import prepare_lookup_value
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import QuerySet
-from django.db.models.expressions import RawSQL
 from django.http import QueryDict
 
 # Counted of one choice at most, and the rows among which choices that no index finds are counted.
@@ -46,21 +45,36 @@ def chosen(spec: Any, parameters: dict[str, list[str]], rows: QuerySet[Any]) -> 
 def counts_in_whole(rows: QuerySet[Any], spec: Any, choices: Sequence[dict[str, list[str]]]) -> list[str]:
     """Return how many rows each choice finds, `1,000+` for more than are counted. One statement."""
     parts = [_limited(chosen(spec, parameters, rows)) for parameters in choices]
-    return [f"{BOUND:,}+" if count > BOUND else f"{count:,}" for count in _counted(rows, parts)]
+    return [_as_counted(count) for count in _counted(rows, parts)]
+
+
+def first_keys(rows: QuerySet[Any]) -> list[Any]:
+    """Return the keys of the rows, as many as are counted and one more. One statement."""
+    return list(rows.order_by().values_list("pk", flat=True)[: BOUND + 1])
 
 
 def counts_in_rest(
-    whole: QuerySet[Any], rest: QuerySet[Any], spec: Any, choices: Sequence[dict[str, list[str]]]
+    whole: QuerySet[Any], rest: Sequence[Any], spec: Any, choices: Sequence[dict[str, list[str]]]
 ) -> list[str]:
-    """Return how many rows of the rest each choice finds, or nothing where the rest has more than are counted. One
-    statement."""
-    few = _limited(rest)
-    if few is None:
+    """Return how many of the rows with these keys each choice finds, or nothing where they are more than are counted.
+    One statement."""
+    if len(rest) > BOUND:
+        return []
+    if not rest:
         return ["0" for _choice in choices]
-    among = whole.filter(pk__in=RawSQL("SELECT pk FROM few", []))  # noqa: S611 - a name of this statement
-    parts = [few, *(_compiled(chosen(spec, parameters, among).order_by().values("pk")) for parameters in choices)]
-    total, *counts = _counted(whole, parts, few)
-    return [] if total > BOUND else [f"{count:,}" for count in counts]
+    among = whole.filter(pk__in=rest)
+    parts = [_compiled(chosen(spec, parameters, among).order_by().values("pk")) for parameters in choices]
+    return [f"{count:,}" for count in _counted(whole, parts)]
+
+
+def bounded_counts(sets: Sequence[QuerySet[Any]]) -> list[str]:
+    """Return how many rows each of these has, `1,000+` for more than are counted. One statement."""
+    counts = _counted(sets[0], [_limited(rows) for rows in sets]) if sets else []
+    return [_as_counted(count) for count in counts]
+
+
+def _as_counted(count: int) -> str:
+    return f"{BOUND:,}+" if count > BOUND else f"{count:,}"
 
 
 def _limited(rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]] | None:
@@ -75,21 +89,15 @@ def _compiled(rows: QuerySet[Any]) -> tuple[str, tuple[Any, ...]] | None:
     return sql, tuple(values)
 
 
-def _counted(
-    rows: QuerySet[Any],
-    parts: Sequence[tuple[str, tuple[Any, ...]] | None],
-    few: tuple[str, tuple[Any, ...]] | None = None,
-) -> list[int]:
-    """Return how many rows each part has, in one statement; `few` is read once, and named in it."""
+def _counted(rows: QuerySet[Any], parts: Sequence[tuple[str, tuple[Any, ...]] | None]) -> list[int]:
+    """Return how many rows each part has, in one statement."""
     asked = [part for part in parts if part is not None]
     counts: list[int] = []
     if asked:
         texts = [f"(SELECT count(*) FROM ({sql}) part_{each})" for each, (sql, _values) in enumerate(asked)]  # noqa: S608 - as Django compiled it, values apart
-        named, values = (f"WITH few(pk) AS ({few[0]}) ", list(few[1])) if few else ("", [])
-        for _sql, own in asked:
-            values += own
+        values = [value for _sql, own in asked for value in own]
         with connections[rows.db].cursor() as cursor:
-            cursor.execute(f"{named}SELECT {', '.join(texts)}", values)
+            cursor.execute(f"SELECT {', '.join(texts)}", values)
             counts = list(cursor.fetchone())
     left = iter(counts)
     return [0 if part is None else next(left) for part in parts]

@@ -32,6 +32,7 @@ from installations.admin.display import (
     when_text,
 )
 from installations.admin.lists import NamedFilter
+from installations.admin.searching import by_installation, within
 from installations.admin.text import Text, sentences, visible
 from installations.errors import InvalidRequest
 from installations.forms import ReasonForm
@@ -278,7 +279,8 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         }
     )
     search_fields = ("label", "installation__portal__domain", "installation__application__app_id")
-    search_help_text = _("Search by label, portal domain or appId")
+    search_ways = (within("label"), by_installation("installation"))
+    search_help_text = _("Search by a part of the label, the beginning of a portal domain, or an application")
     ordering = ("-created_at", "-pk")
     can_be_exported = True
     sortable_by = ("state_word", "expires")

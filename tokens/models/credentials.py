@@ -266,7 +266,9 @@ class ApiKey(models.Model):
             # What a call looks for, and what is to be wiped.
             models.Index(
                 fields=["installation", "expires_at"], condition=Q(state="active"), name="tokens_apikey_active_idx"
-            )
+            ),
+            # The list as it opens.
+            models.Index(fields=["-created_at", "-id"], name="tokens_apikey_list_idx"),
         ]
 
     def __str__(self) -> str:

@@ -127,6 +127,7 @@ class Revocation(models.Model):
             models.Index(fields=["state"], condition=Q(state="running"), name="tokens_revocation_running_idx"),
             # What the overview counts: what a user revoked of their own is not among them.
             models.Index(fields=["cut_at"], condition=Q(portal_step="open"), name="tokens_revocation_step_idx"),
+            models.Index(fields=["probed_at"], condition=Q(probe="let_in"), name="tokens_revocation_let_in_idx"),
         ]
 
     def __str__(self) -> str:
