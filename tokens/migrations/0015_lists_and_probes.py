@@ -4,19 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('installations', '0027_saved_filters'),
-        ('tokens', '0014_revocations_in_background'),
+        ("installations", "0027_saved_filters"),
+        ("tokens", "0014_revocations_in_background"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='apikey',
-            index=models.Index(fields=['-created_at', '-id'], name='tokens_apikey_list_idx'),
+            model_name="apikey",
+            index=models.Index(fields=["-created_at", "-id"], name="tokens_apikey_list_idx"),
         ),
         migrations.AddIndex(
-            model_name='revocation',
-            index=models.Index(condition=models.Q(('probe', 'let_in')), fields=['probed_at'], name='tokens_revocation_let_in_idx'),
+            model_name="revocation",
+            index=models.Index(
+                condition=models.Q(("probe", "let_in")), fields=["probed_at"], name="tokens_revocation_let_in_idx"
+            ),
         ),
     ]
