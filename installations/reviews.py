@@ -182,7 +182,7 @@ class ReviewsWaiting:
 def reviews_waiting() -> ReviewsWaiting:
     """Return how many approvals are due, since when the longest, and how many are proposed for less.
 
-    Three statements, none of which goes on beyond what is counted.
+    Four statements, none of which goes on beyond what is counted.
     """
     most = selectors.MOST_COUNTED + 1
     in_order = _of_live(ApprovedPermission.objects.filter(due())).order_by("review_by").values("pk", "review_by")

@@ -204,7 +204,7 @@ def _trail() -> Iterator[Item]:
 
 
 def _reviews() -> Iterator[Item]:
-    """Give what is to be looked at again. Three statements."""
+    """Give what is to be looked at again. Four statements."""
     found = reviews.reviews_waiting()
     if found.due:
         unused = (

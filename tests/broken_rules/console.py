@@ -480,8 +480,8 @@ CONSOLE = (
     Breakage(
         "console: a filter says the number of a part for that of the whole",
         "installations/admin/filter_counts.py",
-        "    return [] if total > BOUND else ",
-        "    return ",
+        "    if len(rest) > BOUND:\n        return []\n",
+        "",
         ("tests/installations/admin/test_filter_counts.py",),
     ),
     Breakage(

@@ -222,7 +222,9 @@ def test_page_costs_the_same_however_much_there_is(auditor: Any, here: Installat
     assert statements() == before
 
 
-@pytest.mark.parametrize(("count", "said"), [(1, "1 token is lost"), (1200, "1,200 tokens are lost")])
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "1 token is lost"), (1000, "1,000 tokens are lost"), (1001, "1,000+ tokens are lost")]
+)
 def test_words_follow_the_number(count: int, said: str) -> None:
     def words(number: int) -> str:
         return "%(count)s token is lost" if number == 1 else "%(count)s tokens are lost"

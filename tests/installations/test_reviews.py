@@ -235,7 +235,7 @@ def test_lines_cost_the_same_whatever_their_number(here: Installation, django_as
         found = reviews.lines(rows)
 
     assert len(found) == 7
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         reviews.reviews_waiting()
 
 

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from installations.admin import change_lists, searching
+from installations.admin import change_lists, filter_counts, searching
 from installations.admin.keyset import Keyset, NoPlace
 from installations.distinct import values_of
 from installations.models import PENDING_FIRST, Application, AuditEvent, Installation, Portal, PortalUser
@@ -226,7 +226,8 @@ def test_installations_that_wait_come_first_on_every_page() -> None:
 
 def test_count_stops_where_it_would_cost(client: Client, portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(change_lists, "_COUNTED", 100)
-    monkeypatch.setattr(change_lists, "_COUNTED_OF_SEARCHED", 60)
+    for module in (change_lists, filter_counts):
+        monkeypatch.setattr(module, "BOUND", 60)
     add_users(portal, range(101))
     page = client.get(URL).content.decode()
     assert "more than 100 portal users" in page

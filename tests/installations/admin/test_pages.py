@@ -203,7 +203,7 @@ def test_first_page_names_what_is_left_of_a_revocation(
     Revocation.objects.update(state="running", cut_at=began, probe="let_in", probed_at=timezone.now())
 
     # then
-    with django_assert_max_num_queries(34):
+    with django_assert_max_num_queries(35):
         page = client.get(url("index"))
     assert "step at Flowlu" not in text(page)
     assert "confirmed to be deleted" not in text(page)
@@ -236,11 +236,11 @@ def test_first_page_costs_the_same_for_many_rows(
 ) -> None:
     client = signed_in(auditor)
     client.get(url("index"))
-    with django_assert_max_num_queries(34):
+    with django_assert_max_num_queries(35):
         client.get(url("index"))
     for number in range(3):
         factories.installation(application, portal=f"customer-{number}.flowlu.com")
-    with django_assert_max_num_queries(34):
+    with django_assert_max_num_queries(35):
         client.get(url("index"))
 
 
