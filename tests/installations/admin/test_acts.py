@@ -9,7 +9,7 @@ from installations.models import Application, Installation, PortalUser
 from tests import factories
 from tests.installations.admin.console import confirm, messages, signed_in, text, url
 from tests.unchanged import last_event, nothing_changes, recorded
-from tokens.models import OAuthToken
+from tokens.models import OAuthToken, Revocation
 
 REASON = {"reason": "A customer asked for it."}
 Address = Callable[[Any], str]
@@ -194,7 +194,9 @@ def test_revoking_a_user_can_lock_them_too(responder: Any, token: OAuthToken, po
     assert token.state == OAuthToken.State.REVOKED
     assert portal_user.locked_at is not None
     assert recorded()[-2:] == ["portaluser.locked", "tokens.revoked"]
-    assert messages(response) == ["1 token revoked. user 7 of acme.flowlu.com is locked. See revocation #1."]
+    assert messages(response) == [
+        f"1 token revoked. user 7 of acme.flowlu.com is locked. See revocation #{Revocation.objects.get().pk}."
+    ]
 
 
 def test_user_of_another_portal_is_404(responder: Any, token: OAuthToken, application: Application) -> None:

@@ -14,7 +14,7 @@ from installations.models import Installation, Liveness
 from tests import factories
 from tests.installations.admin.console import confirm, messages, signed_in, text, url
 from tests.unchanged import last_event, nothing_changes
-from tokens.models import OAuthToken
+from tokens.models import OAuthToken, Revocation
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_operator_confirms_the_removal_from_what_was_observed(responder: Any, to
 
     done = confirm(client, where, {"reason": "Their administrator says so."}, follow=True)
 
-    assert messages(done) == ["Marked as uninstalled. 1 token revoked. See revocation #1."]
+    assert messages(done) == [f"Marked as uninstalled. 1 token revoked. See revocation #{Revocation.objects.get().pk}."]
     here.refresh_from_db()
     token.refresh_from_db()
     assert (here.status, token.state) == ("uninstalled", "revoked")

@@ -220,7 +220,9 @@ def test_user_can_be_locked_with_it(responder: Any, token: OAuthToken, portal_us
 
     portal_user.refresh_from_db()
     assert portal_user.locked_at is not None
-    assert messages(response) == ["1 token revoked. user 7 of acme.flowlu.com is locked. See revocation #1."]
+    assert messages(response) == [
+        f"1 token revoked. user 7 of acme.flowlu.com is locked. See revocation #{Revocation.objects.get().pk}."
+    ]
 
 
 # --- By fingerprints or a time ---
