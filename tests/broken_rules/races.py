@@ -9,6 +9,13 @@ API_KEYS = ("tests/security/races/test_api_keys.py",)
 
 RACES = (
     race(
+        "race: a call that waits for its portal holds a database connection",
+        "tokens/api/views.py",
+        "                give_back_connection()\n",
+        "",
+        ("tests/security/races/test_service.py",),
+    ),
+    race(
         "race: one portal may hold every thread",
         "installations/flowlu/slots.py",
         "            if self._limit and self._under_way[portal] >= self._limit:",
