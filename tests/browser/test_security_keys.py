@@ -90,6 +90,7 @@ def test_key_from_its_adding_to_its_removal(
 
     # when it is renamed
     page.get_by_role("link", name="Rename Blue key").click()
+    page.wait_for_url(lambda url: not url.endswith("/2fa/"))
     found += violations(page)
     page.fill("input[name=name]", "Green key")
     page.click("#content form button[type=submit]")
@@ -127,6 +128,7 @@ def test_key_from_its_adding_to_its_removal(
     # when the key is removed
     page.goto(f"{service}/accounts/2fa/")
     page.get_by_role("link", name="Remove Green key").click()
+    page.wait_for_url(lambda url: not url.endswith("/2fa/"))
     found += violations(page)
     page.click("#content form button[type=submit]")
     page.wait_for_url(f"{service}/accounts/2fa/")

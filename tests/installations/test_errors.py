@@ -35,6 +35,7 @@ CONTRACT = {
     errors.FlowluUnavailable: ("flowlu_unavailable", 503),
     errors.FlowluTimeout: ("flowlu_timeout", 504),
     errors.ReasonRequired: ("reason_required", 400),
+    errors.ReasonHoldsSecret: ("reason_refused", 400),
     errors.ReviewDateRefused: ("review_date_refused", 400),
     errors.ManifestInvalid: ("manifest_invalid", 400),
     errors.CatalogueNotTaken: ("catalogue_invalid", 400),

@@ -45,6 +45,7 @@ ELSEWHERE = {
     "set_operator_groups",
     "sign_out_operator",
     "reset_second_factors",
+    "set_operator_address",
     "invite_operator",  # tests/flowlu_admin/test_invitations.py
     # tests/installations/commands/test_set_allowed_origins.py
     "set_allowed_origins",
