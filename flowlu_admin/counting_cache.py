@@ -79,7 +79,7 @@ class SharedCache(RedisCache):
     def count(self, key: str, timeout: int) -> int:
         """Count one as LocalCache does, in one round trip. The seconds begin again with each count."""
         name = self.make_and_validate_key(key)
-        pipeline = self._cache.get_client(name, write=True).pipeline(transaction=False)
+        pipeline = self._cache.get_client(name, write=True).pipeline()  # both or neither: no count without an end
         pipeline.incr(name)
         pipeline.expire(name, timeout)
         found: int = pipeline.execute()[0]

@@ -74,14 +74,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(command: Sequence[str], port: int, cores: str, environment: Mapping[str, str] = {}) -> Iterator[Served]:  # noqa: B006
+def served(
+    command: Sequence[str], port: int, cores: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Served]:
     """Run a command on these cores until the block ends. Ready means that the port takes connections."""
     log = Path(os.environ["BENCH_LOGS"]) / f"{Path(command[0]).name}-{port}.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
             ["taskset", "-c", cores, *command],
             cwd=ROOT,
-            env=os.environ | environment,
+            env={**os.environ, **(environment or {})},
             stdout=stream,
             stderr=stream,
             start_new_session=True,
