@@ -341,8 +341,6 @@ class ApprovedPermission(models.Model):
     reviewed_by = models.CharField(max_length=150, blank=True)
     reviewed_why = models.CharField(max_length=1000, blank=True)
     active_on = models.DateField(
-        null=True,
-        blank=True,
         help_text=_(
             "A day of a decision about it or of a call that it let through; a later call may not be noted yet."
         ),
@@ -389,14 +387,14 @@ class ApprovedPermission(models.Model):
         indexes: ClassVar = [
             # The reviews that are due, the oldest first.
             models.Index(
-                fields=["review_by"], condition=Q(withdrawn_at__isnull=True), name="installations_approved_due_idx"
+                fields=["review_by", "id"], condition=Q(withdrawn_at__isnull=True), name="installations_approved_day"
             ),
             # The list as it opens, and by its filter: what one operator alone approved is rare.
             models.Index(fields=["-approved_at", "-id"], name="installations_approved_list"),
             models.Index(fields=["source", "-approved_at", "-id"], name="installations_approved_source"),
-            # The few that may be unused: the use of all others need not be looked for.
+            # The few that may be unused, the longest first: the use of all others need not be looked for.
             models.Index(
-                fields=["active_on"], condition=Q(withdrawn_at__isnull=True), name="installations_approved_act_idx"
+                fields=["active_on", "id"], condition=Q(withdrawn_at__isnull=True), name="installations_approved_use"
             ),
         ]
 

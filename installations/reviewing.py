@@ -142,7 +142,7 @@ def note_use(stopped: Callable[[], bool] = lambda: False) -> int:
             later = []
             for row in rows:
                 used_on = days[row.pk][row.level == Level.FULL]
-                if used_on is not None and (row.active_on is None or used_on > row.active_on):
+                if used_on is not None and used_on > row.active_on:
                     row.active_on = used_on
                     later.append(row)
             ApprovedPermission.objects.bulk_update(later, ["active_on"])

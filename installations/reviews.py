@@ -6,27 +6,14 @@ against the other.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from enum import StrEnum
+from typing import Final
 
 from django.conf import settings
-from django.db.models import (
-    Case,
-    Count,
-    DateField,
-    Exists,
-    IntegerField,
-    Min,
-    OuterRef,
-    Q,
-    QuerySet,
-    Subquery,
-    Sum,
-    Value,
-    When,
-)
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Subquery, Sum
 
 from installations import editions, review_rules, selectors
 from installations.catalogue import Catalogue, Risk, ScopeDescription
@@ -113,24 +100,42 @@ def seen_as(row: ApprovedPermission) -> str:
     return f"{row.pk}/{reviewed}"
 
 
-def in_order(rows: QuerySet[ApprovedPermission]) -> QuerySet[ApprovedPermission]:
-    """Return approvals in force of installations that are not gone: the highest risk first, then by day of review."""
-    places = {risk: Value(place) for place, risk in enumerate(RISKS)}
-    return (
-        _of_live(rows)
-        .annotate(rank=_by_risk(places, IntegerField(), editions.in_force()))
-        .order_by("rank", "review_by", "pk")
-    )
+class Asked(StrEnum):
+    """What can be asked of the queue."""
+
+    TO_DECIDE = "to_decide"
+    DUE = "due"
+    OVERDUE = "overdue"
+    UNUSED = "unused"
+    ALL = "all"  # every approval in force
+
+
+def queue(rows: QuerySet[ApprovedPermission], asked: Asked = Asked.TO_DECIDE) -> list[QuerySet[ApprovedPermission]]:
+    """Return those of `rows` that are asked for, in force and of installations that are not gone, in parts that follow
+    one another. Two statements at most; the rows are left to the caller.
+
+    The highest risk comes first. Of each risk, those that are due come by their day; then those that nobody uses, by
+    the last noted day of a decision or of use. An index has each part in its order, so that its beginning costs the
+    same however long it is.
+    """
+    known, live = editions.in_force(), in_review(rows)
+    by_day = live.filter({Asked.DUE: due(), Asked.OVERDUE: overdue(), Asked.TO_DECIDE: due()}.get(asked, Q()))
+    by_use = live.exclude(due()) if asked is Asked.TO_DECIDE else live
+    unused = _unused(known) if asked in (Asked.TO_DECIDE, Asked.UNUSED) else {}
+    found = []
+    for risk in RISKS:
+        if asked is not Asked.UNUSED:
+            found.append(by_day.filter(of_risk(risk, known)).order_by("review_by", "pk"))
+        if unused:
+            found.append(by_use.filter(unused[risk]).order_by("active_on", "pk"))
+    return found
 
 
 def waiting() -> Q:
-    """Return what finds the queue among approvals in force: those that are due, and those that nobody uses.
-
-    One statement. Whether an approval is used is asked of the few that have no noted day of use (`active_on`) since.
-    """
-    # Two lists beside each other: with an OR between them PostgreSQL looks through one for each row of the other.
-    both = ApprovedPermission.objects.in_force().filter(due()).order_by().values("pk")
-    return Q(pk__in=both.union(_unused(utc_today(), counted_since()).values("pk"), all=True))
+    """Return what finds all of the queue among approvals in force. Two statements, and one when it is asked for."""
+    # Lists beside each other: with an OR between them PostgreSQL looks through one for each row of the other.
+    rows = ApprovedPermission.objects.in_force()
+    return _in_any(rows.filter(condition) for condition in (due(), *_unused(editions.in_force()).values()))
 
 
 def due() -> Q:
@@ -144,11 +149,18 @@ def overdue() -> Q:
 
 
 def proposed() -> Q:
-    """Return what finds approvals that are proposed to be lowered or withdrawn. One statement."""
-    return Q(pk__in=_unused(utc_today(), counted_since()).values("pk"))
+    """Return what finds approvals that are proposed to be lowered or withdrawn. As many statements as `waiting`."""
+    rows = ApprovedPermission.objects.in_force()
+    return _in_any(rows.filter(condition) for condition in _unused(editions.in_force()).values())
 
 
-def _of_live(rows: QuerySet[ApprovedPermission]) -> QuerySet[ApprovedPermission]:
+def _in_any(sets: Iterable[QuerySet[ApprovedPermission]]) -> Q:
+    first, *others = (rows.order_by().values("pk") for rows in sets)
+    return Q(pk__in=first.union(*others, all=True))
+
+
+def in_review(rows: QuerySet[ApprovedPermission]) -> QuerySet[ApprovedPermission]:
+    """Return those that are reviewed: approvals in force, of installations that are not gone."""
     return rows.filter(withdrawn_at__isnull=True).exclude(installation__status=Installation.Status.UNINSTALLED)
 
 
@@ -182,13 +194,16 @@ class ReviewsWaiting:
 def reviews_waiting() -> ReviewsWaiting:
     """Return how many approvals are due, since when the longest, and how many are proposed for less.
 
-    Four statements, none of which goes on beyond what is counted.
+    Six statements at most, none of which goes on beyond what is counted.
     """
     most = selectors.MOST_COUNTED + 1
-    in_order = _of_live(ApprovedPermission.objects.filter(due())).order_by("review_by").values("pk", "review_by")
+    in_order = in_review(ApprovedPermission.objects.filter(due())).order_by("review_by").values("pk", "review_by")
     found = in_order[:most].aggregate(due=Count("pk"), oldest=Min("review_by"))
-    proposed = _of_live(_unused(utc_today(), counted_since())).exclude(due()).order_by().values("pk")
-    return ReviewsWaiting(**found, unused=proposed[:most].count())
+    unused = 0
+    for part in queue(ApprovedPermission.objects.exclude(due()), Asked.UNUSED):
+        if unused < most:
+            unused += part.order_by().values("pk")[: most - unused].count()
+    return ReviewsWaiting(**found, unused=unused)
 
 
 def lines(approvals: Sequence[ApprovedPermission]) -> list[ReviewLine]:
@@ -231,49 +246,38 @@ def lines(approvals: Sequence[ApprovedPermission]) -> list[ReviewLine]:
 
 def perhaps_unused() -> QuerySet[ApprovedPermission]:
     """Return approvals in force of whose last days nothing is noted: their use has to be looked for."""
-    return ApprovedPermission.objects.in_force().filter(_nothing_noted(_idle_since(utc_today()), editions.in_force()))
+    known, idle_since = editions.in_force(), _idle_since()
+    noted = Q()
+    for risk, day in idle_since.items():
+        noted |= of_risk(risk, known) & Q(active_on__lte=day)
+    # The first one is for the index.
+    return ApprovedPermission.objects.in_force().filter(Q(active_on__lte=max(idle_since.values())) & noted)
 
 
-def _idle_since(now: date) -> dict[Risk, date]:
+def _idle_since() -> dict[Risk, date]:
+    now = utc_today()
     return {risk: review_rules.last_idle_day(risk, settings.UNUSED_DAYS, now) for risk in RISKS}
 
 
-def _nothing_noted(idle_since: Mapping[Risk, date], known: Catalogue) -> Q:
-    # The first one is for the index.
-    found = Q(active_on__isnull=True)
-    for risk, day in idle_since.items():
-        found |= of_risk(risk, known) & Q(active_on__lte=day)
-    return (Q(active_on__isnull=True) | Q(active_on__lte=max(idle_since.values()))) & found
+def _unused(known: Catalogue) -> dict[Risk, Q]:
+    """Return for each risk what finds the approvals for which `review_rules.proposal` proposes something. One
+    statement."""
+    since = counted_since()
+    return {risk: _unused_since(day, since) & of_risk(risk, known) for risk, day in _idle_since().items()}
 
 
-def _unused(now: date, since: date | None) -> QuerySet[ApprovedPermission]:
-    """Return the approvals for which `review_rules.proposal` proposes something."""
-    known = editions.in_force()
-    idle_since = _idle_since(now)
-    long_enough = Q(pk__in=[])
-    for risk, day in idle_since.items():
-        if since is not None and since <= day:
-            next_day = datetime.combine(day + timedelta(days=1), time(), UTC)
-            reviewed = Q(reviewed_at__isnull=True) | Q(reviewed_at__lt=next_day)
-            long_enough |= of_risk(risk, known) & Q(approved_at__lt=next_day) & reviewed
-    used = ScopeUsage.objects.by_callers().filter(
-        installation=OuterRef("installation"),
-        code=OuterRef("code"),
-        level=OuterRef("level"),
-        day__gt=OuterRef("idle_since"),
-    )
+def _unused_since(day: date, counted: date | None) -> Q:
+    if counted is None or counted > day:
+        return Q(pk__in=[])
+    next_day = datetime.combine(day + timedelta(days=1), time(), UTC)
+    decided = Q(approved_at__lt=next_day) & (Q(reviewed_at__isnull=True) | Q(reviewed_at__lt=next_day))
     usable = Q(installation__status=Installation.Status.ACTIVE)
     for path in ("installation", "installation__portal", "installation__application"):
         usable &= Q(**{f"{path}__locked_at__isnull": True})
-    days = {risk: Value(day) for risk, day in idle_since.items()}
-    noted = _nothing_noted(idle_since, known)
-    rows = ApprovedPermission.objects.in_force().filter(noted).filter(usable).filter(long_enough)
-    return rows.annotate(idle_since=_by_risk(days, DateField(), known)).filter(~Exists(used))
-
-
-def _by_risk(values: Mapping[Risk, Value], output: Any, known: Catalogue) -> Case:
-    whens = [When(of_risk(risk, known), then=values[risk]) for risk in ("low", "medium")]
-    return Case(*whens, default=values["high"], output_field=output)
+    used = ScopeUsage.objects.by_callers().filter(
+        installation=OuterRef("installation"), code=OuterRef("code"), level=OuterRef("level"), day__gt=day
+    )
+    return Q(active_on__lte=day) & decided & usable & ~Q(Exists(used))
 
 
 def last_days(approvals: Sequence[ApprovedPermission]) -> dict[int, tuple[date | None, date | None]]:

@@ -1,6 +1,7 @@
 """The list of a model: pages that stay as they are while rows come and go, and no count that costs."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from django.contrib import messages
@@ -18,12 +19,11 @@ from installations.admin.filter_counts import (
     first_keys,
     own_parameters,
 )
-from installations.admin.keyset import Keyset, NoPlace
+from installations.admin.keyset import NoPlace, Pages
 
 AFTER: Final = "after"
 BEFORE: Final = "before"
 _PLACES: Final = (AFTER, BEFORE)
-_COUNTED: Final = 10_000  # so far at most
 
 
 class ConsoleChangeList(ChangeList):
@@ -33,7 +33,10 @@ class ConsoleChangeList(ChangeList):
     for each column of the ordering.
     """
 
+    most_counted = 10_000
+
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        self.request = request
         self.after, self.before = (request.GET.get(name, "") for name in _PLACES)
         self.previous_url = self.next_url = self.first_url = ""
         self.is_counted_out = True
@@ -87,32 +90,38 @@ class ConsoleChangeList(ChangeList):
         # Of these it is known already that they are too many, or it would take the search once more to find out.
         if (is_unused and self.result_count > BOUND) or (self.query and not is_unused):
             return ()
-        rest = self._few_keys() if is_unused else first_keys(self._without(spec))
+        rest = self._few_keys() if is_unused else first_keys([self.without(spec)])
         return counts_in_rest(self.root_queryset, rest, spec, asked)
 
     def _few_keys(self) -> list[Any]:
         if self._few is None:
-            self._few = first_keys(self.queryset)
+            self._few = first_keys(self.parts)
         return self._few
 
-    def _without(self, spec: Any) -> QuerySet[Any]:
-        """Return the rows of the list as it would be without one of its filters."""
+    @cached_property
+    def parts(self) -> Sequence[QuerySet[Any]]:
+        """What the list holds, in sets that follow one another, each in its order."""
+        return [self.queryset]
+
+    def without(self, spec: Any) -> QuerySet[Any]:
+        """Return the rows of the list, sorted by nothing, as it would be without one of its filters."""
         rows: Any = self.root_queryset
         for other in self.filter_specs:
             if other is not spec:
                 rows = other.queryset(other.request, rows)
-        found: QuerySet[Any] = rows.filter(build_q_object_from_lookup_parameters(self._other_lookups))
+        rows = rows.filter(build_q_object_from_lookup_parameters(self._other_lookups))
+        found: QuerySet[Any] = self.model_admin.get_search_results(self.request, rows, self.query)[0]
         return found
 
     def get_results(self, request: HttpRequest) -> None:
-        rows = self.queryset
-        bound = BOUND if self.query else _COUNTED
+        parts = self.parts
+        bound = BOUND if self.query else self.most_counted
         if self.query:
             # What is searched for may be few among a million. It is looked for once; all else goes by what was found.
             counted = len(self._few_keys())
-            rows = rows.filter(pk__in=self._few_keys()) if counted <= bound else rows
+            parts = [rows.filter(pk__in=self._few_keys()) for rows in parts] if counted <= bound else parts
         else:
-            counted = count_up_to(rows, bound)
+            counted = count_up_to(parts, bound)
         self.is_counted_out = counted <= bound
         self.result_count = min(counted, bound)
         self.count_words = (
@@ -124,43 +133,48 @@ class ConsoleChangeList(ChangeList):
         self.show_admin_actions = True
         self.can_show_all = counted <= self.list_max_show_all
         self.multi_page = counted > self.list_per_page
-        self.paginator = self.model_admin.get_paginator(request, rows, self.list_per_page)
+        self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
+        pages = Pages(parts)
         if not self.multi_page or (self.show_all and self.can_show_all):
-            self.result_list = rows._clone()
+            self.result_list = pages.first(self.list_max_show_all)
         else:
-            self.result_list = self._page(request, Keyset(rows, rows.query.order_by))
+            self.result_list = self._page(request, pages)
 
     def completed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
         """Return the rows with what their columns need beside them."""
         return rows
 
-    def _page(self, request: HttpRequest, keyset: Keyset) -> list[Any]:
+    def _page(self, request: HttpRequest, pages: Pages) -> list[Any]:
         size = self.list_per_page
         try:
             if self.after:
-                found = keyset.after(keyset.read(self.after), size + 1)
+                found = pages.after(pages.read(self.after), size + 1)
                 if found:
-                    return self._shown(keyset, found[:size], has_before=True, has_after=len(found) > size)
+                    return self._shown(pages, found[:size], has_before=True, has_after=len(found) > size)
                 messages.info(request, gettext("Nothing is left behind that place. This is the beginning of the list."))
             if self.before:
-                found = keyset.before(keyset.read(self.before), size + 1)
+                found = pages.before(pages.read(self.before), size + 1)
                 if len(found) > size:
-                    return self._shown(keyset, found[-size:], has_before=True, has_after=True)
+                    return self._shown(pages, found[-size:], has_before=True, has_after=True)
         except NoPlace:
             words = gettext("The address named no place in this list as it is sorted now. This is its beginning.")
             messages.warning(request, words)
-        found = keyset.first(size + 1)
-        return self._shown(keyset, found[:size], has_before=False, has_after=len(found) > size)
+        found = pages.first(size + 1)
+        return self._shown(pages, found[:size], has_before=False, has_after=len(found) > size)
 
-    def _shown(self, keyset: Keyset, rows: list[Any], *, has_before: bool, has_after: bool) -> list[Any]:
+    def _shown(self, pages: Pages, rows: list[Any], *, has_before: bool, has_after: bool) -> list[Any]:
         if has_before:
             self.first_url = self.get_query_string()
-            self.previous_url = self.get_query_string({BEFORE: keyset.text_of(rows[0])})
+            self.previous_url = self.get_query_string({BEFORE: pages.text_of(rows[0])})
         if has_after:
-            self.next_url = self.get_query_string({AFTER: keyset.text_of(rows[-1])})
+            self.next_url = self.get_query_string({AFTER: pages.text_of(rows[-1])})
         return rows
 
 
-def count_up_to(rows: QuerySet[Any], bound: int) -> int:
-    """Return how many rows there are, or one more than the bound where there are more."""
-    return rows.order_by().values("pk")[: bound + 1].count()
+def count_up_to(parts: Sequence[QuerySet[Any]], bound: int) -> int:
+    """Return how many rows there are, or one more than the bound where there are more. One statement a part."""
+    counted = 0
+    for rows in parts:
+        if counted <= bound:
+            counted += rows.order_by().values("pk")[: bound + 1 - counted].count()
+    return counted

@@ -48,9 +48,13 @@ def counts_in_whole(rows: QuerySet[Any], spec: Any, choices: Sequence[dict[str, 
     return [_as_counted(count) for count in _counted(rows, parts)]
 
 
-def first_keys(rows: QuerySet[Any]) -> list[Any]:
-    """Return the keys of the rows, as many as are counted and one more. One statement."""
-    return list(rows.order_by().values_list("pk", flat=True)[: BOUND + 1])
+def first_keys(parts: Sequence[QuerySet[Any]]) -> list[Any]:
+    """Return the keys of the rows, as many as are counted and one more. One statement a part."""
+    found: list[Any] = []
+    for rows in parts:
+        if len(found) <= BOUND:
+            found += rows.order_by().values_list("pk", flat=True)[: BOUND + 1 - len(found)]
+    return found
 
 
 def counts_in_rest(

@@ -45,14 +45,17 @@ class Key:
 
 
 class Keyset:
-    """A sorted list of which pages are asked for. The ordering has to be total: its last column is unique."""
+    """A sorted list of which pages are asked for. The ordering has to be total: its last column is unique.
 
-    def __init__(self, rows: QuerySet[Any], ordering: Sequence[Any]) -> None:
+    `part` tells lists from each other that are sorted alike: a place in one is none in another.
+    """
+
+    def __init__(self, rows: QuerySet[Any], ordering: Sequence[Any], part: int = 0) -> None:
         self._keys = _without_repeats(ordering)
         self._names = [_ALIAS.format(number) for number in range(len(self._keys))]
         named = {name: key.expression for name, key in zip(self._names, self._keys, strict=True)}
         self._rows = rows.annotate(**named)
-        self._salt = f"list of {rows.model._meta.label} by {ordering!r}"
+        self._salt = f"list of {rows.model._meta.label} by {ordering!r}, part {part}"
         # PostgreSQL has nothing after every value, SQLite before.
         self._nothing_is_last = connections[rows.db].vendor == "postgresql"
 
@@ -68,13 +71,8 @@ class Keyset:
         """Return the rows right before a place, in the order of the list."""
         return self._beyond(place, size, backwards=True)[::-1]
 
-    def batches(self, size: int) -> Iterator[list[Any]]:
-        """Yield the whole list in pieces, each found by where the last one ended. A row that moves meanwhile may be
-        passed over or come twice; one that stays comes once."""
-        found = self.first(size)
-        while found:
-            yield found
-            found = self.after(self.place_of(found[-1]), size) if len(found) == size else []
+    def last(self, size: int) -> list[Any]:
+        return list(self.sorted(backwards=True)[:size])[::-1]
 
     def text_of(self, row: Any) -> str:
         """Return the place of a row as it stands in an address. With a short MAC: nobody makes one up."""
@@ -128,6 +126,72 @@ class Keyset:
         yield Q(**{f"{name}__{'lt' if descending else 'gt'}": value})
         if nothing_comes_last:
             yield Q(**{f"{name}__isnull": True})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row's place in a list of parts."""
+
+    part: int
+    values: Sequence[Value]
+
+
+class Pages:
+    """A list in parts that follow one another, each sorted by itself, and pages that go on from one to the next."""
+
+    def __init__(self, parts: Sequence[QuerySet[Any]]) -> None:
+        self._parts = [Keyset(rows, rows.query.order_by, number) for number, rows in enumerate(parts)]
+
+    def first(self, size: int) -> list[Any]:
+        return self._on_from(0, size, [])
+
+    def after(self, place: Place, size: int) -> list[Any]:
+        """Return the next rows behind a place, in the order of the list."""
+        found = self._of(place.part, self._parts[place.part].after(place.values, size))
+        return self._on_from(place.part + 1, size, found)
+
+    def before(self, place: Place, size: int) -> list[Any]:
+        """Return the rows right before a place, in the order of the list."""
+        found = self._of(place.part, self._parts[place.part].before(place.values, size))
+        for number in reversed(range(place.part)):
+            if len(found) < size:
+                found = self._of(number, self._parts[number].last(size - len(found))) + found
+        return found
+
+    def batches(self, size: int) -> Iterator[list[Any]]:
+        """Yield the whole list in pieces, each found by where the last one ended. A row that moves meanwhile may be
+        passed over or come twice; one that stays comes once."""
+        found = self.first(size)
+        while found:
+            yield found
+            found = self.after(self.place_of(found[-1]), size) if len(found) == size else []
+
+    def place_of(self, row: Any) -> Place:
+        """Return the place of a row that was found here."""
+        return Place(row.keyset_part, self._parts[row.keyset_part].place_of(row))
+
+    def text_of(self, row: Any) -> str:
+        """Return the place of a row that was found here, as it stands in an address."""
+        return f"{row.keyset_part}{_BETWEEN}{self._parts[row.keyset_part].text_of(row)}"
+
+    def read(self, text: str) -> Place:
+        """Return the place that a text names; raises NoPlace as a `Keyset` does."""
+        number, _, values = text.partition(_BETWEEN)
+        for part, keyset in enumerate(self._parts):
+            if number == str(part):
+                return Place(part, keyset.read(values))
+        raise NoPlace
+
+    def _on_from(self, part: int, size: int, found: list[Any]) -> list[Any]:
+        for number in range(part, len(self._parts)):
+            if len(found) < size:
+                found += self._of(number, self._parts[number].first(size - len(found)))
+        return found
+
+    def _of(self, part: int, rows: list[Any]) -> list[Any]:
+        for row in rows:
+            row.keyset_part = part
+        return rows
 
 
 def _without_repeats(ordering: Sequence[Any]) -> list[Key]:

@@ -22,7 +22,7 @@ from installations.actors import Via, operator_actor
 from installations.admin.acts import actor_of, note_refusal
 from installations.admin.change_lists import ConsoleChangeList
 from installations.admin.display import NOTHING, list_url
-from installations.admin.keyset import Keyset
+from installations.admin.keyset import Pages
 from installations.errors import NotPermitted
 from installations.list_exports import export_list
 from installations.statement_bound import bounded_statements
@@ -102,7 +102,7 @@ def _rows(
 
     A piece costs what a page of the list does, and what it takes to see that the reader may still see it.
     """
-    pieces = Keyset(changelist.queryset, changelist.queryset.query.order_by).batches(BATCH)
+    pieces = Pages(changelist.parts).batches(BATCH)
     while True:
         _require_still(request, required)
         with bounded_statements():

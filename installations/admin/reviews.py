@@ -1,6 +1,7 @@
 """The queue of reviews: approvals whose day has come and those that nobody uses, each with the evidence of its use."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,12 +18,14 @@ from installations import reviews
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.change_lists import ConsoleChangeList
 from installations.admin.display import badge, column, installation_name, join, link, mono
+from installations.admin.filter_counts import BOUND
 from installations.admin.lists import NamedFilter
 from installations.admin.records import ApprovedPermissionAdmin, approval_badge
 from installations.admin.searching import by_installation, by_scope
 from installations.admin.shown_reviews import ShownReview
 from installations.admin.text import prose, visible, visible_text
 from installations.models import ApprovedPermission, Review
+from installations.reviews import Asked
 
 _RISK_TONE = {"high": "bad", "medium": "wait", "low": "good"}
 _DECISIONS = (("keep", _("Keep")), ("lower", _("Lower")), ("withdraw", _("Withdraw")))
@@ -43,10 +46,10 @@ class WaitingFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [
-            ("due", gettext("due")),
-            ("overdue", gettext("overdue")),
-            ("unused", gettext("unused")),
-            ("all", gettext("every approval in force")),
+            (Asked.DUE.value, gettext("due")),
+            (Asked.OVERDUE.value, gettext("overdue")),
+            (Asked.UNUSED.value, gettext("unused")),
+            (Asked.ALL.value, gettext("every approval in force")),
         ]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
@@ -54,12 +57,19 @@ class WaitingFilter(admin.SimpleListFilter):
         yield {**first, "display": gettext("to decide")}
         yield from others
 
+    @property
+    def asked(self) -> Asked:
+        """What the list is to hold; what nobody offered is the queue."""
+        return next((asked for asked in Asked if asked == self.value()), Asked.TO_DECIDE)
+
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        wanted = self.value()
-        if wanted == "all":
-            return queryset
-        found = {"due": reviews.due, "overdue": reviews.overdue, "unused": reviews.proposed}
-        return queryset.filter(found.get(wanted or "", reviews.waiting)())
+        found = {
+            Asked.DUE: reviews.due,
+            Asked.OVERDUE: reviews.overdue,
+            Asked.UNUSED: reviews.proposed,
+            Asked.TO_DECIDE: reviews.waiting,
+        }
+        return queryset if self.asked is Asked.ALL else queryset.filter(found[self.asked]())
 
 
 class RiskFilter(admin.SimpleListFilter):
@@ -76,6 +86,13 @@ class RiskFilter(admin.SimpleListFilter):
 
 class ReviewChangeList(ConsoleChangeList):
     """A page of the queue, with the use of what is on it."""
+
+    most_counted = BOUND  # what nobody uses is worked out
+
+    @cached_property
+    def parts(self) -> Sequence[QuerySet[Any]]:
+        [what] = [spec for spec in self.filter_specs if isinstance(spec, WaitingFilter)]
+        return reviews.queue(self.apply_select_related(self.without(what)), what.asked)
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -122,8 +139,8 @@ def _decide(row: Any) -> SafeString:
 class ReviewAdmin(ReadOnlyAdmin):
     list_display = (
         column("installation", _("installation"), lambda row: link(row.installation)),
-        column("scope", _("scope"), _scope, order="code"),
-        column("why", _("why it is here"), lambda row: row.shown.why, order="review_by"),
+        column("scope", _("scope"), _scope),
+        column("why", _("why it is here"), lambda row: row.shown.why),
         column("used", _("use"), lambda row: row.shown.used),
         column("decide", _("decide"), _decide),
     )
@@ -141,8 +158,9 @@ class ReviewAdmin(ReadOnlyAdmin):
     facts = ApprovedPermissionAdmin.facts
     words_here = ("keep", "lower", "withdraw", "proposal")
     intro = _(
-        "Approvals whose day of review has come, and those that nobody uses: the highest risk first, then by day. A "
-        "proposal is gone with the next call that uses the scope. All of one installation is decided on one page."
+        "Approvals whose day of review has come, and those that nobody uses. The highest risk comes first; of each "
+        "risk, those that are due by their day, then the unused ones. A proposal is gone with the next call that uses "
+        "the scope. All of one installation is decided on one page."
     )
     empty_text = _("Nothing is to be reviewed. An approval appears here when its day has come, or when nobody uses it.")
 
@@ -150,10 +168,7 @@ class ReviewAdmin(ReadOnlyAdmin):
         return ReviewChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return reviews.in_order(Review._default_manager.get_queryset())
-
-    def get_ordering(self, request: HttpRequest) -> Any:
-        return ("rank", *self.ordering)
+        return reviews.in_review(Review._default_manager.get_queryset())
 
     def get_list_display(self, request: HttpRequest) -> Any:
         may = (

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from django.db.models import Q
 from django.utils import timezone
 
 from installations import reviewing, reviews
@@ -12,6 +13,7 @@ from installations.four_columns import utc_today
 from installations.models import Application, ApprovedPermission, Installation, PortalUser, ScopeUsage
 from installations.review_rules import Proposal
 from installations.reviewing import keep_scopes, lower_scopes, note_use
+from installations.reviews import Asked
 from installations.services import lock, suspend_installation
 from tests import factories
 from tokens.services.revocation import uninstall_installation
@@ -52,9 +54,8 @@ def here(application: Application) -> Installation:
     return found
 
 
-def queue() -> list[str]:
-    rows = ApprovedPermission.objects.filter(reviews.waiting())
-    return [str(row) for row in reviews.in_order(rows)]
+def queue(asked: Asked = Asked.TO_DECIDE) -> list[str]:
+    return [str(row) for part in reviews.queue(ApprovedPermission.objects.all(), asked) for row in part]
 
 
 def lines(installation: Installation) -> dict[str, reviews.ReviewLine]:
@@ -165,7 +166,6 @@ def test_noting_the_use_leaves_only_what_may_be_unused_to_look_at(here: Installa
     used(here, "user.me", "read", 5)
     used(here, "user.me", "read", 2)
     used(here, "crm.accounts", "read", 1)  # approved at full: it is still proposed to be lowered
-    ApprovedPermission.objects.filter(code="task").update(active_on=None)
     proposals = queue()
 
     assert note_use(stopped=lambda: True) == 0
@@ -175,7 +175,7 @@ def test_noting_the_use_leaves_only_what_may_be_unused_to_look_at(here: Installa
     assert queue() == proposals == ["crm.accounts.full", "task.read"]
     assert {str(row) for row in reviews.perhaps_unused()} == {"crm.accounts.full", "task.read"}
     days = dict(ApprovedPermission.objects.values_list("code", "active_on"))
-    assert days == {"user.me": ago(2), "crm.accounts": ago(LONG_AGO), "task": None}
+    assert days == {"user.me": ago(2), "crm.accounts": ago(LONG_AGO), "task": ago(LONG_AGO)}
 
 
 def test_more_than_a_batch_is_noted(here: Installation, monkeypatch: Any) -> None:
@@ -235,8 +235,40 @@ def test_lines_cost_the_same_whatever_their_number(here: Installation, django_as
         found = reviews.lines(rows)
 
     assert len(found) == 7
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(6):
         reviews.reviews_waiting()
+
+
+def assert_parts_hold_what_the_conditions_find() -> None:
+    """Each approval once, under its risk, as the one statement finds it."""
+    rows = reviews.in_review(ApprovedPermission.objects.all())
+    conditions = {
+        Asked.TO_DECIDE: reviews.waiting(),
+        Asked.DUE: reviews.due(),
+        Asked.OVERDUE: reviews.overdue(),
+        Asked.UNUSED: reviews.proposed(),
+        Asked.ALL: Q(),
+    }
+    for asked, condition in conditions.items():
+        parts = reviews.queue(ApprovedPermission.objects.all(), asked)
+        assert sorted(row.pk for part in parts for row in part) == sorted(rows.filter(condition).values_list("pk", flat=True))  # fmt: skip  # noqa: E501
+
+
+def test_what_is_due_comes_before_what_is_unused_and_that_by_how_long(here: Installation, application: Any) -> None:
+    rows = here.approved_permissions
+    rows.filter(code="task").update(active_on=ago(LONG_AGO + 1))
+    more = factories.installation(application, portal="b.flowlu.com", approved=["user.me.read", "task.read"])
+    aged(more, LONG_AGO - 1)
+    rows.filter(code="user.me").update(review_by=ago(1))
+    more.approved_permissions.filter(code="task").update(review_by=ago(2))
+
+    assert queue() == ["crm.accounts.full", "task.read", "task.read", "user.me.read", "user.me.read"]
+    found = [row.installation_id for part in reviews.queue(ApprovedPermission.objects.all()) for row in part]
+    assert found == [here.pk, more.pk, here.pk, here.pk, more.pk]
+    rows.filter(code="task").update(active_on=ago(LONG_AGO - 2))
+    more.approved_permissions.filter(code="task").update(review_by=ago(-2))
+    found = [row.installation_id for part in reviews.queue(ApprovedPermission.objects.all(), Asked.UNUSED) for row in part]  # fmt: skip  # noqa: E501
+    assert found == [here.pk, more.pk, here.pk, here.pk, more.pk]
 
 
 def test_database_proposes_what_the_rules_propose(application: Application, settings: Any) -> None:
@@ -263,9 +295,9 @@ def test_database_proposes_what_the_rules_propose(application: Application, sett
             for level in ("read", "full"):
                 if chance.random() < 0.5 and (level == "read" or row.level == "full"):
                     used(found, row.code, level, some_day())
-            # What is noted is nothing, the day of the decision, or one of the last use.
+            # What is noted is the day of a decision, the last one or not.
             decided = max(row.approved_at, row.reviewed_at or row.approved_at).date()
-            row.active_on = chance.choice([None, row.approved_at.date(), decided])
+            row.active_on = chance.choice([row.approved_at.date(), decided])
             row.save()
         if chance.random() < 0.2:
             suspend_installation(installation_id=found.pk, **WHY)
@@ -278,6 +310,7 @@ def test_database_proposes_what_the_rules_propose(application: Application, sett
         by_rules = {line.approval.pk for line in reviews.lines(rows) if line.proposal}
         in_database = set(ApprovedPermission.objects.filter(reviews.proposed()).values_list("pk", flat=True))
         assert in_database == by_rules
+        assert_parts_hold_what_the_conditions_find()
         note_use()
         assert set(ApprovedPermission.objects.filter(reviews.proposed()).values_list("pk", flat=True)) == by_rules
         assert bool(by_rules) is (since >= 4)

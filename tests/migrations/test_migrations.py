@@ -1,7 +1,7 @@
 """Migrations: the trigger comes and goes with its step, a second `migrate` changes nothing, and no step leans on code."""
 
 import ast
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.apps import apps
@@ -255,6 +255,24 @@ def test_old_approvals_get_their_day_of_review_by_the_shipped_risk(transactional
     }
 
 
+@pytest.mark.usefixtures("_migrated_again")
+def test_old_approvals_get_the_day_of_their_approval(transactional_db):
+    """By UTC, and only those of which no day was noted."""
+    here = factories.installation(factories.application(), approved=["task.read", "fin.read"])
+    rows = ApprovedPermission.objects.filter(installation=here)
+    rows.filter(code="fin").update(approved_at=datetime(2026, 3, 1, 23, 59, tzinfo=UTC))
+    migrate_to([("installations", "0027_saved_filters")])
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE installations_approvedpermission SET active_on = NULL WHERE code = 'fin'")
+
+    migrate_to(MigrationExecutor(connection).loader.graph.leaf_nodes())
+
+    assert dict(rows.values_list("code", "active_on")) == {
+        "fin": date(2026, 3, 1),
+        "task": timezone.now().astimezone(UTC).date(),
+    }
+
+
 def test_everything_can_be_taken_back_and_made_anew(transactional_db):
     tables = {model._meta.db_table for app in OURS for model in apps.get_app_config(app).get_models()}
 
@@ -310,6 +328,7 @@ def test_every_data_step_can_be_taken_back():
         ("0018_catalogue_editions_append_only", True),
         ("0020_review_by_of_old_approvals", True),
         ("0023_names_by_word", True),
+        ("0028_day_of_old_approvals", True),
         ("0010_named_scopes_as_shipped", True),
     ]
 

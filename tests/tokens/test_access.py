@@ -12,12 +12,13 @@ from installations.errors import (
     InstallationSuspended,
     InsufficientScope,
     MethodNotAllowed,
+    OriginNotAllowed,
     TokenRevoked,
     TokenStale,
     UserLocked,
 )
 from installations.scopes import Approval, Call, Level, Scope
-from tokens.access import Caller, Need, check_call, check_scope, check_usable, refresh_need
+from tokens.access import Caller, Need, check_call, check_origin, check_scope, check_usable, refresh_need
 
 CATALOGUE = catalogue.load()
 LIST = Call("crm", "account", "list")
@@ -210,3 +211,13 @@ _LATER, _AT, _WITHIN, _PAST = (NOW + MARGIN + timedelta(seconds=late) for late i
 )
 def test_pair_needs_a_refresh_only_where_it_is_ours_to_do(changes, need):
     assert refresh_need(replace(OURS, **changes), now=NOW, margin=MARGIN) is need
+
+
+def test_page_of_another_origin_has_to_be_on_the_list_and_one_of_ours_does_not() -> None:
+    allowed = ["https://app.example.com"]
+    check_origin(allowed, "https://app.example.com")
+    check_origin(allowed, None)
+    check_origin([], None)
+    for others in (allowed, []):
+        with pytest.raises(OriginNotAllowed):
+            check_origin(others, "https://other.example.com")

@@ -1,17 +1,29 @@
 """Which index answers which list on PostgreSQL. Scans and sorts are off: a small table shows no other plan."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Model
 from django.test import RequestFactory
+from django.utils import timezone
 
+from installations import reviews
 from installations.admin.change_lists import ConsoleChangeList
 from installations.admin.keyset import Keyset
-from installations.models import ApprovedPermission, AuditEvent, Evidence, Installation, Portal, PortalUser
+from installations.models import (
+    ApprovedPermission,
+    AuditEvent,
+    Evidence,
+    Installation,
+    Portal,
+    PortalUser,
+    ScopeUsage,
+)
+from installations.reviews import Asked
 from tests import factories
 from tokens.models import EmbedSession, OAuthToken, ServiceCall
 
@@ -72,6 +84,37 @@ def test_list_opens_by_its_index(row_of_each: None, superuser: Any, model: type[
     assert f" {index}" in plan
     assert not re.search(r"(?<!Incremental )Sort  \(", plan), plan
     assert not query or "Index Cond" in _scan(plan, index), plan
+
+
+@pytest.mark.parametrize(
+    ("asked", "indexes"),
+    [
+        (Asked.TO_DECIDE, ["day", "use"] * 3),
+        (Asked.DUE, ["day"] * 3),
+        (Asked.OVERDUE, ["day"] * 3),
+        (Asked.UNUSED, ["use"] * 3),
+        (Asked.ALL, ["day"] * 3),
+    ],
+)
+def test_each_part_of_the_queue_is_in_the_order_of_an_index(
+    row_of_each: None, asked: Asked, indexes: list[str]
+) -> None:
+    """Among a handful of rows any index costs the same: each is tried without the others."""
+    installation = Installation.objects.get()
+    long_ago = timezone.now() - timedelta(days=500)
+    ScopeUsage.objects.create(installation=installation, code="x", level="read", day=long_ago, last_at=long_ago)
+    parts = reviews.queue(ApprovedPermission.objects.all(), asked)
+    assert len(parts) == len(indexes)
+    for name in set(indexes):
+        with transaction.atomic():
+            _without_other_indexes(ApprovedPermission, f"installations_approved_{name}")
+            for part, index in zip(parts, indexes, strict=True):
+                if index == name:
+                    plan = plan_of(part[:51])
+                    assert f" installations_approved_{index}" in plan
+                    assert not re.search(r"Sort  \(", plan), plan
+                    assert asked is Asked.ALL or "Index Cond" in _scan(plan, f"installations_approved_{index}"), plan
+            transaction.set_rollback(True)
 
 
 def _without_other_indexes(model: type[Model], index: str) -> None:

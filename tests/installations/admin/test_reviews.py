@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 
+from installations import reviews
+from installations.admin.reviews import ReviewAdmin
 from installations.four_columns import utc_today
-from installations.models import Application, Installation, ScopeUsage
+from installations.models import Application, ApprovedPermission, Installation, ScopeUsage
 from installations.reviewing import keep_scopes, lower_scopes
 from installations.services import suspend_installation, withdraw_scopes
 from tests import factories
@@ -81,10 +83,38 @@ def test_higher_risk_comes_before_what_waits_for_longer(auditor: Any, here: Inst
     client = signed_in(auditor)
 
     page = client.get(url(QUEUE))
-    by_day = client.get(url(QUEUE), {"o": "2"})
 
     assert [str(row) for row in page.context["cl"].result_list] == ["fin.read", "crm.accounts.full", "user.me.read"]
-    assert [str(row) for row in by_day.context["cl"].result_list] == ["user.me.read", "fin.read", "crm.accounts.full"]
+
+
+def test_pages_of_the_queue_go_on_from_risk_to_risk_and_back(
+    auditor: Any, here: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        more = factories.installation(
+            here.application, portal=f"p{number}.flowlu.com", approved=["fin.read", "user.me.read"]
+        )
+        more.approved_permissions.update(review_by=ago(number))
+    monkeypatch.setattr(ReviewAdmin, "list_per_page", 2)
+    client = signed_in(auditor)
+    page = client.get(url(QUEUE))
+    shown, pages = [], [page]
+    while pages[-1].context["cl"].next_url:
+        pages.append(client.get(url(QUEUE) + pages[-1].context["cl"].next_url))
+    for page in pages:
+        shown.append([row.pk for row in page.context["cl"].result_list])
+
+    whole = [row.pk for part in reviews.queue(ApprovedPermission.objects.all()) for row in part]
+    assert sum(shown, []) == whole
+    assert len(whole) == 11
+    for earlier in reversed(shown[:-1]):
+        page = client.get(url(QUEUE) + page.context["cl"].previous_url)
+        assert [row.pk for row in page.context["cl"].result_list] == earlier
+    last = pages[-1].context["cl"].previous_url.partition("=")[2]
+    for wrong in (last.replace("5~", "4~", 1), last.replace("5~", "6~", 1), "nothing"):
+        answer = client.get(url(QUEUE), {"after": wrong})
+        assert "named no place" in text(answer)
+        assert [row.pk for row in answer.context["cl"].result_list] == shown[0]
 
 
 def test_page_of_an_installation_has_the_order_of_the_queue(reviewer: Any, here: Installation) -> None:
@@ -168,14 +198,14 @@ def test_queue_costs_the_same_for_many_rows(
 ) -> None:
     client = signed_in(auditor)
     client.get(url(QUEUE))
-    with django_assert_max_num_queries(16) as few:
+    with django_assert_max_num_queries(28) as few:
         client.get(url(QUEUE))
     for number in range(5):
         more = factories.installation(here.application, portal=f"p{number}.flowlu.com", approved=["fin.read"])
         more.approved_permissions.update(review_by=ago(number))
         used(more, "fin", days=number)
 
-    with django_assert_max_num_queries(16) as many:
+    with django_assert_max_num_queries(28) as many:
         page = client.get(url(QUEUE))
 
     assert page.context["cl"].result_count == 8
