@@ -38,10 +38,13 @@ _ASKS: Final = _("With four eyes on this only asks for it: another operator has 
 def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Installation]) -> HttpResponse | None:
     """Show the exact list with a form for it, or do what the form says."""
     rows = list(queryset[: MANY + 1])
-    problem = _problem(rows)
-    if problem:
-        model_admin.message_user(request, problem, messages.ERROR)
+    if len(rows) > MANY:
+        too_many = gettext("Choose at most %(many)s installations at once.") % {"many": MANY}
+        model_admin.message_user(request, too_many, messages.ERROR)
         return None
+    together = _together(rows)
+    if [rows] != together:
+        return _choose_some(model_admin, request, together)
     confirmed = request.POST if "confirmed" in request.POST else None
     known = editions.in_force()
     review = selectors.review_scopes(rows[0].manifest.requested_scopes, [], known)
@@ -76,7 +79,7 @@ def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Inst
         "form": form,
         "confirm_at": confirm_at,
         "rows": rows,
-        "table": _table(rows),
+        "table": _table(rows, gettext("Exactly these installations")),
         "stops": (_ASKS, *_STOPS) if four_eyes else _STOPS,
         "stays": _STAYS,
         "stops_heading": gettext("What happens"),
@@ -90,21 +93,40 @@ def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Inst
     return TemplateResponse(request, "admin/installations/installation/approve_many.html", context)
 
 
-def _problem(rows: list[Installation]) -> str:
-    if len(rows) > MANY:
-        return gettext("Choose at most %(many)s installations at once.") % {"many": MANY}
-    if any(row.status == Installation.Status.UNINSTALLED for row in rows):
-        return gettext(
-            "One of the selected installations is uninstalled. Choose live ones only: the filter by status helps."
+def _together(rows: list[Installation]) -> list[list[Installation]]:
+    """Return the live ones by application: what is approved at once is asked for by one manifest's application."""
+    groups: dict[int, list[Installation]] = {}
+    for row in rows:
+        if row.status != Installation.Status.UNINSTALLED:
+            groups.setdefault(row.application_id, []).append(row)
+    return list(groups.values())
+
+
+def _choose_some(model_admin: Any, request: HttpRequest, together: list[list[Installation]]) -> HttpResponse:
+    """Show what of the selection can be approved together, each with a button that goes on with it."""
+    groups = [
+        (
+            _table(rows, visible_text(rows[0].application)),
+            rows,
+            ngettext("Go on with this %(count)s installation", "Go on with these %(count)s installations", len(rows))
+            % {"count": f"{len(rows):,}"},
         )
-    if len({row.application_id for row in rows}) > 1:
-        return gettext("The selected installations are of several applications. Choose those of one: the filter helps.")
-    return ""
+        for rows in together
+    ]
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
+        "title": gettext("These cannot be approved at once"),
+        "back_url": list_url(Installation),
+        "groups": groups,
+        "action_checkbox_name": ACTION_CHECKBOX_NAME,
+    }
+    return TemplateResponse(request, "admin/installations/installation/approve_some.html", context)
 
 
-def _table(rows: list[Installation]) -> Table:
+def _table(rows: list[Installation], title: str) -> Table:
     return Table(
-        gettext("Exactly these installations"),
+        title,
         (gettext("Installation"), gettext("Status"), gettext("Approved now")),
         [(link(row), status_badge(row), in_force_words(row)) for row in rows],
         gettext("None."),

@@ -114,14 +114,19 @@ class ConsoleChangeList(ChangeList):
         return found
 
     def get_results(self, request: HttpRequest) -> None:
-        parts = self.parts
+        parts, size = self.parts, self.list_per_page
         bound = BOUND if self.query else self.most_counted
+        opened: list[Any] | None = None
         if self.query:
             # What is searched for may be few among a million. It is looked for once; all else goes by what was found.
             counted = len(self._few_keys())
             parts = [rows.filter(pk__in=self._few_keys()) for rows in parts] if counted <= bound else parts
-        else:
+        elif self.after or self.before:
             counted = count_up_to(parts, bound)
+        else:
+            opened = Pages(parts).first(size + 1)
+            # A list that is shown whole is counted by that.
+            counted = len(opened) if len(opened) <= size else count_up_to(parts, bound)
         self.is_counted_out = counted <= bound
         self.result_count = min(counted, bound)
         self.count_words = (
@@ -132,19 +137,21 @@ class ConsoleChangeList(ChangeList):
         self.show_full_result_count, self.full_result_count = False, None
         self.show_admin_actions = True
         self.can_show_all = counted <= self.list_max_show_all
-        self.multi_page = counted > self.list_per_page
-        self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
+        self.multi_page = counted > size
+        self.paginator = self.model_admin.get_paginator(request, self.queryset, size)
         pages = Pages(parts)
-        if not self.multi_page or (self.show_all and self.can_show_all):
+        if not self.multi_page and opened is not None:
+            self.result_list = opened
+        elif not self.multi_page or (self.show_all and self.can_show_all):
             self.result_list = pages.first(self.list_max_show_all)
         else:
-            self.result_list = self._page(request, pages)
+            self.result_list = self._page(request, pages, opened)
 
     def completed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
         """Return the rows with what their columns need beside them."""
         return rows
 
-    def _page(self, request: HttpRequest, pages: Pages) -> list[Any]:
+    def _page(self, request: HttpRequest, pages: Pages, opened: list[Any] | None) -> list[Any]:
         size = self.list_per_page
         try:
             if self.after:
@@ -159,7 +166,7 @@ class ConsoleChangeList(ChangeList):
         except NoPlace:
             words = gettext("The address named no place in this list as it is sorted now. This is its beginning.")
             messages.warning(request, words)
-        found = pages.first(size + 1)
+        found = pages.first(size + 1) if opened is None else opened
         return self._shown(pages, found[:size], has_before=False, has_after=len(found) > size)
 
     def _shown(self, pages: Pages, rows: list[Any], *, has_before: bool, has_after: bool) -> list[Any]:

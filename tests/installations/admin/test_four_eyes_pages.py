@@ -1,5 +1,6 @@
 """Four eyes at the console: asked for on one page, confirmed on another, for one installation or many, or alone."""
 
+import re
 from typing import Any
 
 import pytest
@@ -362,17 +363,40 @@ def test_incomplete_form_is_asked_for_again(reviewer: Any, many: list[Installati
     assert "Choose at least one scope to approve, or go back." in text(response)
 
 
-def test_what_cannot_be_approved_together_is_said(reviewer: Any, many: list[Installation], monkeypatch: Any) -> None:
-    other = factories.installation(factories.application("com.example.other"))
+def test_of_what_cannot_be_approved_together_one_part_goes_on(
+    reviewer: Any, many: list[Installation], application: Any
+) -> None:
+    many.append(factories.installation(application, portal="initech.flowlu.com"))
+    other = factories.installation(factories.application("com.example.other", name="<Other>"))
     client = signed_in(reviewer)
-
-    mixed = client.post(url(LIST), tick([many[0], other]), follow=True)
-    assert "of several applications" in messages(mixed)[0]
     Installation.objects.filter(pk=many[1].pk).update(status="uninstalled", uninstalled_at="2026-01-01T00:00:00Z")
-    gone = client.post(url(LIST), tick(many), follow=True)
-    assert "One of the selected installations is uninstalled" in messages(gone)[0]
+
+    with nothing_changes():
+        page = client.post(url(LIST), tick([*many, other]))
+
+    assert "These cannot be approved at once" in text(page)
+    assert "<Other>" not in page.content.decode()
+    groups = [{row.pk for row in rows} for _table, rows, _words in page.context["groups"]]
+    assert sorted(groups, key=len) == [{other.pk}, {row.pk for row in many if row != many[1]}]
+    assert f"Go on with these {len(many) - 1} installations" in text(page)
+    assert "Go on with this 1 installation" in text(page)
+    form = page.content.decode().rpartition("<form")[2]
+    left = re.findall(r'name="_selected_action" value="(\d+)"', form)
+    assert "Approve scopes on" in text(client.post(url(LIST), tick([]) | {ACTION_CHECKBOX_NAME: left, "index": "0"}))
+
+
+def test_of_uninstalled_ones_nothing_goes_on(reviewer: Any, many: list[Installation]) -> None:
+    Installation.objects.update(status="uninstalled", uninstalled_at="2026-01-01T00:00:00Z")
+
+    with nothing_changes():
+        page = signed_in(reviewer).post(url(LIST), tick(many))
+
+    assert "All that you selected are uninstalled." in text(page)
+
+
+def test_too_many_are_refused(reviewer: Any, many: list[Installation], monkeypatch: Any) -> None:
     monkeypatch.setattr("installations.admin.approve_many.MANY", 1)
-    more = client.post(url(LIST), tick(many), follow=True)
+    more = signed_in(reviewer).post(url(LIST), tick(many), follow=True)
     assert "at most 1 installations" in messages(more)[0]
 
 
