@@ -13,7 +13,9 @@ from enum import StrEnum
 from typing import Final
 
 from django.conf import settings
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import LessThanOrEqual
 
 from installations import editions, review_rules, selectors
 from installations.catalogue import Catalogue, Risk, ScopeDescription
@@ -110,7 +112,9 @@ class Asked(StrEnum):
     ALL = "all"  # every approval in force
 
 
-def queue(rows: QuerySet[ApprovedPermission], asked: Asked = Asked.TO_DECIDE) -> list[QuerySet[ApprovedPermission]]:
+def queue(
+    rows: QuerySet[ApprovedPermission], asked: Asked = Asked.TO_DECIDE, risks: Sequence[Risk] = RISKS
+) -> list[QuerySet[ApprovedPermission]]:
     """Return those of `rows` that are asked for, in force and of installations that are not gone, in parts that follow
     one another. Two statements at most; the rows are left to the caller.
 
@@ -123,7 +127,7 @@ def queue(rows: QuerySet[ApprovedPermission], asked: Asked = Asked.TO_DECIDE) ->
     by_use = live.exclude(due()) if asked is Asked.TO_DECIDE else live
     unused = _unused(known) if asked in (Asked.TO_DECIDE, Asked.UNUSED) else {}
     found = []
-    for risk in RISKS:
+    for risk in risks:
         if asked is not Asked.UNUSED:
             found.append(by_day.filter(of_risk(risk, known)).order_by("review_by", "pk"))
         if unused:
@@ -274,10 +278,13 @@ def _unused_since(day: date, counted: date | None) -> Q:
     usable = Q(installation__status=Installation.Status.ACTIVE)
     for path in ("installation", "installation__portal", "installation__application"):
         usable &= Q(**{f"{path}__locked_at__isnull": True})
-    used = ScopeUsage.objects.by_callers().filter(
-        installation=OuterRef("installation"), code=OuterRef("code"), level=OuterRef("level"), day__gt=day
+    use = ScopeUsage.objects.by_callers().filter(
+        installation=OuterRef("installation"), code=OuterRef("code"), level=OuterRef("level")
     )
-    return Q(active_on__lte=day) & decided & usable & ~Q(Exists(used))
+    # Not as "no such row exists": PostgreSQL makes a join of that, believes that next to nothing is left of it, and
+    # sorts what an index has in order.
+    last = Coalesce(Subquery(use.order_by("-day").values("day")[:1]), Value(date.min))
+    return Q(active_on__lte=day) & decided & usable & Q(LessThanOrEqual(last, day))
 
 
 def last_days(approvals: Sequence[ApprovedPermission]) -> dict[int, tuple[date | None, date | None]]:

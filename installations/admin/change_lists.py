@@ -103,11 +103,11 @@ class ConsoleChangeList(ChangeList):
         """What the list holds, in sets that follow one another, each in its order."""
         return [self.queryset]
 
-    def without(self, spec: Any) -> QuerySet[Any]:
-        """Return the rows of the list, sorted by nothing, as it would be without one of its filters."""
+    def without(self, *specs: Any) -> QuerySet[Any]:
+        """Return the rows of the list, sorted by nothing, as it would be without these of its filters."""
         rows: Any = self.root_queryset
         for other in self.filter_specs:
-            if other is not spec:
+            if other not in specs:
                 rows = other.queryset(other.request, rows)
         rows = rows.filter(build_q_object_from_lookup_parameters(self._other_lookups))
         found: QuerySet[Any] = self.model_admin.get_search_results(self.request, rows, self.query)[0]
@@ -125,8 +125,7 @@ class ConsoleChangeList(ChangeList):
             counted = count_up_to(parts, bound)
         else:
             opened = Pages(parts).first(size + 1)
-            # A list that is shown whole is counted by that.
-            counted = len(opened) if len(opened) <= size else count_up_to(parts, bound)
+            counted = len(opened) if len(opened) <= size else _counted_on(opened, parts, bound)
         self.is_counted_out = counted <= bound
         self.result_count = min(counted, bound)
         self.count_words = (
@@ -176,6 +175,13 @@ class ConsoleChangeList(ChangeList):
         if has_after:
             self.next_url = self.get_query_string({AFTER: pages.text_of(rows[-1])})
         return rows
+
+
+def _counted_on(opened: Sequence[Any], parts: Sequence[QuerySet[Any]], bound: int) -> int:
+    """Count as `count_up_to` does, but for the parts that a page went through: it has all that is in them."""
+    reached = opened[-1].keyset_part
+    passed: int = sum(row.keyset_part < reached for row in opened)
+    return passed + count_up_to(parts[reached:], bound - passed)
 
 
 def count_up_to(parts: Sequence[QuerySet[Any]], bound: int) -> int:

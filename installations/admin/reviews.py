@@ -24,6 +24,7 @@ from installations.admin.records import ApprovedPermissionAdmin, approval_badge
 from installations.admin.searching import by_installation, by_scope
 from installations.admin.shown_reviews import ShownReview
 from installations.admin.text import prose, visible, visible_text
+from installations.catalogue import Risk
 from installations.models import ApprovedPermission, Review
 from installations.reviews import Asked
 
@@ -79,9 +80,13 @@ class RiskFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(risk, risk) for risk in reviews.RISKS]
 
+    @property
+    def asked(self) -> Sequence[Risk]:
+        """The risks that the list is to hold; what nobody offered is all of them."""
+        return [risk for risk in reviews.RISKS if risk == self.value()] or reviews.RISKS
+
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        wanted = next((risk for risk in reviews.RISKS if risk == self.value()), None)
-        return queryset.filter(reviews.of_risk(wanted)) if wanted else queryset
+        return queryset if self.asked is reviews.RISKS else queryset.filter(reviews.of_risk(self.asked[0]))
 
 
 class ReviewChangeList(ConsoleChangeList):
@@ -92,7 +97,9 @@ class ReviewChangeList(ConsoleChangeList):
     @cached_property
     def parts(self) -> Sequence[QuerySet[Any]]:
         [what] = [spec for spec in self.filter_specs if isinstance(spec, WaitingFilter)]
-        return reviews.queue(self.apply_select_related(self.without(what)), what.asked)
+        [risk] = [spec for spec in self.filter_specs if isinstance(spec, RiskFilter)]
+        rows = self.apply_select_related(self.without(what, risk))
+        return reviews.queue(rows, what.asked, risk.asked)
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

@@ -107,6 +107,10 @@ def test_pages_of_the_queue_go_on_from_risk_to_risk_and_back(
     whole = [row.pk for part in reviews.queue(ApprovedPermission.objects.all()) for row in part]
     assert sum(shown, []) == whole
     assert len(whole) == 11
+    for size in range(1, 12):
+        monkeypatch.setattr(ReviewAdmin, "list_per_page", size)
+        assert client.get(url(QUEUE)).context["cl"].result_count == 11
+    monkeypatch.setattr(ReviewAdmin, "list_per_page", 2)
     for earlier in reversed(shown[:-1]):
         page = client.get(url(QUEUE) + page.context["cl"].previous_url)
         assert [row.pk for row in page.context["cl"].result_list] == earlier
