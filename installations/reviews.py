@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 from typing import Final
 
 from django.conf import settings
@@ -17,15 +19,16 @@ from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery, Sum, V
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import LessThanOrEqual
 
-from installations import editions, review_rules, selectors
+from installations import editions, review_rules, scopes, selectors
 from installations.catalogue import Catalogue, Risk, ScopeDescription
 from installations.errors import ReviewDateRefused
 from installations.four_columns import USE_DAYS, utc_today
-from installations.models import ApprovedPermission, Installation, ScopeUsage
+from installations.models import ApprovedPermission, Installation, Manifest, ScopeUsage
 from installations.review_rules import Life, Proposal
 from installations.said import said
 from installations.scopes import Level, Scope
 
+MOST_UNUSED: Final = 100  # counted for the first page: each one is worked out
 RISKS: Final[tuple[Risk, ...]] = ("high", "medium", "low")  # in the order of the queue
 
 
@@ -111,6 +114,11 @@ class Asked(StrEnum):
     UNUSED = "unused"
     ALL = "all"  # every approval in force
 
+    @property
+    def proposes(self) -> bool:
+        """Say whether it asks for what nobody uses."""
+        return self in (Asked.TO_DECIDE, Asked.UNUSED)
+
 
 def queue(
     rows: QuerySet[ApprovedPermission], asked: Asked = Asked.TO_DECIDE, risks: Sequence[Risk] = RISKS
@@ -125,7 +133,7 @@ def queue(
     known, live = editions.in_force(), in_review(rows)
     by_day = live.filter({Asked.DUE: due(), Asked.OVERDUE: overdue(), Asked.TO_DECIDE: due()}.get(asked, Q()))
     by_use = live.exclude(due()) if asked is Asked.TO_DECIDE else live
-    unused = _unused(known) if asked in (Asked.TO_DECIDE, Asked.UNUSED) else {}
+    unused = _unused(known) if asked.proposes else {}
     found = []
     for risk in risks:
         if asked is not Asked.UNUSED:
@@ -180,6 +188,18 @@ def of_risk(risk: Risk, known: Catalogue | None = None) -> Q:
     return found
 
 
+def risks_of(application_ids: Iterable[str]) -> list[Risk]:
+    """Return the risks that approvals of these applications can be of: what their manifests ever asked for, at either
+    level. Two statements."""
+    known = editions.in_force()
+    # One by one: as a list, a number that is too large for a column is an error of the database.
+    of_any = reduce(or_, (Q(application__id__exact=pk) for pk in application_ids))
+    asked = Manifest.objects.filter(of_any).values_list("requested_scopes", flat=True)
+    codes = {scope.code for texts in asked for scope in map(scopes.read, texts) if scope is not None}
+    there = {review_rules.risk_of(known, Scope(code, level)) for code in codes for level in Level}
+    return [risk for risk in RISKS if risk in there]
+
+
 def counted_since() -> date | None:
     """Return the first day of which use is known, or None. One statement."""
     first: date | None = ScopeUsage.objects.aggregate(first=Min("day"))["first"]
@@ -188,10 +208,10 @@ def counted_since() -> date | None:
 
 @dataclass(frozen=True, slots=True)
 class ReviewsWaiting:
-    """What the queue holds, each counted up to `selectors.MOST_COUNTED`: above it the number is one more."""
+    """What the queue holds, counted up to a bound: above it the number is one more."""
 
-    due: int
-    unused: int  # proposed, and not due yet
+    due: int  # up to selectors.MOST_COUNTED
+    unused: int  # proposed, and not due yet; up to MOST_UNUSED
     oldest: date | None  # the earliest day of those that are due
 
 
@@ -200,13 +220,13 @@ def reviews_waiting() -> ReviewsWaiting:
 
     Six statements at most, none of which goes on beyond what is counted.
     """
-    most = selectors.MOST_COUNTED + 1
+    most, fewer = selectors.MOST_COUNTED + 1, MOST_UNUSED + 1
     in_order = in_review(ApprovedPermission.objects.filter(due())).order_by("review_by").values("pk", "review_by")
     found = in_order[:most].aggregate(due=Count("pk"), oldest=Min("review_by"))
     unused = 0
     for part in queue(ApprovedPermission.objects.exclude(due()), Asked.UNUSED):
-        if unused < most:
-            unused += part.order_by().values("pk")[: most - unused].count()
+        if unused < fewer:
+            unused += part.order_by().values("pk")[: fewer - unused].count()
     return ReviewsWaiting(**found, unused=unused)
 
 

@@ -160,9 +160,9 @@ def _escalations(old: tuple[str, ...], new: tuple[str, ...], known: Catalogue) -
 MOST_COUNTED: Final = 1_000
 
 
-def counted(count: int) -> str:
+def counted(count: int, most: int = MOST_COUNTED) -> str:
     """Return a number of what waits as people read it: `1,000+` for more than are counted."""
-    return f"{MOST_COUNTED:,}+" if count > MOST_COUNTED else f"{count:,}"
+    return f"{most:,}+" if count > most else f"{count:,}"
 
 
 @dataclass(frozen=True, slots=True)

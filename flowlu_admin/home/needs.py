@@ -204,7 +204,7 @@ def _trail() -> Iterator[Item]:
 
 
 def _reviews() -> Iterator[Item]:
-    """Give what is to be looked at again. Four statements."""
+    """Give what is to be looked at again. Six statements at most."""
     found = reviews.reviews_waiting()
     if found.due:
         unused = (
@@ -213,7 +213,7 @@ def _reviews() -> Iterator[Item]:
                 "%(count)s more can be lowered or withdrawn: unused.",
                 found.unused,
             )
-            % {"count": selectors.counted(found.unused)}
+            % {"count": selectors.counted(found.unused, reviews.MOST_UNUSED)}
             if found.unused
             else ""
         )
@@ -231,7 +231,7 @@ def _reviews() -> Iterator[Item]:
                 "%(count)s approvals can be lowered or withdrawn",
                 found.unused,
             )
-            % {"count": selectors.counted(found.unused)},
+            % {"count": selectors.counted(found.unused, reviews.MOST_UNUSED)},
             gettext(
                 "Nobody uses what is approved, or it is only read. A proposal is gone with the next call that uses it."
             ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from django.contrib import admin
@@ -29,7 +29,10 @@ from installations.models import ApprovedPermission, Review
 from installations.reviews import Asked
 
 _RISK_TONE = {"high": "bad", "medium": "wait", "low": "good"}
+_APPLICATION: Final = "installation__application__id__exact"
 _DECISIONS = (("keep", _("Keep")), ("lower", _("Lower")), ("withdraw", _("Withdraw")))
+
+_Filter = TypeVar("_Filter", bound=admin.ListFilter)
 
 
 def review_url(row: ApprovedPermission, decision: str = "") -> str:
@@ -92,14 +95,27 @@ class RiskFilter(admin.SimpleListFilter):
 class ReviewChangeList(ConsoleChangeList):
     """A page of the queue, with the use of what is on it."""
 
-    most_counted = BOUND  # what nobody uses is worked out
+    @property
+    def most_counted(self) -> int:  # type: ignore[override]  # less where each one is worked out
+        return reviews.MOST_UNUSED if self._asked.proposes else BOUND
+
+    @property
+    def _asked(self) -> Asked:
+        return self._filter(WaitingFilter).asked
+
+    def _filter(self, kind: type[_Filter]) -> _Filter:
+        return next(spec for spec in self.filter_specs if isinstance(spec, kind))
 
     @cached_property
     def parts(self) -> Sequence[QuerySet[Any]]:
-        [what] = [spec for spec in self.filter_specs if isinstance(spec, WaitingFilter)]
-        [risk] = [spec for spec in self.filter_specs if isinstance(spec, RiskFilter)]
+        what, risk = self._filter(WaitingFilter), self._filter(RiskFilter)
         rows = self.apply_select_related(self.without(what, risk))
-        return reviews.queue(rows, what.asked, risk.asked)
+        risks = risk.asked
+        # A part with nothing of the application in it would be looked through to its end.
+        if application := self.get_filters_params().get(_APPLICATION):
+            there = reviews.risks_of(application)
+            risks = [each for each in risks if each in there]
+        return reviews.queue(rows, what.asked, risks)
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -154,7 +170,7 @@ class ReviewAdmin(ReadOnlyAdmin):
     list_display_links = None
     list_filter = (WaitingFilter, RiskFilter, ("installation__application", NamedFilter))
     counts_choices = False  # what is due or unused is worked out, and not by an index
-    allowed_lookups = frozenset({"installation__application__id__exact", "installation__id__exact"})
+    allowed_lookups = frozenset({_APPLICATION, "installation__id__exact"})
     list_select_related = ("installation__portal", "installation__application")
     search_fields = ("code", "installation__portal__domain", "installation__application__app_id")
     search_ways = (by_installation("installation"), by_scope)

@@ -225,6 +225,12 @@ def test_line_carries_why_it_is_there_and_the_use_of_the_last_month(here: Instal
     assert lines(here)["task.read"].waits is False
 
 
+def test_what_nobody_uses_is_counted_to_a_bound(here: Installation, monkeypatch: Any) -> None:
+    for most, counted in ((4, 3), (3, 3), (2, 3), (1, 2)):
+        monkeypatch.setattr(reviews, "MOST_UNUSED", most)
+        assert reviews.reviews_waiting().unused == counted
+
+
 def test_lines_cost_the_same_whatever_their_number(here: Installation, django_assert_num_queries: Any) -> None:
     for number in range(4):
         more = factories.installation(here.application, portal=f"p{number}.flowlu.com", approved=["fin.read"])

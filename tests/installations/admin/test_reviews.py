@@ -189,6 +189,27 @@ def test_queue_can_be_narrowed(auditor: Any, here: Installation, query: dict[str
     assert [str(row) for row in page.context["cl"].result_list] == expected
 
 
+def test_queue_of_an_application_has_all_of_its_risks_and_nothing_else(auditor: Any, here: Installation) -> None:
+    client, application = signed_in(auditor), "installation__application__id__exact"
+    small = factories.installation(
+        factories.application("com.example.small", permissions=["user.me.read"]), approved=["user.me.read"]
+    )
+    small.approved_permissions.update(review_by=ago(1))
+    # Not asked for any more: what was approved is still there.
+    factories.application(permissions=["task.read"], version="9.0.0")
+
+    for installation, expected in (
+        (here, ["fin.read", "crm.accounts.full", "user.me.read"]),
+        (small, ["user.me.read"]),
+    ):
+        page = client.get(url(QUEUE), {application: installation.application_id})
+        assert [str(row) for row in page.context["cl"].result_list] == expected
+        assert {row.installation_id for row in page.context["cl"].result_list} == {installation.pk}
+    for unknown in ("0", "x", "99999999999999999999"):
+        page = client.get(url(QUEUE), {application: unknown}, follow=True)
+        assert page.status_code == 200
+
+
 def test_what_is_used_and_not_due_says_until_when(auditor: Any, here: Installation) -> None:
     used(here, "user.me", days=0)
 
