@@ -318,6 +318,10 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = False  # TLS ends at the proxy, which redirects; the checks insist on https in PUBLIC_URL
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = False
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005", "security.W021",  # of other names below ours, and of lists of browsers, their owner decides
+    "security.W008",  # the redirect, as above
+]  # fmt: skip
 X_FRAME_OPTIONS = "DENY"
 SESSION_ENGINE = "flowlu_admin.sessions"
 SESSION_COOKIE_NAME = "operator_session"

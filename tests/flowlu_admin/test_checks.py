@@ -1,6 +1,9 @@
 """System checks: each finding by its id, none when all is well, and Django runs them."""
 
 import base64
+import os
+import subprocess
+import sys
 
 import pytest
 from django.core.checks import Tags, run_checks
@@ -58,6 +61,30 @@ def findings():
 
 def test_production_that_is_well_has_no_finding(production):
     assert findings() == []
+
+
+def test_deployment_that_is_well_has_no_finding_of_django_either(project_root):
+    """By the command that docs/operations.md names, in a process of its own with what a production service is given."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DJANGO_SETTINGS_MODULE": "flowlu_admin.settings",
+        "SECRET_KEY": "abcdefghij" * 6,
+        "TOKEN_KEYS": f"k1:{key(0)}",
+        "FINGERPRINT_KEY": key(64),
+        "AUDIT_KEY": key(96),
+        "ALLOWED_HOSTS": "console.example.com",
+        "PUBLIC_URL": "https://console.example.com",
+        "EMAIL_HOST": "smtp.example.com",
+        "DEFAULT_FROM_EMAIL": "console@example.com",
+        "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",  # not asked
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+    }
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=project_root, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert "no issues" in ended.stdout
 
 
 def test_development_on_this_machine_has_no_finding(development):
