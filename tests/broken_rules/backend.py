@@ -257,7 +257,7 @@ BACKEND = (
     Breakage(
         "reviews: a call does not end a proposal",
         "installations/reviews.py",
-        ".filter(~Exists(used))",
+        " & Q(LessThanOrEqual(last, day))",
         "",
         ("tests/installations/test_reviews.py",),
     ),

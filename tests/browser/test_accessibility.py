@@ -1,11 +1,13 @@
 """Every page as axe-core sees it, in both themes: no violation of WCAG 2.2 AA."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.conftest import Stack
+from tests.browser.conftest import Stack, started
 from tests.browser.test_story import mailed_link, open_application, sign_in
 
 pytestmark = pytest.mark.browser
@@ -101,6 +103,30 @@ def test_embedded_page_bars_nobody(stack: Stack, open_page: Any, color_scheme: s
     open_application(page, stack, "acme.flowlu.com", "3").locator("#user-name").wait_for()
 
     assert frame_violations(next(frame for frame in page.frames if "/embed/" in frame.url)) == []
+
+
+def test_pages_of_an_approval_on_many_bar_nobody(open_page: Any, tmp_path: Path) -> None:
+    """On a stack of its own: one of the installations is uninstalled for it."""
+    found = []
+    with started(tmp_path, f"many_{os.getpid()}") as own:
+        for portal in ("acme.flowlu.com", "globex.flowlu.com"):
+            open_application(open_page(), own, portal, "1").locator("#user-name").wait_for()
+        of_globex = ("--portal", "globex.flowlu.com", "--app", "com.example.desk", "--operator", "operator")
+        own.manage("uninstall_installation", *of_globex, "--reason", "Left us.")
+        for color_scheme in ("light", "dark"):
+            page = open_page(color_scheme=color_scheme)
+            sign_in(page, own)
+            page.goto(f"{own.service}/admin/installations/installation/")
+            page.check("#action-toggle")
+            page.select_option("select[name=action]", "approve_selected")
+            page.click("button[name=index]")
+            page.get_by_role("heading", name="These cannot be approved at once").wait_for()
+            found += violations(page)
+            page.get_by_role("button", name="Go on with this 1 installation").click()
+            page.get_by_role("heading", name="Approve scopes on 1 installation").wait_for()
+            found += violations(page)
+
+    assert found == []
 
 
 def test_axe_sees_what_bars_somebody(stack: Stack, open_page: Any) -> None:

@@ -67,6 +67,7 @@ def approved(installation, **columns):
             "approved_by": "reviewer",
             "reason": "For a test.",
             "review_by": DAY,
+            "active_on": DAY,
         }
         | columns
     )

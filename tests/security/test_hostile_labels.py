@@ -153,6 +153,7 @@ def scene(application: Any, settings: Any) -> Scene:
     approved = ApprovedPermission.objects.create(
         installation=scene.installation, code="crm.deals", level="read", catalogue_entry={"covers": []},
         manifest=scene.installation.manifest, approved_by="x", reason="x", review_by=timezone.now().date(),
+        active_on=timezone.now().date(),
     )  # fmt: skip
     approved.withdrawn_at, approved.withdrawn_why = approved.approved_at, "x"
     approved.save()

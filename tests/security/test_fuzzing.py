@@ -1,0 +1,78 @@
+"""Every address of the API document, asked at random: no error of the server, and no answer that the document lacks.
+
+What is sent follows the document, or breaks it at some place; with a session, and without one.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.wsgi import get_wsgi_application
+from hypothesis import HealthCheck, Phase, given, settings
+from rest_framework.test import APIClient
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from flowlu_admin.sandbox.server import SandboxServer
+from installations.models import Application, Installation
+from tests import factories
+from tests.embedded import Frontend
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OPERATIONS = {
+    "GET /api/v1/flowlu/{path}",
+    "POST /api/v1/flowlu/{path}",
+    "GET /api/v1/permissions",
+    "GET /api/v1/session",
+    "POST /api/v1/session",
+    "DELETE /api/v1/session",
+    "PUT /api/v1/session/token",
+    "DELETE /api/v1/session/token",
+}
+# The document cannot say which portals, tokens and calls there are, so what follows it may be refused; and a query that
+# nobody reads breaks nothing.
+_NOT_SAID = [positive_data_acceptance, negative_data_rejection]
+_TRIES = 200 if os.environ.get("STRESS") else 8
+
+
+@pytest.fixture
+def documented(sandbox: SandboxServer, application: Application, api: APIClient, settings: Any) -> Any:
+    settings.ALLOWED_HOSTS = ["localhost", "testserver"]
+    Frontend(api, sandbox, "acme.flowlu.com").open()
+    factories.approve(Installation.objects.get(), "crm.accounts.full")
+    return schemathesis.openapi.from_wsgi("/api/schema", get_wsgi_application())
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
+def test_no_answer_is_an_error_of_the_server_or_not_documented(
+    documented: Any, sandbox: SandboxServer, api: APIClient, mode: GenerationMode
+) -> None:
+    found = {
+        f"{each.method.upper()} {each.path}": each for each in (one.ok() for one in documented.get_all_operations())
+    }
+    assert found.keys() == OPERATIONS
+
+    def with_a_session() -> dict[str, str]:
+        # Of its own for each request: what is revoked or ended would answer the rest.
+        return Frontend(api, sandbox, "acme.flowlu.com").open().headers
+
+    for operation in found.values():
+        for headers in (with_a_session, dict):
+            ask_at_random(operation, mode, headers)
+
+
+def ask_at_random(operation: Any, mode: GenerationMode, headers: Callable[[], dict[str, str]]) -> None:
+    @settings(
+        max_examples=_TRIES,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.reuse],
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Any) -> None:
+        case.call_and_validate(headers=headers(), excluded_checks=_NOT_SAID)
+
+    ask()
