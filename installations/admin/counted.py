@@ -35,10 +35,6 @@ def installations(count: int) -> str:
     return _said(ngettext("%(count)s installation", "%(count)s installations", count), count)
 
 
-def scopes(count: int) -> str:
-    return _said(ngettext("%(count)s scope", "%(count)s scopes", count), count)
-
-
 def users(count: int) -> str:
     return _said(ngettext("%(count)s user", "%(count)s users", count), count)
 
@@ -55,24 +51,8 @@ def calls(count: int) -> str:
     return _said(ngettext("%(count)s call", "%(count)s calls", count), count)
 
 
-def versions(count: int) -> str:
-    return _said(ngettext("%(count)s version", "%(count)s versions", count), count)
-
-
-def notices(count: int) -> str:
-    return _said(ngettext("%(count)s notice", "%(count)s notices", count), count)
-
-
 def events(count: int) -> str:
     return _said(ngettext("%(count)s event", "%(count)s events", count), count)
-
-
-def findings(count: int) -> str:
-    return _said(ngettext("%(count)s finding", "%(count)s findings", count), count)
-
-
-def approvals(count: int) -> str:
-    return _said(ngettext("%(count)s approval", "%(count)s approvals", count), count)
 
 
 def requests(count: int) -> str:
@@ -87,17 +67,9 @@ def times(count: int) -> str:
     return _said(ngettext("%(count)s time", "%(count)s times", count), count)
 
 
-def rights(count: int) -> str:
-    return _said(ngettext("%(count)s right", "%(count)s rights", count), count)
-
-
 def security_keys(count: int) -> str:
     return _said(ngettext("%(count)s security key", "%(count)s security keys", count), count)
 
 
 def api_keys(count: int) -> str:
     return _said(ngettext("%(count)s API key", "%(count)s API keys", count), count)
-
-
-def more_tokens(count: int) -> str:
-    return _said(ngettext("%(count)s more token", "%(count)s more tokens", count), count)

@@ -66,7 +66,7 @@ def test_production_that_is_well_has_no_finding(production):
 def test_deployment_that_is_well_has_no_finding_of_django_either(project_root):
     """By the command that docs/operations.md names, in a process of its own with what a production service is given."""
     environment = {
-        "PATH": os.environ["PATH"],
+        **{name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")},
         "DJANGO_SETTINGS_MODULE": "flowlu_admin.settings",
         "SECRET_KEY": "abcdefghij" * 6,
         "TOKEN_KEYS": f"k1:{key(0)}",

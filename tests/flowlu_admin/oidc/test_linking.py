@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from allauth.socialaccount.adapter import get_adapter
+from allauth.socialaccount.models import SocialApp
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
@@ -252,3 +254,20 @@ def test_database_holds_one_for_one(
         CompanyAccount.objects.create(
             operator=operator, issuer=provider.issuer, subject=changed.get("subject", "subject-2")
         )
+
+
+def test_account_names_itself_by_its_operator(nina: User) -> None:
+    assert str(CompanyAccount.objects.get()) == f"company account of operator #{nina.pk}"
+
+
+@pytest.mark.django_db
+def test_row_of_the_package_is_no_provider() -> None:
+    SocialApp.objects.create(provider="openid_connect", provider_id="other", name="Other", client_id="x", secret="x")
+
+    assert get_adapter().list_apps(None) == []
+
+
+def test_page_that_changes_groups_says_which_the_provider_gives(superuser: Any, nina: User) -> None:
+    shown = text(signed_in(superuser).get(url("flowlu_admin_operator_groups", object_id=nina.pk)))
+
+    assert "as the company's provider says: Auditor, Responder, Reviewer" in shown

@@ -1,15 +1,19 @@
 """The list of the trail says how the chain stands; its export is explained, recorded and streamed."""
 
 import io
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.management import call_command
+from django.utils import timezone
 
 from installations import audit
 from installations.audit_files import ExportReader
 from installations.models import AuditEvent, Installation, PortalUser
+from installations.trail.pruning import prune_audit
 from tests import factories
 from tests.installations.admin.console import signed_in, text, url
 from tests.tampering import TABLE, as_owner
@@ -117,3 +121,17 @@ def test_portal_user_is_erased_on_their_page(portal_user: PortalUser, token: Any
     factories.launch(token.installation.application)
     assert where in client.get(page).content.decode()
     assert AuditEvent.objects.filter(verb="portaluser.erased").count() == 1
+
+
+def test_list_says_from_where_on_the_trail_is_here(auditor: Any, tmp_path: Path) -> None:
+    with time_machine.travel(datetime(2024, 1, 1, tzinfo=UTC), tick=False):
+        factories.installation(factories.application(), approved=["fin.read"])
+    gone = AuditEvent.objects.count()
+    prune_audit(
+        before=timezone.now() - timedelta(days=366), archive=tmp_path / "archive.jsonl",
+        actor=factories.superactor(), reason="Two years.",
+    )  # fmt: skip
+
+    shown = text(signed_in(auditor).get(url(LIST)))
+
+    assert f"1 event, from number {gone + 1} on: what was before is archived" in shown

@@ -30,11 +30,12 @@ def test_span_is_told_in_its_largest_unit(span: timedelta, words: str) -> None:
 
 
 def test_count_and_word_agree() -> None:
-    assert [counted.tokens(0), counted.tokens(1), counted.tokens(1234), counted.people(2)] == [
+    assert [counted.tokens(0), counted.tokens(1), counted.tokens(1234), counted.people(2), counted.refreshes(2)] == [
         "0 tokens",
         "1 token",
         "1,234 tokens",
         "2 people",
+        "2 refreshes",
     ]
 
 

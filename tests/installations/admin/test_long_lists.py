@@ -288,3 +288,20 @@ def test_list_is_searched_by_a_name_few_or_many_have(
     assert {row.portal_user.name for row in page.context["cl"].result_list} == {"Ana Ruiz", "Ana Silva"}
     page = signed_in(auditor).get(url("tokens_oauthtoken_changelist"), {"q": "2"})
     assert [row.portal_user.name for row in page.context["cl"].result_list] == ["Ana Silva"]
+
+
+def test_parts_are_counted_and_looked_through_no_further_than_the_bound(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_users(portal, range(6))
+    parts = [PortalUser.objects.all()[:3], PortalUser.objects.all()[3:]]
+    parts = [PortalUser.objects.filter(pk__in=list(part.values_list("pk", flat=True))) for part in parts]
+    for bound, counted, statements in ((10, 6, 2), (4, 5, 2), (2, 3, 1), (0, 1, 1)):
+        monkeypatch.setattr(filter_counts, "BOUND", bound)
+        for found in (
+            lambda bound=bound: change_lists.count_up_to(parts, bound),
+            lambda: len(filter_counts.first_keys(parts)),
+        ):
+            with CaptureQueriesContext(connection) as asked:
+                assert found() == counted
+            assert len(asked) == statements

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from installations.models import Application, Installation, PortalUser
+from installations.models import Application, Installation, Portal, PortalUser
 from tests import factories
 from tests.installations.admin.console import confirm, messages, seen, signed_in, text, url
 from tests.unchanged import last_event, nothing_changes
@@ -444,3 +444,10 @@ def test_what_nobody_used_for_long_is_found_and_said(auditor: Any, nightly: Purp
         page = client.get(url(f"tokens_{name}_changelist"), {"use": "unused"})
         assert list(page.context["cl"].result_list) == [row]
         assert "propose to switch it off" in text(client.get(url(f"tokens_{name}_change", row.pk)))
+
+
+def test_of_many_portals_the_first_are_named(auditor: Any) -> None:
+    portals = [Portal.objects.create(domain=f"p{number}.flowlu.com") for number in range(7)]
+    factories.service_client(portals=portals)
+
+    assert "p4.flowlu.com and 2 more" in text(signed_in(auditor).get(url("tokens_serviceclient_changelist")))

@@ -86,6 +86,12 @@ def test_upload_too_large_for_any_page_is_dropped_and_never_on_the_disk(desk, ro
     assert settings.FILE_UPLOAD_HANDLERS == ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 
 
+def test_of_many_lines_the_first_are_named(desk, row):
+    page = look(desk, "an-access-token\n" * 7)
+
+    assert "lines 1, 2, 3, 4, 5 and 2 more" in page.content.decode()
+
+
 def test_what_is_ticked_is_revoked_by_number_with_the_reason(desk, row, record):
     second = factories.token(record.installation, record.portal_user, "another-token")
     left = factories.token(record.installation, record.portal_user, "a-third-token")

@@ -1,5 +1,6 @@
 """Revoking on the pages of portals, applications and users, and by what an incident names: look, then confirm."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +12,9 @@ from installations.models import Application, PortalUser
 from tests import factories
 from tests.installations.admin.console import confirm, messages, pin, signed_in, text, url
 from tests.unchanged import last_event, nothing_changes, recorded
-from tokens.admin.revoking import RevokeAct
+from tokens.admin.revoking import RevokeAct, drill_words
 from tokens.models import OAuthToken, Purpose, Revocation, ServiceCall, ServiceClient
-from tokens.services.revocation import revoke_tokens
+from tokens.services.revocation import drill_revocation, revoke_tokens
 from tokens.targets import RevocationTarget
 
 REASON = {"reason": "It was seen in a log."}
@@ -130,6 +131,16 @@ def test_drill_tells_figures_and_cuts_nothing(responder: Any, token: OAuthToken)
         "Drill: nothing was cut. It would be 1 token, 0 open sessions and 1 person. Looking took "
     )
     assert recorded()[-1] == "revocation.drilled"
+
+
+def test_drill_of_many_says_that_it_cut_the_first_only(token: OAuthToken) -> None:
+    factories.token(token.installation, token.portal_user, "another-token")
+    target = RevocationTarget.of_installation(token.installation_id)
+
+    drill = drill_revocation(target=target, actor=factories.superactor(), reason="A drill.", batch=1)
+
+    assert "It would be 2 tokens, " in drill_words(drill)
+    assert re.search(r", the cut of the first 1 \d+ ms\.$", drill_words(drill))
 
 
 def test_what_must_be_cut_at_once_and_is_too_much_is_locked_and_left_to_the_command(
