@@ -140,7 +140,9 @@ def test_drill_of_many_says_that_it_cut_the_first_only(token: OAuthToken) -> Non
     drill = drill_revocation(target=target, actor=factories.superactor(), reason="A drill.", batch=1)
 
     assert "It would be 2 tokens, " in drill_words(drill)
-    assert re.search(r", the cut of the first 1 \d+ ms\.$", drill_words(drill))
+    assert re.search(r", the lock \d+ ms, the cut of the first 1 \d+ ms\.$", drill_words(drill))
+    one = drill_revocation(target=RevocationTarget.of_token(token.pk), actor=factories.superactor(), reason="A drill.")
+    assert "lock" not in drill_words(one)
 
 
 def test_what_must_be_cut_at_once_and_is_too_much_is_locked_and_left_to_the_command(
