@@ -400,7 +400,6 @@ def test_whole_life_never_disagrees_with_the_model(api: APIClient, sandbox: Sand
 
 _SETTINGS = settings(
     max_examples=30 * FACTOR,
-    derandomize=FACTOR == 1,  # the same lives each time, others under STRESS
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
