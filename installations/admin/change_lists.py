@@ -135,7 +135,7 @@ class ConsoleChangeList(ChangeList):
         )
         self.show_full_result_count, self.full_result_count = False, None
         self.show_admin_actions = True
-        self.can_show_all = counted <= self.list_max_show_all
+        self.can_show_all = self.is_counted_out and counted <= self.list_max_show_all
         self.multi_page = counted > size
         self.paginator = self.model_admin.get_paginator(request, self.queryset, size)
         pages = Pages(parts)

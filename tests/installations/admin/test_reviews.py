@@ -111,6 +111,14 @@ def test_pages_of_the_queue_go_on_from_risk_to_risk_and_back(
         monkeypatch.setattr(ReviewAdmin, "list_per_page", size)
         assert client.get(url(QUEUE)).context["cl"].result_count == 11
     monkeypatch.setattr(ReviewAdmin, "list_per_page", 2)
+    # What was not counted to its end cannot be shown whole, and does not say that it is.
+    assert len(client.get(url(QUEUE), {"all": ""}).context["cl"].result_list) == 11
+    with monkeypatch.context() as fewer:
+        fewer.setattr(reviews, "MOST_UNUSED", 5)
+        cut = client.get(url(QUEUE), {"all": ""})
+        assert "more than 5 reviews" in text(cut)
+        assert [row.pk for row in cut.context["cl"].result_list] == shown[0]
+        assert cut.context["cl"].next_url
     for earlier in reversed(shown[:-1]):
         page = client.get(url(QUEUE) + page.context["cl"].previous_url)
         assert [row.pk for row in page.context["cl"].result_list] == earlier
