@@ -14,6 +14,7 @@ import hypothesis.strategies as st
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import models
@@ -28,7 +29,15 @@ from installations.approval_requests import request_approval
 from installations.catalogue import LevelMeaning
 from installations.deception import one_line, visible_text
 from installations.errors import DomainError
-from installations.models import ApprovalRequest, ApprovedPermission, AuditEvent, Installation, Manifest, SavedFilter
+from installations.models import (
+    Application,
+    ApprovalRequest,
+    ApprovedPermission,
+    AuditEvent,
+    Installation,
+    Manifest,
+    SavedFilter,
+)
 from installations.selectors import review_scopes
 from installations.services import approve_scopes, import_manifest
 from tests import catalogues, factories
@@ -359,6 +368,21 @@ def test_no_act_takes_a_label_for_more_than_text(scene: Scene, key: str, setting
         return
     assert answer.redirect_chain, answer.context["form"].errors
     assert len(list(answer.context["messages"])) == 1
+
+
+def test_no_page_of_an_approval_on_many_takes_a_label_for_more_than_text(scene: Scene) -> None:
+    other = factories.installation(factories.application("com.example.other"), portal="second.flowlu.com")
+    Application.objects.filter(pk=other.application_id).update(name=probe("installations.Application", "name"))
+    client = scene.client("superuser")
+    for chosen, heading in (
+        ([scene.installation.pk, other.pk], "These cannot be approved at once"),
+        ([scene.installation.pk], "Exactly these installations"),
+    ):
+        body = {"action": "approve_selected", ACTION_CHECKBOX_NAME: chosen, "index": "0"}
+        source = client.post("/admin/installations/installation/", body).content.decode()
+        assert heading in source
+        assert NUMBERS["installations.Application", "name"] in seen_in(source)
+        assert faults_of(source) == []
 
 
 def _make_possible(scene: Scene, key: str, settings: Any) -> None:
