@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache
+from django.utils.functional import cached_property
 from redis.backoff import NoBackoff
+from redis.commands.core import Script
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -20,6 +22,8 @@ logger = logging.getLogger(__name__)
 _SECONDS_AWAY: Final = 5.0  # between two tries of a Redis that did not answer
 # The default of 300 entries evicts counters at random: a rate limit must not forget.
 _OWN: Final = {"OPTIONS": {"MAX_ENTRIES": 100_000}}
+# Both or neither: no count without an end.
+_COUNT: Final = "local count = redis.call('INCR', KEYS[1]) redis.call('EXPIRE', KEYS[1], ARGV[1]) return count"
 # When Redis may be tried again, by its address: instances are one for each thread.
 _away_until: dict[str, float] = {}
 
@@ -78,12 +82,13 @@ class SharedCache(RedisCache):
     @_or_own
     def count(self, key: str, timeout: int) -> int:
         """Count one as LocalCache does, in one round trip. The seconds begin again with each count."""
-        name = self.make_and_validate_key(key)
-        pipeline = self._cache.get_client(name, write=True).pipeline()  # both or neither: no count without an end
-        pipeline.incr(name)
-        pipeline.expire(name, timeout)
-        found: int = pipeline.execute()[0]
+        found: int = self._count(keys=[self.make_and_validate_key(key)], args=[timeout])
         return found
+
+    @cached_property
+    def _count(self) -> Script:
+        # Django's cache makes a client for each command, which takes as long as the command.
+        return self._cache.get_client(None, write=True).register_script(_COUNT)
 
     add = _or_own(RedisCache.add)
     get = _or_own(RedisCache.get)

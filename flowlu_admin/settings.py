@@ -281,6 +281,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"].setdefault("OPTIONS", {}).update(
         pool={"min_size": 1, "max_size": env_int("DATABASE_POOL_SIZE", 32, minimum=1), "timeout": 10},
+        # What is asked so many times of one connection is planned once (tokens/prepared.py).
+        prepare_threshold=2 if env_bool("DATABASE_PREPARES", True) else None,
     )
 DATABASES["default"]["ATOMIC_REQUESTS"] = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

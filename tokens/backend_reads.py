@@ -9,11 +9,10 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from django.db import connection
 from django.utils import timezone
 
 from installations import editions
-from tokens import selectors
+from tokens import prepared, selectors
 from tokens.backend_access import ActAs, BackendCall, PurposeFacts, SystemKey, UserToken, read_named
 from tokens.models import ApiKey, Purpose
 
@@ -84,10 +83,8 @@ def client_of(key: str) -> Client | None:
     if not _KEY.fullmatch(key):
         return None
     key_hash = hash_service_key(key)
-    with connection.cursor() as cursor:
-        cursor.execute(_CLIENT, [key_hash])
-        row = cursor.fetchone()
-    return Client(row[0], selectors.as_utc(row[1]) if row[1] else None, key_hash) if row else None
+    rows = prepared.rows_of(_CLIENT, [key_hash])
+    return Client(rows[0][0], selectors.as_utc(rows[0][1]) if rows[0][1] else None, key_hash) if rows else None
 
 
 def decision_of(act_as: ActAs, purpose: str, client: Client | None) -> BackendCall:
@@ -108,9 +105,7 @@ def decision_of(act_as: ActAs, purpose: str, client: Client | None) -> BackendCa
         "kind": act_as.kind,
         "now": now,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_DECISION, values)
-        rows = cursor.fetchall()
+    rows = prepared.rows_of(_DECISION, values)
     first = rows[0]
     keys = {row[24]: row for row in rows if row[24] is not None}
     approvals = {row[29]: row for row in rows if row[29] is not None}

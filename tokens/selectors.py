@@ -7,14 +7,13 @@ from hashlib import sha256
 from typing import Any, Final
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import Case, Count, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from installations import editions, scopes
 from installations.scopes import Approval, Level
-from tokens import vault
+from tokens import prepared, vault
 from tokens.access import Caller
 from tokens.models import EmbedSession, OAuthToken, RevokedFingerprint
 
@@ -72,9 +71,7 @@ def caller_of_session(session_id: int) -> Caller | None:
 def _caller(statement: str, key: str | int) -> Caller | None:
     now = timezone.now()
     idle_since = now - timedelta(seconds=settings.EMBED_SESSION_IDLE)
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [key, now, idle_since])
-        rows = cursor.fetchall()
+    rows = prepared.rows_of(statement, [key, now, idle_since])
     if not rows:
         return None
     first = rows[0]

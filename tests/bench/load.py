@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -94,6 +94,20 @@ def served(
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(60)
+
+
+@contextmanager
+def kept_to(cores: set[int], pids: Sequence[int]) -> Iterator[None]:
+    """Keep processes of this machine, and those that they start, to these cores until the block ends."""
+    before = {each: os.sched_getaffinity(each) for pid in pids for each in _family(pid)}
+    for each in before:
+        os.sched_setaffinity(each, cores)
+    try:
+        yield
+    finally:
+        for each, had in before.items():
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(each, had)
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from installations.models import Application
 from tests import factories
 from tokens import activity, flushing, selectors
-from tokens.models import EmbedSession
+from tokens.models import EmbedSession, ServiceClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -119,3 +119,45 @@ def test_client_that_was_used_just_now_is_not_noted_again(django_assert_num_quer
 
     with django_assert_num_queries(0):
         activity.flush()
+
+
+def test_uses_of_one_flush_are_written_in_one_statement_with_the_earliest(
+    application: Application, django_assert_num_queries: Any
+) -> None:
+    first = open_session(application, timedelta(minutes=10))
+    second = EmbedSession.objects.create(
+        token_hash=selectors.hash_session_token("t"),
+        oauth_token=first.oauth_token,
+        last_used_at=first.last_used_at,
+        expires_at=first.expires_at,
+    )
+    later = timezone.now() + timedelta(minutes=1)
+    other = EmbedSession.objects.create(
+        token_hash=selectors.hash_session_token("u"),
+        oauth_token=first.oauth_token,
+        last_used_at=later,  # another process was faster
+        expires_at=first.expires_at,
+    )
+    began = timezone.now()
+    for session in (first, second, other):
+        activity._note(EmbedSession, session.pk)
+
+    with django_assert_num_queries(1):
+        activity.flush()
+
+    for session in (first, second, other):
+        session.refresh_from_db()
+    assert began <= first.last_used_at == second.last_used_at
+    assert other.last_used_at == later
+
+
+def test_clients_first_use_is_written() -> None:
+    factories.service_client()
+    client = ServiceClient.objects.get()
+    assert client.last_used_at is None
+    activity.note_client_use(client.pk, None)
+
+    activity.flush()
+
+    client.refresh_from_db()
+    assert client.last_used_at is not None

@@ -1,0 +1,71 @@
+"""The statement of a call is planned once for a connection, and goes on after a migration altered what it reads."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import NotSupportedError, connection, transaction
+from django.utils import timezone
+
+from installations.models import Application
+from tests import factories
+from tokens import prepared, selectors
+from tokens.models import EmbedSession
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
+
+PLANNED = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%%tokens_embedsession%%'"
+# Of a table of the test's own: what a failed test leaves altered would be altered for the others.
+READ = "SELECT name FROM prepared_here WHERE name <> %s"
+
+
+@pytest.fixture
+def table() -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS prepared_here")
+        cursor.execute("CREATE TABLE prepared_here (name varchar(20))")
+        cursor.execute("INSERT INTO prepared_here VALUES ('here')")
+    yield
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE prepared_here")
+
+
+def alter() -> None:
+    """As another process does that migrates: this connection does not know."""
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("ALTER TABLE prepared_here ALTER COLUMN name TYPE varchar(40)")
+    other.close()
+
+
+def test_statement_of_a_call_is_planned_once(application: Application) -> None:
+    record = factories.launch(application)
+    token = factories.token(record.installation, record.portal_user)
+    EmbedSession.objects.create(
+        token_hash=selectors.hash_session_token("s"),
+        oauth_token=token,
+        expires_at=timezone.now() + timedelta(hours=1),
+    )
+
+    found = [selectors.caller_of("s") for _ in range(6)]
+
+    assert all(caller is not None and caller.token_id == token.pk for caller in found)
+    assert prepared.rows_of(PLANNED, []) == [(1,)]
+
+
+def test_statement_is_planned_anew_after_a_column_was_altered(table: Any) -> None:
+    before = [prepared.rows_of(READ, ["x"]) for _ in range(6)]
+    alter()
+
+    assert [prepared.rows_of(READ, ["x"]) for _ in range(2)] == [[("here",)]] * 2
+    assert before == [[("here",)]] * 6
+
+
+def test_nothing_is_tried_again_inside_a_transaction(table: Any) -> None:
+    for _ in range(6):
+        prepared.rows_of(READ, ["x"])
+    alter()
+
+    with pytest.raises(NotSupportedError), transaction.atomic():
+        prepared.rows_of(READ, ["x"])

@@ -1,0 +1,43 @@
+"""The written statements of every call, which PostgreSQL plans once for a connection and not for each call.
+
+Planning the one of `tokens.selectors` takes longer than running it. psycopg prepares what a connection was asked a few
+times; DATABASE_PREPARES switches that off for a pooler that gives each transaction another connection.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import NotSupportedError, connection
+
+
+def rows_of(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Return all rows of the statement. It counts and fails as any other of the connection."""
+    if connection.vendor != "postgresql":
+        with connection.cursor() as cursor:
+            return _fetched(cursor, statement, values)
+    try:
+        return _prepared(statement, values)
+    except NotSupportedError:
+        # A migration altered what a column holds, and the plan is of before. The next connection has none.
+        if connection.in_atomic_block:
+            raise
+        connection.connection.close()
+        connection.close()
+        return _prepared(statement, values)
+
+
+def _prepared(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    from django.db.backends.postgresql.base import ServerBindingCursor  # needs psycopg, which SQLite does not
+
+    connection.ensure_connection()
+    # Django's own cursors write the values into the text, so that each call would be another statement.
+    cursor = ServerBindingCursor(connection.connection)
+    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    with wrap(cursor) as wrapped:
+        return _fetched(wrapped, statement, values)
+
+
+def _fetched(cursor: Any, statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    cursor.execute(statement, values)
+    found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
