@@ -178,13 +178,15 @@ class Waiting:
         return counted(self.count)
 
 
-def installations_asking_for_more() -> QuerySet[Installation]:
-    """Return live installations whose application asks for more than was last decided about, and those of which a
-    policy approved a part only.
+def installations_asking_for_more(among: QuerySet[Installation] | None = None) -> QuerySet[Installation]:
+    """Return live installations, of these or of all, whose application asks for more than was last decided about, and
+    those of which a policy approved a part only.
 
     One statement for the pairs of manifests, of which there are few, and one for their scopes.
     """
-    return Installation.objects.live().filter(_escalating(_escalating_pairs()) | Q(left_to_operator=True))
+    rows: Any = Installation.objects.all() if among is None else among
+    found: QuerySet[Installation] = rows.live().filter(_escalating(_escalating_pairs()) | Q(left_to_operator=True))
+    return found
 
 
 def asking_for_more() -> Waiting:

@@ -31,7 +31,7 @@ def _prepared(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list
 
     connection.ensure_connection()
     # Django's own cursors write the values into the text, so that each call would be another statement.
-    cursor = ServerBindingCursor(connection.connection)
+    cursor: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]  # its stubs know psycopg2's alone
     wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
     with wrap(cursor) as wrapped:
         return _fetched(wrapped, statement, values)

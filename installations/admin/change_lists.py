@@ -33,7 +33,7 @@ class ConsoleChangeList(ChangeList):
     for each column of the ordering.
     """
 
-    most_counted = 10_000
+    most_counted = 10_000  # of the whole list; of a part of it as many as a filter counts
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.request = request
@@ -115,7 +115,7 @@ class ConsoleChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         parts, size = self.parts, self.list_per_page
-        bound = BOUND if self.query else self.most_counted
+        bound = min(BOUND, self.most_counted) if self.query or self.get_filters_params() else self.most_counted
         opened: list[Any] | None = None
         if self.query:
             # What is searched for may be few among a million. It is looked for once; all else goes by what was found.

@@ -71,7 +71,7 @@ class AskingForMoreFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         if self.value() != "anew":
             return queryset
-        return queryset.filter(pk__in=selectors.installations_asking_for_more().values("pk"))
+        return selectors.installations_asking_for_more(queryset)
 
 
 @admin.register(Installation)

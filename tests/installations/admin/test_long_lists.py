@@ -233,6 +233,7 @@ def test_count_stops_where_it_would_cost(client: Client, portal: Portal, monkeyp
     page = client.get(URL).content.decode()
     assert "more than 100 portal users" in page
     assert "more than 60 found" in client.get(URL, {"q": "acme"}).content.decode()
+    assert "more than 60 portal users" in client.get(URL, {"locked": "no"}).content.decode()
     PortalUser.objects.filter(flowlu_user_id="0").delete()
     assert "<span>100 portal users</span>" in client.get(URL).content.decode()
 
