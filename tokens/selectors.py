@@ -3,6 +3,7 @@
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from installations import editions, scopes
-from installations.scopes import Approval, Level
+from installations.scopes import Approval, Coverage, Level
 from tokens import prepared, vault
 from tokens.access import Caller
 from tokens.models import EmbedSession, OAuthToken, RevokedFingerprint
@@ -108,12 +109,23 @@ def _origins(stored: Any) -> frozenset[str]:
 
 def approval_of(code: str, level: str, entry: Any) -> Approval:
     """Read one approved permission of a written statement."""
-    try:
-        stored = json.loads(entry) if isinstance(entry, str | bytes) else entry
-        covers = scopes.from_json(stored["covers"])
-    except (ValueError, KeyError, TypeError):
-        covers = ()  # a damaged row grants nothing, and takes no other scope down with it
+    covers = _covers_of(entry) if isinstance(entry, str | bytes) else _covers_in(entry)
     return Approval(code, Level(level), covers)
+
+
+@lru_cache(maxsize=4096)  # a catalogue has some hundred entries; what one covers depends on its text alone
+def _covers_of(entry: str | bytes) -> tuple[Coverage, ...]:
+    try:
+        return _covers_in(json.loads(entry))
+    except ValueError:
+        return ()
+
+
+def _covers_in(entry: Any) -> tuple[Coverage, ...]:
+    try:
+        return scopes.from_json(entry["covers"])
+    except (ValueError, KeyError, TypeError):
+        return ()  # a damaged row grants nothing, and takes no other scope down with it
 
 
 def as_utc(value: datetime) -> datetime:
