@@ -24,6 +24,8 @@ from installations.admin.keyset import NoPlace, Pages
 AFTER: Final = "after"
 BEFORE: Final = "before"
 _PLACES: Final = (AFTER, BEFORE)
+# Of what a filter leaves so many are found by their keys. Where there are more, a way through the list meets them soon.
+FOUND: Final = 5_000
 
 
 class ConsoleChangeList(ChangeList):
@@ -33,7 +35,7 @@ class ConsoleChangeList(ChangeList):
     for each column of the ordering.
     """
 
-    most_counted = 10_000  # of the whole list; of a part of it as many as a filter counts
+    most_counted = 10_000  # of the whole list
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.request = request
@@ -88,14 +90,25 @@ class ConsoleChangeList(ChangeList):
             return counts_in_whole(self.root_queryset, spec, asked)
         is_unused = not spec.used_parameters
         # Of these it is known already that they are too many, or it would take the search once more to find out.
-        if (is_unused and self.result_count > BOUND) or (self.query and not is_unused):
+        if (is_unused and (self.result_count > BOUND or not self.is_counted_out)) or (self.query and not is_unused):
             return ()
-        rest = self._few_keys() if is_unused else first_keys([self.without(spec)])
+        rest = self._few_keys() if is_unused else first_keys([self.without(spec)], BOUND)
         return counts_in_rest(self.root_queryset, rest, spec, asked)
+
+    @property
+    def _is_narrowed(self) -> bool:
+        return bool(self.query or self.get_filters_params())
+
+    @property
+    def _most(self) -> int:
+        """How many are counted. What is found one by one ends earlier."""
+        if self.query:
+            return min(BOUND, self.most_counted)
+        return min(FOUND, self.most_counted) if self._is_narrowed else self.most_counted
 
     def _few_keys(self) -> list[Any]:
         if self._few is None:
-            self._few = first_keys(self.parts)
+            self._few = first_keys(self.parts, self._most)
         return self._few
 
     @cached_property
@@ -114,11 +127,10 @@ class ConsoleChangeList(ChangeList):
         return found
 
     def get_results(self, request: HttpRequest) -> None:
-        parts, size = self.parts, self.list_per_page
-        bound = min(BOUND, self.most_counted) if self.query or self.get_filters_params() else self.most_counted
+        parts, size, bound = self.parts, self.list_per_page, self._most
         opened: list[Any] | None = None
-        if self.query:
-            # What is searched for may be few among a million. It is looked for once; all else goes by what was found.
+        if self._is_narrowed:
+            # What is left may be few among a million. They are looked for once; all else goes by what was found.
             counted = len(self._few_keys())
             parts = [rows.filter(pk__in=self._few_keys()) for rows in parts] if counted <= bound else parts
         elif self.after or self.before:

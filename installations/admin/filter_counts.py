@@ -48,12 +48,12 @@ def counts_in_whole(rows: QuerySet[Any], spec: Any, choices: Sequence[dict[str, 
     return [_as_counted(count) for count in _counted(rows, parts)]
 
 
-def first_keys(parts: Sequence[QuerySet[Any]]) -> list[Any]:
+def first_keys(parts: Sequence[QuerySet[Any]], bound: int) -> list[Any]:
     """Return the keys of the rows, as many as are counted and one more. One statement a part."""
     found: list[Any] = []
     for rows in parts:
-        if len(found) <= BOUND:
-            found += rows.order_by().values_list("pk", flat=True)[: BOUND + 1 - len(found)]
+        if len(found) <= bound:
+            found += rows.order_by().values_list("pk", flat=True)[: bound + 1 - len(found)]
     return found
 
 
