@@ -25,7 +25,7 @@ AFTER: Final = "after"
 BEFORE: Final = "before"
 _PLACES: Final = (AFTER, BEFORE)
 # Of what a filter leaves so many are found by their keys. Where there are more, a way through the list meets them soon.
-FOUND: Final = 5_000
+FOUND: Final = 2_000
 
 
 class ConsoleChangeList(ChangeList):
