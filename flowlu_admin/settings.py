@@ -109,6 +109,7 @@ CALL_RATE = env_str("CALL_RATE", "600/m")  # per session; 0 = off
 AUDIT_ANCHOR_FILE = env_str("AUDIT_ANCHOR_FILE")  # where anchor_audit writes the head of the chain down
 AUDIT_ANCHOR_URL = env_str("AUDIT_ANCHOR_URL")  # and where it sends it
 SESSION_DAYS = env_int("SESSION_DAYS", 90)  # how long an embed session that is over is kept; 0 = for ever
+REFRESH_ATTEMPT_DAYS = env_int("REFRESH_ATTEMPT_DAYS", 400)  # how long an attempt at refreshing is kept; 0 = for ever
 EVIDENCE_DAYS = env_int("EVIDENCE_DAYS", 400)  # how long evidence is kept; 0 = for ever
 LIVENESS_QUIET_DAYS = env_int("LIVENESS_QUIET_DAYS", 14, minimum=1)  # so long without use an installation is quiet
 # So long without a sign of life, one refused token is enough to suspect a removal.

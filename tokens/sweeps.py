@@ -48,6 +48,7 @@ JOBS: list[Job] = [
     Job("note_use_of_scopes", 3600, reviewing.note_use),
     Job("prune_sessions", 3600, lambda _stopped: pruning.prune_sessions()),
     Job("prune_evidence", 86400, pruning.prune_evidence),
+    Job("prune_refresh_attempts", 86400, pruning.prune_refresh_attempts),
     Job("judge_liveness", 300, lambda stopped: probing.judge_liveness(stopped)),
     Job("probe_quiet", 60, lambda stopped: probing.probe_quiet(stopped)),
     Job("tell_refusals", 600, lambda _stopped: refusals.tell_what_was_counted()),

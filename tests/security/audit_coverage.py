@@ -364,6 +364,7 @@ VERBS: dict[str, Covered] = {
     "tokens.services.probing.probe_quiet": "A row of each call, and evidence: no right and no status changes.",
     "tokens.services.day_counting.count_days": "Numbers for the charts, worked out from other rows.",
     "tokens.services.pruning.prune_evidence": _PRUNES,
+    "tokens.services.pruning.prune_refresh_attempts": _PRUNES,
     "tokens.services.pruning.prune_scope_usage": _PRUNES,
     "tokens.services.pruning.prune_service_calls": _PRUNES,
     "tokens.services.pruning.prune_sessions": _PRUNES,

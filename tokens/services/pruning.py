@@ -1,6 +1,7 @@
-"""What is kept for some days only: rows of calls, counts of use, sessions that are over, evidence. 0 days keep all.
+"""What is kept for some days only: rows of calls, counts of use, sessions that are over, evidence, attempts at
+refreshing. 0 days keep all.
 
-None of it decides anything: rights, tokens, the ledger and the audit trail are not touched here.
+None of it gives or takes a right: tokens, approvals, the ledger and the audit trail are not touched here.
 """
 
 from collections.abc import Callable
@@ -8,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import BooleanField, Case, Exists, OuterRef, Q, QuerySet, When
+from django.db.models import BooleanField, Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from installations.liveness import NEITHER, SIGNS, Kind
 from installations.models import Evidence, ScopeUsage
-from tokens.models import EmbedSession, ServiceCall
+from tokens.models import EmbedSession, RefreshAttempt, ServiceCall
 
 _BATCH = 5000
 
@@ -61,18 +62,45 @@ def prune_evidence(stopped: Stopped = _never, *, days: int | None = None) -> int
                 output_field=BooleanField(),
             )
         )
-        .order_by("observed_at", "pk")
-        .values_list("observed_at", "pk", "is_superseded")
     )
-    # What stays is passed by once: a search from the start would meet it again for every batch.
+    return _walk(old, "observed_at", stopped)
+
+
+def prune_refresh_attempts(stopped: Stopped = _never, *, days: int | None = None) -> int:
+    """Delete attempts at refreshing that are older than `REFRESH_ATTEMPT_DAYS`; returns how many.
+
+    Those stay that say something of the pair that is there now or of the one before it, and those after which a pair
+    may live at Flowlu that nobody holds: the ledger tells of them. A refresh token that was redeemed so long ago is
+    not known as spent any more.
+    """
+    days = settings.REFRESH_ATTEMPT_DAYS if days is None else days
+    if days <= 0:
+        return 0
+    settled = (RefreshAttempt.Outcome.FRESH, RefreshAttempt.Outcome.TRANSIENT)
+    of_the_past = Q(outcome__in=settled, generation__lt=F("oauth_token__generation") - 1)
+    old = RefreshAttempt.objects.filter(started_at__lt=timezone.now() - timedelta(days=days))
+    return _walk(old.annotate(is_superseded=_truth(of_the_past)), "started_at", stopped)
+
+
+def _truth(condition: Q) -> Case:
+    return Case(When(condition, then=Value(True)), default=Value(False), output_field=BooleanField())
+
+
+def _walk(old: "QuerySet[Any]", column: str, stopped: Stopped) -> int:
+    """Delete in batches those of the old rows that are superseded; returns how many.
+
+    What stays is passed by once: a search from the start would meet it again for every batch.
+    """
+    rows = old.order_by(column, "pk").values_list(column, "pk", "is_superseded")
     deleted, after = 0, (datetime.min.replace(tzinfo=UTC), 0)
     while not stopped():
-        ahead = Q(observed_at=after[0], pk__gt=after[1]) | Q(observed_at__gt=after[0])
-        batch = list(old.filter(ahead, observed_at__gte=after[0])[:_BATCH])
+        ahead = Q(**{column: after[0]}, pk__gt=after[1]) | Q(**{f"{column}__gt": after[0]})
+        batch = list(rows.filter(ahead, **{f"{column}__gte": after[0]})[:_BATCH])
         if not batch:
             break
         after = batch[-1][:2]
-        deleted += Evidence.objects.filter(pk__in=[pk for _at, pk, gone in batch if gone]).delete()[0]
+        superseded = [pk for _at, pk, is_superseded in batch if is_superseded]
+        deleted += old.model._default_manager.filter(pk__in=superseded).delete()[0]
     return deleted
 
 

@@ -28,9 +28,9 @@ def test_one_sweep_says_in_one_line_what_it_did():
     assert out.getvalue() == (
         "Swept: label_lost_attempts 0, refresh_what_expires 0, cut_in_background 0, tell_upstream 0, wipe_expired 0, "
         "wipe_orphans 0, prune_replaced_fingerprints 0, wipe_expired_api_keys 0, prune_service_calls 0, "
-        "prune_scope_usage 0, note_use_of_scopes 0, prune_sessions 0, prune_evidence 0, judge_liveness 0, "
-        "probe_quiet 0, tell_refusals 0, count_days 0, anchor_audit 0, look_for_notices 0, deliver_notices 0, "
-        "prune_notices 0.\n"
+        "prune_scope_usage 0, note_use_of_scopes 0, prune_sessions 0, prune_evidence 0, prune_refresh_attempts 0, "
+        "judge_liveness 0, probe_quiet 0, tell_refusals 0, count_days 0, anchor_audit 0, look_for_notices 0, "
+        "deliver_notices 0, prune_notices 0.\n"
     )
     assert SweepRun.objects.count() == len(sweeps.JOBS)
     assert signal.getsignal(signal.SIGTERM) is before

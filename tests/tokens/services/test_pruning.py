@@ -14,7 +14,7 @@ from installations.liveness import Kind, Observation, superseded
 from installations.models import Application, Evidence, ScopeUsage
 from tests import factories
 from tokens import selectors
-from tokens.models import EmbedSession, OAuthToken, ServiceCall
+from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, ServiceCall
 from tokens.services import pruning
 
 pytestmark = pytest.mark.django_db
@@ -57,6 +57,21 @@ def evidence(application: Application) -> Any:
     return Evidence.objects
 
 
+def attempts(application: Application) -> Any:
+    record = factories.launch(application)
+    token = factories.token(record.installation, record.portal_user)
+    for place, days in enumerate(AGES):
+        attempt(token, generation=place + 1, days=days)
+    OAuthToken.objects.update(generation=len(AGES) + 2)
+    return RefreshAttempt.objects
+
+
+def attempt(token: OAuthToken, *, generation: int, days: int, outcome: str = "fresh") -> RefreshAttempt:
+    return RefreshAttempt.objects.create(
+        oauth_token=token, generation=generation, outcome=outcome, started_at=ago(days), finished_at=ago(days)
+    )
+
+
 def ago(days: int) -> datetime:
     return timezone.now() - timedelta(days=days, minutes=1)
 
@@ -68,6 +83,7 @@ def ago(days: int) -> datetime:
         (counts, pruning.prune_scope_usage, "SCOPE_USAGE_DAYS"),
         (sessions, pruning.prune_sessions, "SESSION_DAYS"),
         (evidence, pruning.prune_evidence, "EVIDENCE_DAYS"),
+        (attempts, pruning.prune_refresh_attempts, "REFRESH_ATTEMPT_DAYS"),
     ],
 )
 def test_what_is_older_goes_in_batches_and_nothing_else_does(
@@ -124,6 +140,24 @@ def test_evidence_that_goes_is_what_no_verdict_depends_on(
 def test_pruning_of_evidence_that_is_stopped_deletes_nothing(application: Application) -> None:
     evidence(application)
     assert pruning.prune_evidence(lambda: True, days=1) == 0
+
+
+def test_attempts_that_still_say_something_stay(application: Application) -> None:
+    record = factories.launch(application)
+    token = factories.token(record.installation, record.portal_user)
+    OAuthToken.objects.update(generation=5)
+    for generation, outcome in ((1, "fresh"), (2, "transient"), (2, "unknown"), (3, "permanent"), (3, "discarded")):
+        attempt(token, generation=generation, days=500, outcome=outcome)
+    stay = [
+        attempt(token, generation=generation, days=500).pk for generation in (4, 5)
+    ]  # proves the pair, and is of it
+    stay += RefreshAttempt.objects.filter(outcome__in=("unknown", "permanent", "discarded")).values_list(
+        "pk", flat=True
+    )
+
+    assert pruning.prune_refresh_attempts(lambda: True, days=1) == 0
+    assert pruning.prune_refresh_attempts(days=1) == 2
+    assert sorted(RefreshAttempt.objects.values_list("pk", flat=True)) == sorted(stay)
 
 
 def test_session_that_is_pruned_leaves_its_token(application: Application) -> None:
