@@ -34,8 +34,8 @@ LIVENESS = (
     Breakage(
         "liveness: retention takes what a verdict depends on",
         "tokens/services/pruning.py",
-        "for _at, pk, gone in batch if gone]",
-        "for _at, pk, _gone in batch]",
+        "for _at, pk, is_superseded in batch if is_superseded]",
+        "for _at, pk, _is_superseded in batch]",
         ("tests/tokens/services/test_pruning.py",),
     ),
     Breakage(
