@@ -396,6 +396,12 @@ class ApprovedPermission(models.Model):
             models.Index(
                 fields=["active_on", "id"], condition=Q(withdrawn_at__isnull=True), name="installations_approved_use"
             ),
+            # The same of one application: of a scope that few have, all others would be passed by.
+            models.Index(
+                fields=["code", "active_on", "id"],
+                condition=Q(withdrawn_at__isnull=True),
+                name="installations_approved_code",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ against the other.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -121,10 +121,13 @@ class Asked(StrEnum):
 
 
 def queue(
-    rows: QuerySet[ApprovedPermission], asked: Asked = Asked.TO_DECIDE, risks: Sequence[Risk] = RISKS
+    rows: QuerySet[ApprovedPermission],
+    asked: Asked = Asked.TO_DECIDE,
+    risks: Sequence[Risk] = RISKS,
+    codes: Mapping[Risk, Collection[str]] | None = None,
 ) -> list[QuerySet[ApprovedPermission]]:
     """Return those of `rows` that are asked for, in force and of installations that are not gone, in parts that follow
-    one another. Two statements at most; the rows are left to the caller.
+    one another. Two statements at most; the rows are left to the caller, who may know which codes can be among them.
 
     The highest risk comes first. Of each risk, those that are due come by their day; then those that nobody uses, by
     the last noted day of a decision or of use. An index has each part in its order, so that its beginning costs the
@@ -136,10 +139,11 @@ def queue(
     unused = _unused(known) if asked.proposes else {}
     found = []
     for risk in risks:
+        there = Q() if codes is None else Q(code__in=sorted(codes[risk]))
         if asked is not Asked.UNUSED:
-            found.append(by_day.filter(of_risk(risk, known)).order_by("review_by", "pk"))
+            found.append(by_day.filter(there, of_risk(risk, known)).order_by("review_by", "pk"))
         if unused:
-            found.append(by_use.filter(unused[risk]).order_by("active_on", "pk"))
+            found.append(by_use.filter(there, unused[risk]).order_by("active_on", "pk"))
     return found
 
 
@@ -188,16 +192,18 @@ def of_risk(risk: Risk, known: Catalogue | None = None) -> Q:
     return found
 
 
-def risks_of(application_ids: Iterable[str]) -> list[Risk]:
-    """Return the risks that approvals of these applications can be of: what their manifests ever asked for, at either
-    level. Two statements."""
+def codes_of(application_ids: Iterable[str]) -> dict[Risk, set[str]]:
+    """Return by risk the codes that approvals of these applications can be of: what their manifests ever asked for, at
+    either level. Two statements."""
     known = editions.in_force()
     # One by one: as a list, a number that is too large for a column is an error of the database.
     of_any = reduce(or_, (Q(application__id__exact=pk) for pk in application_ids))
     asked = Manifest.objects.filter(of_any).values_list("requested_scopes", flat=True)
-    codes = {scope.code for texts in asked for scope in map(scopes.read, texts) if scope is not None}
-    there = {review_rules.risk_of(known, Scope(code, level)) for code in codes for level in Level}
-    return [risk for risk in RISKS if risk in there]
+    found: dict[Risk, set[str]] = {risk: set() for risk in RISKS}
+    for code in {scope.code for texts in asked for scope in map(scopes.read, texts) if scope is not None}:
+        for level in Level:
+            found[review_rules.risk_of(known, Scope(code, level))].add(code)
+    return found
 
 
 def counted_since() -> date | None:

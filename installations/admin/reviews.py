@@ -110,12 +110,12 @@ class ReviewChangeList(ConsoleChangeList):
     def parts(self) -> Sequence[QuerySet[Any]]:
         what, risk = self._filter(WaitingFilter), self._filter(RiskFilter)
         rows = self.apply_select_related(self.without(what, risk))
-        risks = risk.asked
-        # A part with nothing of the application in it would be looked through to its end.
-        if application := self.get_filters_params().get(_APPLICATION):
-            there = reviews.risks_of(application)
-            risks = [each for each in risks if each in there]
-        return reviews.queue(rows, what.asked, risks)
+        application = self.get_filters_params().get(_APPLICATION)
+        if not application:
+            return reviews.queue(rows, what.asked, risk.asked)
+        # A part with nothing of the application in it would be looked through to its end, and one with little for long.
+        codes = reviews.codes_of(application)
+        return reviews.queue(rows, what.asked, [each for each in risk.asked if codes[each]], codes)
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

@@ -117,6 +117,18 @@ def test_each_part_of_the_queue_is_in_the_order_of_an_index(
             transaction.set_rollback(True)
 
 
+def test_unused_of_few_scopes_are_found_by_their_code(row_of_each: None) -> None:
+    long_ago = timezone.now() - timedelta(days=500)
+    ScopeUsage.objects.create(
+        installation=Installation.objects.get(), code="x", level="read", day=long_ago, last_at=long_ago
+    )
+    (part,) = reviews.queue(ApprovedPermission.objects.all(), Asked.UNUSED, ["high"], {"high": {"fin"}})
+    _without_other_indexes(ApprovedPermission, "installations_approved_code")
+    plan = plan_of(part[:51])
+    assert "code" in _scan(plan, "installations_approved_code"), plan
+    assert not re.search(r"Sort  \(", plan), plan
+
+
 def _without_other_indexes(model: type[Model], index: str) -> None:
     """Until the test ends. Among a handful of rows one that knows less costs the same, and the planner takes either."""
     table = model._meta.db_table
