@@ -35,7 +35,9 @@ class OAuthToken(models.Model):
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     installation = models.ForeignKey(Installation, on_delete=models.PROTECT, related_name="tokens")
-    portal_user = models.ForeignKey(PortalUser, on_delete=models.PROTECT, related_name="tokens")
+    portal_user = models.ForeignKey(
+        PortalUser, on_delete=models.PROTECT, related_name="tokens", db_index=False
+    )  # there is one with the key
     sealed_access_token = models.BinaryField(null=True)
     sealed_refresh_token = models.BinaryField(null=True)
     access_fingerprint = models.CharField(max_length=64)
@@ -98,6 +100,8 @@ class OAuthToken(models.Model):
             ),
         ]
         indexes: ClassVar = [
+            # What belongs to the tokens of many users is found without reading those.
+            models.Index(fields=["portal_user", "id"], name="tokens_oauthtoken_user_idx"),
             # The list as it opens, and by its filter.
             models.Index(fields=["-stored_at", "-id"], name="tokens_oauthtoken_list_idx"),
             models.Index(fields=["state", "-stored_at", "-id"], name="tokens_oauthtoken_state_idx"),
