@@ -5,6 +5,7 @@ times; DATABASE_PREPARES switches that off for a pooler that gives each transact
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from django.db import NotSupportedError, connection
@@ -32,8 +33,13 @@ def _prepared(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list
     connection.ensure_connection()
     # Django's own cursors write the values into the text, so that each call would be another statement.
     cursor: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]  # its stubs know psycopg2's alone
-    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    with wrap(cursor) as wrapped:
+    # Of a prepared statement a cursor does not say what it sent: it is logged as it is written.
+    log = (
+        connection.make_debug_cursor(cursor).debug_sql(statement, values)
+        if connection.queries_logged
+        else nullcontext()
+    )
+    with connection.make_cursor(cursor) as wrapped, log:
         return _fetched(wrapped, statement, values)
 
 
