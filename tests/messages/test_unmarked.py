@@ -56,6 +56,10 @@ EXCEPTIONS = {
     ("tokens/static/embed/page.js", "Escape"): "the name of a key",
     ("flowlu_admin/operator_accounts.py", "The operator who asked was removed."): _KEPT,
     ("flowlu_admin/operator_accounts.py", "The operator who invited was removed."): _KEPT,
+    (
+        "flowlu_admin/counting_cache.py",
+        "local count = redis.call('INCR', KEYS[1]) redis.call('EXPIRE', KEYS[1], ARGV[1]) return count",
+    ): "a script for Redis",
     ("flowlu_admin/account_events.py", "confirm"): "a detail of an audit event",
     ("flowlu_admin/account_events.py", "sign in"): "a detail of an audit event",
     ("flowlu_admin/notices/models.py", "mail:<operator> or webhook:<digest of its address>"): "how a value is written",
