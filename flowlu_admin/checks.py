@@ -21,6 +21,7 @@ from tokens.rates import parse_rate
 
 _RINGS = ("TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
 MAX_TOTAL_SECONDS = 35  # graceful_timeout in gunicorn_conf.py
+_LEAST_DAYS_OF_ATTEMPTS = 92  # the charts' 90, and the days on which they begin and end
 _MOST_DAYS = 3660  # ten years: beyond it nobody reviews anything
 _SHORTEST_SECRET = 32
 _HOW = "Make one with: manage.py generate_key"
@@ -223,6 +224,12 @@ def _oauth_client() -> Iterator[CheckMessage]:
             "FLOWLU_CLIENT_SECRET is also one of the service's own secrets.",
             hint="It is Flowlu's to know, so it must be used for nothing else.",
             id="flowlu_admin.E016",
+        )
+    if 0 < settings.REFRESH_ATTEMPT_DAYS < _LEAST_DAYS_OF_ATTEMPTS:
+        yield Error(
+            f"REFRESH_ATTEMPT_DAYS must be 0, which keeps all, or at least {_LEAST_DAYS_OF_ATTEMPTS}.",
+            hint="Attempts say which refresh tokens are spent, and the charts of 90 days count them.",
+            id="flowlu_admin.E024",
         )
     if not settings.OAUTH_TOTAL_SECONDS <= MAX_TOTAL_SECONDS:
         yield Error(f"OAUTH_TOTAL_SECONDS must be at most {MAX_TOTAL_SECONDS}.", id="flowlu_admin.E013")

@@ -40,6 +40,7 @@ def production(settings):
     settings.DEFAULT_FROM_EMAIL = "Console <console@example.com>"
     settings.NOTICE_WEBHOOK_URL = settings.NOTICE_WEBHOOK_SECRET = ""
     settings.OIDC_ISSUER = settings.OIDC_CLIENT_ID = settings.OIDC_CLIENT_SECRET = ""
+    settings.REFRESH_ATTEMPT_DAYS = 92
     settings.WEB_CONCURRENCY, settings.SHARES_COUNTS = 1, False
     settings.REVIEW_DAYS = {"low": 365, "medium": 180, "high": 90}
     settings.UNUSED_DAYS, settings.SCOPE_USAGE_DAYS = {"low": 180, "medium": 90, "high": 60}, 181
@@ -167,6 +168,7 @@ CASES = {
     "medium-risk-unused-longer": ({"UNUSED_DAYS": {"low": 90, "medium": 91, "high": 60}}, ["E018"]),
     "reviewed-in-another-life": ({"REVIEW_DAYS": {"low": 3661, "medium": 100, "high": 90}}, ["E018"]),
     "use-is-not-kept-as-long": ({"SCOPE_USAGE_DAYS": 180}, ["E019"]),
+    "spent-tokens-forgotten-soon": ({"REFRESH_ATTEMPT_DAYS": 91}, ["E024"]),
     "no-secret-key": ({"SECRET_KEY": ""}, ["E001"]),
     "no-token-keys": ({"TOKEN_KEYS": ""}, ["E001"]),
     "no-fingerprint-key": ({"FINGERPRINT_KEY": ""}, ["E001"]),
@@ -269,7 +271,7 @@ def test_client_that_is_whole_has_no_finding(production):
 def test_every_id_is_in_the_table():
     covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005", "E017"}
 
-    assert covered == {f"E{number:03}" for number in (*range(1, 21), 23)}
+    assert covered == {f"E{number:03}" for number in (*range(1, 21), 23, 24)}
 
 
 @pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES.keys())

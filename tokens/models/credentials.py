@@ -132,6 +132,7 @@ class RefreshAttempt(models.Model):
 
     `refresh_fingerprint` is what was redeemed. A refresh token that may be spent is never sent a second time, from
     whichever row: the database holds one attempt for it at most, failures that certainly did not redeem it aside.
+    Attempts of pairs that newer ones replaced are removed after `REFRESH_ATTEMPT_DAYS`.
     """
 
     class Outcome(models.TextChoices):
