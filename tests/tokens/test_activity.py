@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import OperationalError, connection
 from django.utils import timezone
 
@@ -48,7 +49,7 @@ def test_use_is_written_at_the_flush_and_not_before(application: Application, dj
     activity.flush()
 
     session.refresh_from_db()
-    assert timezone.now() - session.last_used_at < timedelta(seconds=5)
+    assert timezone.now() - session.last_used_at < timedelta(seconds=6)
 
 
 def test_recent_use_is_not_written_again(application: Application, django_assert_num_queries: Any) -> None:
@@ -121,34 +122,33 @@ def test_client_that_was_used_just_now_is_not_noted_again(django_assert_num_quer
         activity.flush()
 
 
-def test_uses_of_one_flush_are_written_in_one_statement_with_the_earliest(
+def test_uses_of_one_second_are_written_in_one_statement_as_of_its_beginning(
     application: Application, django_assert_num_queries: Any
 ) -> None:
     first = open_session(application, timedelta(minutes=10))
-    second = EmbedSession.objects.create(
-        token_hash=selectors.hash_session_token("t"),
-        oauth_token=first.oauth_token,
-        last_used_at=first.last_used_at,
-        expires_at=first.expires_at,
+    second, other, later = (
+        EmbedSession.objects.create(
+            token_hash=selectors.hash_session_token(text),
+            oauth_token=first.oauth_token,
+            last_used_at=first.last_used_at,
+            expires_at=first.expires_at + timedelta(days=1),
+        )
+        for text in "tuv"
     )
-    later = timezone.now() + timedelta(minutes=1)
-    other = EmbedSession.objects.create(
-        token_hash=selectors.hash_session_token("u"),
-        oauth_token=first.oauth_token,
-        last_used_at=later,  # another process was faster
-        expires_at=first.expires_at,
-    )
-    began = timezone.now()
-    for session in (first, second, other):
-        activity._note(EmbedSession, session.pk)
+    noon = (timezone.now() + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
+    EmbedSession.objects.filter(pk=other.pk).update(last_used_at=noon + timedelta(seconds=5))  # another process's
+    for session, seconds in ((first, 1), (second, 1.9), (other, 1.5), (later, 3)):
+        with time_machine.travel(noon + timedelta(seconds=seconds), tick=False):
+            activity._note(EmbedSession, session.pk)
 
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         activity.flush()
 
-    for session in (first, second, other):
+    for session in (first, second, other, later):
         session.refresh_from_db()
-    assert began <= first.last_used_at == second.last_used_at
-    assert other.last_used_at == later
+    assert first.last_used_at == second.last_used_at == noon + timedelta(seconds=1)
+    assert other.last_used_at == noon + timedelta(seconds=5)
+    assert later.last_used_at == noon + timedelta(seconds=3)
 
 
 def test_clients_first_use_is_written() -> None:
