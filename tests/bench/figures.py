@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from django.db import connection
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -86,6 +88,19 @@ def run_command(*arguments: str, **environment: str) -> Ended:
     if process.returncode:
         sys.exit(f"{' '.join(arguments)} ended with {process.returncode}\n{output}")
     return Ended(time.monotonic() - began, used.ru_maxrss / 1024, output)
+
+
+def seeded(installations: int) -> Figure:
+    """Make a world of so many installations with `seed`, and return how fast that was."""
+    ended = run_command("seed", "--yes-this-database-is-for-trials", "--installations", str(installations))
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+    return Figure(
+        f"seed {installations:,} installations and {2 * installations:,} tokens",
+        installations / ended.seconds,
+        "installations/s",
+        note=f"{ended.seconds:.0f} s, {ended.peak_mib:.0f} MiB at most",
+    )
 
 
 def read_lines(text: str) -> Iterator[dict[str, object]]:

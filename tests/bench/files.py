@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
-from django.contrib import admin
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -13,26 +12,16 @@ from django.urls import reverse
 from installations.models import Installation
 from installations.trail.exporting import Format
 from tests import factories
-from tests.bench.figures import Figure, run_command
+from tests.bench.figures import Figure, seeded
 from tokens.models import OAuthToken
 
 
 def measure(scale: float) -> Iterator[Figure]:
-    installations = max(1_000, int(20_000 * scale))
-    seeded = run_command("seed", "--yes-this-database-is-for-trials", "--installations", str(installations))
-    yield Figure(
-        f"seed {installations:,} installations and {2 * installations:,} tokens",
-        installations / seeded.seconds,
-        "installations/s",
-        note=f"{seeded.seconds:.0f} s, {seeded.peak_mib:.0f} MiB at most",
-    )
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
+    yield seeded(max(1_000, int(20_000 * scale)))
     client = Client()
     client.force_login(factories.operator("bench", superuser=True), "django.contrib.auth.backends.ModelBackend")
     for model in (Installation, OAuthToken):
         opts = model._meta
-        assert model in admin.site._registry
         url = reverse(f"admin:{opts.app_label}_{opts.model_name}_list_export")
         began = time.monotonic()
         with connection.cursor() as cursor:

@@ -15,23 +15,14 @@ from django.urls import reverse
 
 from installations.models import Portal
 from tests import factories
-from tests.bench.figures import Figure, run_command
+from tests.bench.figures import Figure, seeded
 
 _REQUESTS = 100
 _CHOICES = 4  # of each filter, at most
 
 
 def measure(scale: float) -> Iterator[Figure]:
-    installations = max(100, int(1_000_000 * scale))
-    seeded = run_command("seed", "--yes-this-database-is-for-trials", "--installations", str(installations))
-    yield Figure(
-        f"seed {installations:,} installations and {2 * installations:,} tokens",
-        installations / seeded.seconds,
-        "installations/s",
-        note=f"{seeded.seconds:.0f} s, {seeded.peak_mib:.0f} MiB at most",
-    )
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
+    yield seeded(max(100, int(1_000_000 * scale)))
     yield from pages()
 
 

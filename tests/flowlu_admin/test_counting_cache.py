@@ -108,6 +108,18 @@ def test_processes_count_together_and_forget_in_time(way: Way, prefix: str) -> N
     assert {0 < client.ttl(key) <= 60 for key in client.scan_iter(f"{prefix}:*")} == {True}
 
 
+def test_count_goes_on_in_a_redis_that_forgot_its_scripts(
+    way: Way, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = process(way, prefix)
+    assert cache.count("a", 60) == 1
+
+    Redis(*REDIS).script_flush()  # as one that was started again
+
+    assert cache.count("a", 60) == 2
+    assert caplog.records == []
+
+
 def test_local_cache_counts_and_begins_anew_when_a_count_is_lost() -> None:
     cache = LocalCache(secrets.token_hex(6), {})
 

@@ -1,5 +1,8 @@
 """The statement of a call is planned once for a connection, and goes on after a migration altered what it reads."""
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +12,7 @@ from django.utils import timezone
 
 from installations.models import Application
 from tests import factories
+from tests.security.races.workers import database_url
 from tokens import prepared, selectors
 from tokens.models import EmbedSession
 
@@ -69,3 +73,21 @@ def test_nothing_is_tried_again_inside_a_transaction(table: Any) -> None:
 
     with pytest.raises(NotSupportedError), transaction.atomic():
         prepared.rows_of(READ, ["x"])
+
+
+def test_nothing_is_prepared_where_that_is_switched_off(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.ensure_connection()
+    monkeypatch.setattr(connection.connection, "prepare_threshold", None)
+
+    found = [prepared.rows_of(READ, ["x"]) for _ in range(6)]
+
+    assert found == [[("here",)]] * 6
+    assert prepared.rows_of("SELECT count(*) FROM pg_prepared_statements", []) == [(0,)]
+
+
+@pytest.mark.parametrize(("given", "threshold"), [("1", 2), ("0", None)])
+def test_setting_says_whether_statements_are_prepared(given: str, threshold: int | None) -> None:
+    code = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS']['prepare_threshold'])"
+    environment = {**os.environ, "DATABASE_URL": database_url(), "DATABASE_PREPARES": given}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == str(threshold)
