@@ -22,6 +22,9 @@ SESSION_COOKIE_SECURE = False
 CSRF_COOKIE_SECURE = False
 # So that commands run with these settings, the two lines above among them, and print their own lines only.
 SILENCED_SYSTEM_CHECKS = ["flowlu_admin.E008", "flowlu_admin.W001"]
+if "postgresql" in DATABASES["default"]["ENGINE"]:  # noqa: F405
+    # What a test committed need not outlive the machine, and plans of tiny tables are not worth compiling.
+    DATABASES["default"]["OPTIONS"]["options"] = "-c synchronous_commit=off -c jit=off"  # noqa: F405
 HANDSHAKE_RATE = "0"
 CALL_RATE = "0"
 SERVICE_RATE = "0"

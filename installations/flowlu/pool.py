@@ -9,6 +9,7 @@ import ssl
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import urllib3
@@ -170,9 +171,15 @@ class _GuardedHTTPSPool(HTTPSConnectionPool):
         return connection
 
 
-def _tls_context(ca_file: str | None) -> ssl.SSLContext:
+@lru_cache(maxsize=8)
+def _tls_context(ca_file: str | None, *, compares_names: bool) -> ssl.SSLContext:
+    """Return the one context of its kind in this process: to read all trusted authorities takes some 30 ms each time.
+
+    A file of authorities that was exchanged is read when the process starts anew.
+    """
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED, ssl_minimum_version=ssl.TLSVersion.TLSv1_2)
     context.sslsocket_class = _TLSSocket
+    context.check_hostname = compares_names
     if ca_file is None:
         context.load_default_certs()
     else:
@@ -184,12 +191,12 @@ class GuardedPoolManager(urllib3.PoolManager):
     """A pool manager whose every connection goes through the guard, never through a proxy."""
 
     def __init__(self, guard: Guard, *, ca_file: str | None = None, **options: Any) -> None:
-        super().__init__(ssl_context=_tls_context(ca_file), **options)
+        super().__init__(ssl_context=_tls_context(ca_file, compares_names=True), **options)
         self.guard = guard
         # OpenSSL lets a wildcard stand for letters, digits and hyphens only, while a portal's name may have
         # an underscore. For such a host urllib3 compares the name with the verified certificate in OpenSSL's
-        # place, with a context of its own, since that switches the comparison off in the context.
-        self._underscore_context = _tls_context(ca_file)
+        # place, with a context of its own, in which OpenSSL's comparison is off.
+        self._underscore_context = _tls_context(ca_file, compares_names=False)
         self.pool_classes_by_scheme = {"http": _GuardedHTTPPool, "https": _GuardedHTTPSPool}
 
     def _new_pool(
