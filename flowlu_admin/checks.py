@@ -8,6 +8,7 @@ from email.utils import parseaddr
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
@@ -16,6 +17,14 @@ from django.core.validators import validate_email
 
 from flowlu_admin.network import parse_networks
 from installations.flowlu.posting import is_post_address
+from installations.flowlu.wire import (
+    ERROR_CODES,
+    RETRY_HEADER,
+    TOKEN_HEADER,
+    fault_of_token_header,
+    is_header_name,
+    read_error_codes,
+)
 from installations.keys import KeyRingError, parse_key_ring
 from tokens.rates import parse_rate
 
@@ -24,6 +33,7 @@ MAX_TOTAL_SECONDS = 35  # graceful_timeout in gunicorn_conf.py
 _LEAST_DAYS_OF_ATTEMPTS = 92  # the charts' 90, and the days on which they begin and end
 _MOST_DAYS = 3660  # ten years: beyond it nobody reviews anything
 _SHORTEST_SECRET = 32
+_WIRE = "flowlu_admin.E025"
 _HOW = "Make one with: manage.py generate_key"
 _DEBUG = "For a first look set DEBUG=1: it is then made and kept in var/."
 _MEND = (
@@ -39,6 +49,7 @@ def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage
         *_addresses(),
         *_cookies(),
         *_limits(),
+        *_wire(),
         *_liveness(),
         *_reviews(),
         *_processes(),
@@ -167,6 +178,24 @@ def _limits() -> Iterator[CheckMessage]:
         )
     if settings.EMBED_SESSION_IDLE > settings.EMBED_SESSION_MAX:
         yield Error("EMBED_SESSION_IDLE is longer than EMBED_SESSION_MAX.", id="flowlu_admin.E012")
+
+
+def _wire() -> Iterator[CheckMessage]:
+    """Look at the open points of Flowlu's wire: a header that carries the token, codes that mean something, a zone."""
+    if fault := fault_of_token_header(settings.FLOWLU_TOKEN_HEADER):
+        yield Error(f"FLOWLU_TOKEN_HEADER {fault}.", hint=f"For example FLOWLU_TOKEN_HEADER={TOKEN_HEADER}", id=_WIRE)
+    if not is_header_name(settings.FLOWLU_RETRY_HEADER):
+        yield Error("FLOWLU_RETRY_HEADER must be the name of a header.", hint=f"For example {RETRY_HEADER}", id=_WIRE)
+    try:
+        read_error_codes(settings.FLOWLU_ERROR_CODES)
+    except ValueError as error:
+        yield Error(f"FLOWLU_ERROR_CODES: {error}.", hint=f"For example {ERROR_CODES}", id=_WIRE)
+    if settings.FLOWLU_EXPIRY_ZONE not in available_timezones():
+        yield Error(
+            f"FLOWLU_EXPIRY_ZONE: there is no time zone {settings.FLOWLU_EXPIRY_ZONE!r}.",
+            hint="For example UTC or Europe/Berlin",
+            id=_WIRE,
+        )
 
 
 def _liveness() -> Iterator[CheckMessage]:

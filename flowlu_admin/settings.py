@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from flowlu_admin import local_secrets
 from flowlu_admin.env import env_bool, env_choice, env_grants, env_int, env_list, env_pairs, env_secret, env_str
+from installations.flowlu.wire import ERROR_CODES, RETRY_HEADER, TOKEN_HEADER
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env_str("VAR_DIR") or BASE_DIR / "var")
@@ -62,6 +63,14 @@ FLOWLU_LAUNCH_NAMES = env_pairs(
     "FLOWLU_LAUNCH_NAMES",
     "portal=domain,language=language,app_id=app_id,app_version=app_version,integration_point=integration_id",
 )
+
+# What Flowlu's documentation leaves open about the wire: installations/flowlu/wire.py.
+FLOWLU_TOKEN_HEADER = env_str("FLOWLU_TOKEN_HEADER") or TOKEN_HEADER
+FLOWLU_BODY = env_choice("FLOWLU_BODY", "form", ("form", "json"))
+FLOWLU_DELETE_METHOD = env_choice("FLOWLU_DELETE_METHOD", "get", ("get", "post"))
+FLOWLU_ERROR_CODES = env_pairs("FLOWLU_ERROR_CODES", ERROR_CODES)
+FLOWLU_RETRY_HEADER = env_str("FLOWLU_RETRY_HEADER") or RETRY_HEADER
+FLOWLU_EXPIRY_ZONE = env_str("FLOWLU_EXPIRY_ZONE") or "UTC"  # of an `expires_at` that names none
 
 # Server-side refresh (RFC 6749 §6) and upstream revocation (RFC 7009): off unless set, since Flowlu documents neither.
 FLOWLU_TOKEN_URL = env_str("FLOWLU_TOKEN_URL")

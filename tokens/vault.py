@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
@@ -35,13 +36,15 @@ def is_token_text(value: str) -> bool:
 def parse_expiry(text: str) -> datetime:
     """Return the UTC time of an `expires_at`.
 
-    The SDK writes `YYYY-MM-DD HH:MM:SS` without a zone, taken as UTC (flowlu-platform §10.5); ISO 8601 with Z is
-    taken as well. Raises ValueError for anything else.
+    The SDK writes `YYYY-MM-DD HH:MM:SS` without a zone, taken as one of FLOWLU_EXPIRY_ZONE (flowlu-platform §10.5); ISO
+    8601 with Z is taken as well. Raises ValueError for anything else.
     """
     for form in _EXPIRY_FORMATS:
+        # Of an hour that the zone's clocks show twice it is the first one: a token is refreshed early, and never late.
+        zone = UTC if form.endswith("Z") else ZoneInfo(settings.FLOWLU_EXPIRY_ZONE)
         try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC)
-        except ValueError:
+            return datetime.strptime(text, form).replace(tzinfo=zone).astimezone(UTC)
+        except (ValueError, OverflowError):
             continue
     raise ValueError("not a time like 2026-04-01 10:15:20")
 

@@ -21,5 +21,5 @@ code 30; that an unknown filter or order field is refused with code 12; which mo
 validation shapes; the scopes `st`, `agile` and others that no list names; the SDK's wire format between the windows,
 which is nobody's but ours; the token endpoint (`/oauth/token`, RFC 6749 §6) and the revocation endpoint
 (`/oauth/revoke`, RFC 7009), neither of which Flowlu documents; and that a second use of a refresh token kills its
-family.
+family. `variants.py` has other forms of what an application can notice; a portal takes them on over HTTP.
 """

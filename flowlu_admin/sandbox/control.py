@@ -8,6 +8,7 @@ from typing import Any
 from flowlu_admin.sandbox.book import SandboxError
 from flowlu_admin.sandbox.http_types import Request, Response, json_response
 from flowlu_admin.sandbox.state import FAULT_KINDS, SandboxState
+from flowlu_admin.sandbox.variants import VARIANTS
 
 _FAULT_OPTIONS = frozenset({"times", "path", "delay_seconds", "error_code", "size", "retry_after", "location"})
 _SETTINGS = frozenset({"access_lifetime", "auth_failure", "scope_refusal", "rate_limit"})
@@ -89,7 +90,7 @@ def _tokens(state: SandboxState, values: Mapping[str, Any]) -> Response:
         app_id=None if app_id is None else text(values, "app_id"),
         expires_in=values.get("expires_in"),
     )
-    return json_response(pair.as_sdk(), 201)
+    return json_response(state.as_sdk(pair), 201)
 
 
 def _expire(state: SandboxState, values: Mapping[str, Any]) -> Response:
@@ -98,7 +99,7 @@ def _expire(state: SandboxState, values: Mapping[str, Any]) -> Response:
 
 
 def _refresh(state: SandboxState, values: Mapping[str, Any]) -> Response:
-    return json_response(state.refresh(text(values, "refresh_token")).as_sdk())
+    return json_response(state.as_sdk(state.refresh(text(values, "refresh_token"))))
 
 
 def _approved(state: SandboxState, values: Mapping[str, Any]) -> Response:
@@ -131,6 +132,22 @@ def _faults(state: SandboxState, values: Mapping[str, Any]) -> Response:
 
 def _clear_faults(state: SandboxState, values: Mapping[str, Any]) -> Response:
     state.clear_faults(values.get("portal"))
+    return json_response({"ok": True})
+
+
+def _choose(state: SandboxState, values: Mapping[str, Any]) -> Response:
+    choices = {name: value for name, value in values.items() if name != "portal"}
+    return json_response(state.choose(text(values, "portal"), choices))
+
+
+def _variants(state: SandboxState, values: Mapping[str, Any]) -> Response:
+    with state.lock:
+        active = {portal.domain: portal.variants for portal in state.portals.values()}
+        return json_response({"kinds": VARIANTS, "active": active})
+
+
+def _clear_variants(state: SandboxState, values: Mapping[str, Any]) -> Response:
+    state.clear_variants(values.get("portal"))
     return json_response({"ok": True})
 
 
@@ -201,6 +218,9 @@ _VERBS: dict[tuple[str, str], Callable[[SandboxState, Mapping[str, Any]], Respon
     ("POST", "faults"): _add_fault,
     ("GET", "faults"): _faults,
     ("DELETE", "faults"): _clear_faults,
+    ("POST", "variants"): _choose,
+    ("GET", "variants"): _variants,
+    ("DELETE", "variants"): _clear_variants,
     ("GET", "requests"): _requests,
     ("DELETE", "requests"): _clear_requests,
     ("POST", "applications/remove"): _remove,

@@ -96,7 +96,7 @@ def _launch(site: Site, values: dict[str, Any]) -> Response:
             "domain": portal.domain,
             "account": {"id": portal.seed.account_id},
             "app": {"id": state.app_id, "version": state.app_version},
-            "auth": pair.as_sdk(),
+            "auth": site.state.as_sdk(pair),
             "placement": {"id": INTEGRATION_ID, "code": INTEGRATION_POINT, "props": {}},
             "ratelimit": {"limit": portal.settings.rate_limit or 10},
         }
@@ -104,7 +104,7 @@ def _launch(site: Site, values: dict[str, Any]) -> Response:
 
 
 def _refresh(site: Site, values: dict[str, Any]) -> Response:
-    return json_response(site.state.refresh(control.text(values, "refresh_token")).as_sdk())
+    return json_response(site.state.as_sdk(site.state.refresh(control.text(values, "refresh_token"))))
 
 
 def _expire(site: Site, values: dict[str, Any]) -> Response:

@@ -10,20 +10,20 @@ from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
+from flowlu_admin.sandbox import variants
 from flowlu_admin.sandbox.book import SandboxError
 from flowlu_admin.sandbox.data import MODELS, MODULES, Model, Record
 from flowlu_admin.sandbox.http_types import Request, Response, json_response
 from flowlu_admin.sandbox.rights import READ_ACTIONS, covers
 from flowlu_admin.sandbox.state import Caller, LoggedRequest, Portal, SandboxState
+from flowlu_admin.sandbox.variants import MAX_LIMITS
 
 DEFAULT_LIMIT = 50
-MAX_LIMIT = 100
 
 _CALL = re.compile(r"([a-z0-9_]+)/([a-z0-9_]+)/([a-z0-9_]+)(?:/([0-9]{1,19}))?")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,6})?")
 _FILTER = re.compile(r"filter\[([a-z0-9_]+)\](?:\[\])?")
 _ORDER = re.compile(r"order_by\[(asc|desc)\](?:\[[0-9]*\])?")
-_GET_ACTIONS = READ_ACTIONS | {"delete"}
 _MESSAGES = {
     10: "Unknown error",
     11: "Authorization failed",
@@ -82,13 +82,19 @@ class Exchange:
     names: tuple[str, ...] = ()
 
     def answer(self) -> Response:
-        """Answer as a portal does that nothing is wrong with."""
+        """Answer as a portal does that nothing is wrong with, in the words that it has for it."""
+        answered = self._answer()
+        return answered if self.portal is None else variants.reworded(answered, self.portal.variants["errors"])
+
+    def _answer(self) -> Response:
         if self.request.method not in ("GET", "POST"):
             return json_response({"error": "Method Not Allowed"}, 405, {"Allow": "GET, POST"})
         try:
-            parameters = read_parameters(self.request)
+            parameters = read_parameters(
+                self.request, "either" if self.portal is None else self.portal.variants["body"]
+            )
             self.names = parameters.names
-            if "authorization" in self.request.headers:
+            if self.request.headers.keys() & {"authorization", variants.OWN_HEADER}:
                 self.auth = "token"
             elif parameters.get("api_key") is not None:
                 self.auth = "api_key"
@@ -103,7 +109,8 @@ class Exchange:
 
     def expire_token(self) -> None:
         """Let the token that the request carries run out just before it is looked at."""
-        token = self.request.headers.get("authorization", "").partition(" ")[2].strip()
+        form = self.portal.variants["token"] if self.portal else "bearer"
+        token = variants.token_of(self.request.headers, form) or ""
         with contextlib.suppress(SandboxError):
             self.state.expire_token(token)
 
@@ -141,15 +148,16 @@ def parse_call(path: str) -> Call | None:
     return Call(module, model, action, None if number is None else int(number))
 
 
-def read_parameters(request: Request) -> Parameters:
+def read_parameters(request: Request, body: str = "either") -> Parameters:
     """Read query string and body; a body is a form or JSON, as the older documentation has it.
 
-    Raises RefusedError (code 12) for a body that is neither.
+    A portal that takes one of them passes over the other. Raises RefusedError (code 12) for a body that is neither.
     """
     pairs = request.query_pairs
-    if request.body:
+    is_json = request.content_type == "application/json"
+    if request.body and body in ("either", "json" if is_json else "form"):
         try:
-            if request.content_type == "application/json":
+            if is_json:
                 parsed = json.loads(request.body)
                 if not isinstance(parsed, dict):
                     raise ValueError("not an object")
@@ -182,9 +190,9 @@ def unauthorised(portal: Portal | None) -> Response:
     return error(11, status=401)
 
 
-def too_many(retry_after: str | None = "1") -> Response:
+def too_many(retry_after: str | None = "1", form: str = "retry_after") -> Response:
     """Answer that the portal's limit per second is used up."""
-    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    headers = variants.retry_headers(retry_after, form)
     payload = {"error": {"error_code": 10, "error_msg": "Too many requests"}}
     return json_response(payload, 429, headers)
 
@@ -194,10 +202,9 @@ def authenticate(state: SandboxState, portal: Portal, request: Request, paramete
 
     Raises RefusedError for anything else. A key in the header or a token in a parameter is no credential.
     """
-    header = request.headers.get("authorization")
-    if header is not None:
-        scheme, _, token = header.partition(" ")
-        caller = state.caller_by_token(portal, token.strip()) if scheme.lower() == "bearer" else None
+    token = variants.token_of(request.headers, portal.variants["token"])
+    if token is not None or "authorization" in request.headers:
+        caller = None if token is None else state.caller_by_token(portal, token)
     else:
         key = parameters.get("api_key")
         caller = Caller(user=None, app_id=None) if key is not None and key in portal.api_keys else None
@@ -218,7 +225,8 @@ def answer(
     # A key "is sent as the api_key parameter on every GET and POST request" (flowlu-platform §2.1): with one, POST does
     # for reads and deletes as well, so that it need not be in an address.
     methods = ("GET", "POST") if caller.user is None else ("GET",)
-    if method not in (methods if call.action in _GET_ACTIONS else ("POST",)):
+    is_get = call.action in READ_ACTIONS or (call.action == "delete" and portal.variants["delete"] == "get")
+    if method not in (methods if is_get else ("POST",)):
         return error(30, f"{call.action} does not take {method}")
     try:
         own_profile = _is_own_profile(call)
@@ -270,7 +278,9 @@ def _list(portal: Portal, call: Call, model: Model, caller: Caller, parameters: 
     for direction, name in reversed(_orders(model, parameters)):
         found = sorted(found, key=_sort_key(name), reverse=direction == "desc")
     page = _positive(parameters, "page", 1)
-    limit = min(_positive(parameters, "limit", DEFAULT_LIMIT), MAX_LIMIT)
+    form = portal.variants["page"]
+    most = MAX_LIMITS[form]
+    limit = min(_positive(parameters, "count" if form == "count" else "limit", min(DEFAULT_LIMIT, most)), most)
     items = found[(page - 1) * limit : page * limit]
     wanted = _wanted_fields(parameters)
     if wanted:
@@ -293,6 +303,8 @@ def _get(portal: Portal, call: Call, model: Model, caller: Caller, parameters: P
     record = _record(portal, call, number)
     wanted = _wanted_fields(parameters)
     shown = {name: record[name] for name in record if not wanted or name in wanted or name == "id"}
+    if call.module == "core" and portal.variants["user_id"] == "number":
+        shown["id"] = int(shown["id"])
     return json_response({"response": shown})
 
 

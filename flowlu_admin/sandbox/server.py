@@ -180,7 +180,7 @@ class _Handler(StreamRequestHandler):
         fault: Fault | None = None
         if portal is not None:
             if not state.within_rate_limit(portal):
-                self._log_and_send(exchange, rest.too_many())
+                self._log_and_send(exchange, rest.too_many(form=portal.variants["retry"]))
                 return
             fault = state.take_fault(portal, path)
         if fault is None:

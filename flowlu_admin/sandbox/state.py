@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from flowlu_admin.sandbox import variants
 from flowlu_admin.sandbox.book import OAuthBook, SandboxError
 from flowlu_admin.sandbox.data import DEFAULT_SCOPES, SEEDS, PortalSeed, Record, User, records_of
 
@@ -66,16 +67,8 @@ class Pair:
 
     @property
     def expires_at_text(self) -> str:
-        """Give the expiry as the SDK does: UTC, and nothing in the text says so."""
-        return datetime.fromtimestamp(self.expires_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-    def as_sdk(self) -> dict[str, str]:
-        """Give the pair under the SDK's names."""
-        return {
-            "access_token": self.access_token,
-            "refresh_token": self.refresh_token,
-            "expires_at": self.expires_at_text,
-        }
+        """Give the expiry as it is assumed of the SDK: UTC, and nothing in the text says so."""
+        return variants.expiry_text(self.expires_at, "utc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +133,7 @@ class Portal:
         self.tables: dict[tuple[str, str], dict[int, Record]] = records_of(seed)
         self.next_ids = {key: max(records, default=0) + 1 for key, records in self.tables.items()}
         self.settings = Settings()
+        self.variants = variants.assumed()
         self.approved: tuple[str, ...] | None = None
         self.is_installed = True
         self.api_keys: set[str] = set()
@@ -219,7 +213,34 @@ class SandboxState:
                 settings.rate_limit = _whole(rate_limit, "rate_limit", minimum=0) or None
             return replace(settings)
 
+    def choose(self, portal: str, choices: Mapping[str, object]) -> dict[str, str]:
+        """Let the portal differ in the points that are named, and return how each point is now."""
+        for name, choice in choices.items():
+            if name not in variants.VARIANTS:
+                raise SandboxError(f"There is no variant {name!r}. There are: {', '.join(variants.VARIANTS)}.")
+            if choice not in variants.VARIANTS[name]:
+                raise SandboxError(f"{name} is one of {', '.join(variants.VARIANTS[name])}.")
+        with self.lock:
+            found = self.portal(portal)
+            found.variants |= {name: str(choice) for name, choice in choices.items()}
+            return dict(found.variants)
+
+    def clear_variants(self, portal: str | None = None) -> None:
+        """Go back to what is assumed, on one portal or on all."""
+        with self.lock:
+            for found in self.portals.values() if portal is None else [self.portal(portal)]:
+                found.variants = variants.assumed()
+
     # Tokens and keys
+
+    def as_sdk(self, pair: Pair) -> dict[str, str]:
+        """Give the pair under the SDK's names."""
+        form = self.portals[pair.portal].variants["expiry"]
+        return {
+            "access_token": pair.access_token,
+            "refresh_token": pair.refresh_token,
+            "expires_at": variants.expiry_text(pair.expires_at, form),
+        }
 
     def issue_tokens(
         self, portal: str, user_id: str, *, app_id: str | None = None, expires_in: int | None = None

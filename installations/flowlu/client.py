@@ -13,12 +13,11 @@ import time
 import unicodedata
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, RemoteDisconnected
-from typing import NoReturn
-from urllib.parse import urlencode
+from typing import Literal, NoReturn
 
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, IncompleteRead, ProtocolError, ReadTimeoutError
@@ -39,6 +38,7 @@ from installations.flowlu.addresses import Resolver
 from installations.flowlu.calls import FlowluCall, build_call
 from installations.flowlu.pool import CallClock, Guard, GuardedPoolManager, call_clock, system_resolver
 from installations.flowlu.slots import PortalSlots
+from installations.flowlu.wire import Meaning, Wire
 from installations.strict_json import JSONValue
 
 USER_AGENT = "flowlu-admin"
@@ -53,19 +53,18 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 _USER_ID = re.compile(r"[1-9][0-9]{0,19}")
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}")
 _SECONDS = re.compile(r"[0-9]{1,9}")
+_EPOCH = re.compile(r"[0-9]{10}")
+_RATE_HEADER = re.compile(r"(?i:x-)?(?i:rate-?limit|retry)[A-Za-z-]{0,40}")
+_SHORT_NUMBER = re.compile(r"[0-9]{1,12}")
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _FIELD_TEXT = "Flowlu does not accept this value."
 
-# Flowlu's error codes that a caller can act on. 10, 12, 13 and all others say nothing of use: FlowluError.
-_BY_CODE: Mapping[int, type[DomainError]] = {
-    11: TokenStale,
-    20: NotFound,
-    22: FlowluDenied,
-    30: NotFound,
-    31: NotFound,
+_BY_MEANING: Mapping[Meaning, type[DomainError]] = {
+    "stale": TokenStale,
+    "not_found": NotFound,
+    "denied": FlowluDenied,
 }
-_VALIDATION_CODE = 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +109,7 @@ class FlowluClient:
         allow_http: bool,
         ca_file: str | None = None,
         limits: Limits | None = None,
+        wire: Wire | None = None,
         resolve: Resolver = system_resolver,
     ) -> None:
         self._base_url_for = base_url_for
@@ -117,6 +117,7 @@ class FlowluClient:
         self._allow_http = allow_http
         self._ca_file = ca_file
         self._limits = limits or Limits()
+        self._wire = wire or Wire()
         self._resolve = resolve
         self._slots = PortalSlots(self._limits.at_once)
         self._manager_of_process: tuple[int, GuardedPoolManager] | None = None
@@ -127,11 +128,20 @@ class FlowluClient:
         Raises InvalidToken for a token that cannot be sent, RateLimited when the portal has as many calls under way
         as it may, and what design.md §7 names for Flowlu's errors.
         """
+        return FlowluResult(_result_of(self._answer_to(portal, call, access_token, self._wire), self._wire))
+
+    def observe(self, portal: str, call: FlowluCall, access_token: str, wire: Wire) -> "Observation":
+        """Send the call as the token's user, written in the given way, and return what can be told of the answer.
+
+        Raises InvalidToken, RateLimited and what means that no answer came that could be read.
+        """
+        return _observed(self._answer_to(portal, call, access_token, wire), wire)
+
+    def _answer_to(self, portal: str, call: FlowluCall, access_token: str, wire: Wire) -> "_Answer":
         if len(access_token) > MAX_TOKEN_LENGTH or not _TOKEN.fullmatch(access_token):
             raise InvalidToken
         with self._slots.hold(portal):
-            answer = self._exchange(portal, call, {"Authorization": f"Bearer {access_token}"})
-        return FlowluResult(_result_of(answer))
+            return self._exchange(portal, call, wire, wire.credential(access_token))
 
     def call_as_system(self, portal: str, call: FlowluCall, api_key: str) -> FlowluResult:
         """Send the call with an API key of the portal, as nobody, and return Flowlu's `response`.
@@ -144,8 +154,8 @@ class FlowluClient:
         if len(api_key) > MAX_TOKEN_LENGTH or not _TOKEN.fullmatch(api_key):
             raise InvalidToken
         with self._slots.hold(portal):
-            answer = self._exchange(portal, call, {}, secret_params=(("api_key", api_key),))
-        return FlowluResult(_result_of(answer))
+            answer = self._exchange(portal, call, self._wire, {}, secret_params=(("api_key", api_key),))
+        return FlowluResult(_result_of(answer, self._wire))
 
     def place(self, portal: str) -> AbstractContextManager[None]:
         """Hold one of the portal's places for what makes a call wait outside of `call`; RateLimited when none is free.
@@ -157,12 +167,13 @@ class FlowluClient:
     def current_user(self, portal: str, access_token: str) -> FlowluUser:
         """Ask the portal who the token's user is: the only source of identity there is."""
         result = self.call(portal, build_call("core", "user", "get"), access_token)
-        return _user_of(result.response)
+        return user_of(result.response)
 
     def _exchange(
         self,
         portal: str,
         call: FlowluCall,
+        wire: Wire,
         credential: Mapping[str, str],
         *,
         secret_params: tuple[tuple[str, str], ...] = (),
@@ -171,7 +182,7 @@ class FlowluClient:
         scheme = base_url.partition("://")[0]
         if scheme != "https" and not (scheme == "http" and self._allow_http):
             raise FlowluUnavailable(reason="scheme")
-        is_get = call.http_method == "GET" and not secret_params
+        is_get = wire.method_of(call) == "GET" and not secret_params
         url = base_url.rstrip("/") + call.path
         if is_get and call.params:
             url += "?" + call.encoded_params
@@ -181,8 +192,9 @@ class FlowluClient:
             "Accept-Encoding": "identity",
             "User-Agent": USER_AGENT,
         }
+        body = None
         if not is_get:
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            body, headers["Content-Type"] = wire.encoded((*call.params, *secret_params))
         clock = CallClock(deadline=time.monotonic() + self._limits.total, step=self._limits.read)
         previous = call_clock.set(clock)
         try:
@@ -191,7 +203,7 @@ class FlowluClient:
                 url,
                 redirect=False,
                 retries=False,
-                body=None if is_get else urlencode((*call.params, *secret_params)),
+                body=body,
                 headers=headers,
                 timeout=Timeout(connect=self._limits.connect, read=self._limits.read),
                 preload_content=False,
@@ -233,7 +245,7 @@ class FlowluClient:
                     raise FlowluError(reason="too_large")
                 parts.append(part)
             finished = True
-            return _Answer(response.status, response.headers.get("Retry-After"), b"".join(parts))
+            return _Answer(response.status, response.headers, b"".join(parts))
         finally:
             if finished:
                 response.release_conn()
@@ -244,8 +256,21 @@ class FlowluClient:
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
-    retry_after: str | None
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)  # found in any case
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What can be told of an answer: numbers and names of headers, and nothing else that the portal wrote."""
+
+    status: int
+    error: DomainError | None  # what the adapter takes it for; None is a result
+    shape: Literal["response", "code", "named", "other"]
+    error_code: int | None
+    at: datetime | None  # by the portal's clock
+    rate_headers: Mapping[str, str]  # those about rates that say a number
+    response: JSONValue = field(repr=False)
 
 
 def _failure_of(exc: Exception) -> DomainError:
@@ -261,7 +286,39 @@ def _failure_of(exc: Exception) -> DomainError:
     return FlowluUnavailable(reason=kind)
 
 
-def _result_of(answer: _Answer) -> JSONValue:
+def _observed(answer: _Answer, wire: Wire) -> Observation:
+    error, response = None, None
+    try:
+        response = _result_of(answer, wire)
+    except DomainError as refusal:
+        error = refusal
+    body = _parsed(answer.body)
+    written = body.get("error") if isinstance(body, dict) else None
+    code = _error_code(written.get("error_code")) if isinstance(written, dict) else None
+    shape: Literal["response", "code", "named", "other"] = "other"
+    if error is None:
+        shape = "response"
+    elif code is not None:
+        shape = "code"
+    elif isinstance(written, str):
+        shape = "named"
+    rates = {
+        name: value
+        for name, value in answer.headers.items()
+        if _RATE_HEADER.fullmatch(name) and _SHORT_NUMBER.fullmatch(value)
+    }
+    return Observation(answer.status, error, shape, code, _date_of(answer.headers.get("Date")), rates, response)
+
+
+def _date_of(text: str | None) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(text or "")
+        return at.replace(tzinfo=at.tzinfo or UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _result_of(answer: _Answer, wire: Wire) -> JSONValue:
     """Return the envelope's content, or raise what the status and the body mean together.
 
     Flowlu reports most errors in the body of a 200, so the body is read first. Statuses that come from in
@@ -269,14 +326,14 @@ def _result_of(answer: _Answer) -> JSONValue:
     """
     status = answer.status
     if status == 429:
-        raise RateLimited(retry_after=read_retry_after(answer.retry_after))
+        raise RateLimited(retry_after=read_retry_after(answer.headers.get(wire.retry_header)))
     if status < 200 or 300 <= status < 400 or status >= 500:
         raise FlowluError(reason="status", upstream_status=status)
     if status == 401:
         raise TokenStale(upstream_status=status)
     body = _parsed(answer.body)
     if isinstance(body, dict) and body.get("error"):
-        _raise_envelope(body, status)
+        _raise_envelope(body, status, wire)
     if status == 403:
         raise FlowluDenied(upstream_status=status)
     if status >= 400:
@@ -286,16 +343,17 @@ def _result_of(answer: _Answer) -> JSONValue:
     return body["response"]
 
 
-def _raise_envelope(body: dict[str, JSONValue], status: int) -> NoReturn:
+def _raise_envelope(body: dict[str, JSONValue], status: int, wire: Wire) -> NoReturn:
     """Raise what an error envelope means, in either of its two forms."""
     error = body["error"]
     if error == "validation":
         raise FlowluInvalid(fields=_field_names(body.get("details")))
     code = _error_code(error.get("error_code")) if isinstance(error, dict) else None
-    if isinstance(error, dict) and code == _VALIDATION_CODE:
+    meaning = wire.meaning_of(code)
+    if isinstance(error, dict) and meaning == "invalid":
         raise FlowluInvalid(fields=_field_names(error.get("error_details")), upstream_code=code)
-    if code is not None and code in _BY_CODE:
-        raise _BY_CODE[code](upstream_code=code)
+    if meaning is not None and meaning in _BY_MEANING:
+        raise _BY_MEANING[meaning](upstream_code=code)
     if status == 403:
         raise FlowluDenied(upstream_status=status, upstream_code=code)
     raise FlowluError(reason="error_envelope", upstream_status=status, upstream_code=code)
@@ -359,12 +417,14 @@ def _shallow(value: JSONValue) -> bool:
 
 
 def read_retry_after(text: str | None) -> int | None:
-    """Read seconds or an HTTP date (RFC 9110 §10.2.3), kept between a second and an hour."""
+    """Read seconds or an HTTP date (RFC 9110 §10.2.3), or a Unix time, kept between a second and an hour."""
     if not text:
         return None
     text = text.strip()
     if _SECONDS.fullmatch(text):
         seconds = int(text)
+    elif _EPOCH.fullmatch(text):
+        seconds = math.ceil(int(text) - time.time())
     else:
         try:
             at = parsedate_to_datetime(text)
@@ -374,7 +434,8 @@ def read_retry_after(text: str | None) -> int | None:
     return min(max(seconds, 1), MAX_RETRY_AFTER)
 
 
-def _user_of(record: JSONValue) -> FlowluUser:
+def user_of(record: JSONValue) -> FlowluUser:
+    """Read the record of the current user; raises FlowluError when it does not say who that is."""
     if not isinstance(record, dict):
         raise FlowluError(reason="no_user")
     raw_id = record.get("id")

@@ -6,6 +6,7 @@ from django.conf import settings
 
 from installations.flowlu.client import FlowluClient, Limits
 from installations.flowlu.oauth_endpoint import ClientCredentials, EndpointLimits, OAuthEndpoint
+from installations.flowlu.wire import Wire, read_error_codes
 from installations.portals import portal_base_url
 
 
@@ -17,14 +18,29 @@ def flowlu_client() -> FlowluClient:
         total=settings.FLOWLU_TOTAL_SECONDS,
         at_once=settings.PORTAL_CONCURRENCY,
     )
-    return _client(settings.FLOWLU_PORTAL_URL, settings.FLOWLU_PORTAL_URL_IS_SET, settings.DEBUG, limits)
+    return _client(settings.FLOWLU_PORTAL_URL, settings.FLOWLU_PORTAL_URL_IS_SET, settings.DEBUG, limits, wire())
+
+
+def wire() -> Wire:
+    """Return the open points of the wire, as they are set."""
+    return Wire(
+        token_header=settings.FLOWLU_TOKEN_HEADER,
+        delete_method="POST" if settings.FLOWLU_DELETE_METHOD == "post" else "GET",
+        body="json" if settings.FLOWLU_BODY == "json" else "form",
+        retry_header=settings.FLOWLU_RETRY_HEADER,
+        error_codes=read_error_codes(settings.FLOWLU_ERROR_CODES),
+    )
 
 
 @lru_cache(maxsize=8)
-def _client(template: str, is_set: bool, debug: bool, limits: Limits) -> FlowluClient:
+def _client(template: str, is_set: bool, debug: bool, limits: Limits, wire: Wire) -> FlowluClient:
     # Only an address that was set by hand may be private; only a development machine may speak plain http.
     return FlowluClient(
-        lambda portal: portal_base_url(portal, template), allow_private=is_set, allow_http=debug, limits=limits
+        lambda portal: portal_base_url(portal, template),
+        allow_private=is_set,
+        allow_http=debug,
+        limits=limits,
+        wire=wire,
     )
 
 

@@ -293,8 +293,8 @@ BACKEND = (
     Breakage(
         "backend: an API key goes out in the address",
         "installations/flowlu/client.py",
-        'is_get = call.http_method == "GET" and not secret_params',
-        'is_get = call.http_method == "GET"',
+        'is_get = wire.method_of(call) == "GET" and not secret_params',
+        'is_get = wire.method_of(call) == "GET"',
         ("tests/installations/flowlu/test_client.py", *SERVICE),
     ),
     Breakage(

@@ -32,6 +32,7 @@ LEFT_OUT = {
     "installations/flowlu/oauth_endpoint.py": "the wire",
     "installations/flowlu/pool.py": "the wire",
     "installations/flowlu/posting.py": "the wire",
+    "installations/flowlu/wire.py": "what a check says of a setting",
     "installations/keys.py": "what a check says of a setting",
     "installations/management": "said on the terminal",
     "installations/trail/anchoring.py": "said by anchor_audit",

@@ -155,6 +155,25 @@ def test_any_other_expiry_is_refused(text):
         vault.parse_expiry(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-04-01 10:15:20", datetime(2026, 4, 1, 8, 15, 20, tzinfo=UTC)),
+        ("2026-04-01T10:15:20Z", datetime(2026, 4, 1, 10, 15, 20, tzinfo=UTC)),  # it says which zone
+        ("2026-10-25 02:30:00", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),  # comes twice: the first one
+    ],
+)
+def test_expiry_without_a_zone_is_of_the_zone_that_is_set(text, expected, settings):
+    settings.FLOWLU_EXPIRY_ZONE = "Europe/Berlin"
+    assert vault.parse_expiry(text) == expected
+
+
+def test_expiry_before_all_time_is_refused_in_every_zone(settings):
+    settings.FLOWLU_EXPIRY_ZONE = "Europe/Berlin"
+    with pytest.raises(ValueError, match="not a time"):
+        vault.parse_expiry("0001-01-01 00:00:00")
+
+
 def test_no_secret_is_in_the_repr_of_a_row(row):
     vault.seal_into(row, "the-access-token", "the-refresh-token")
 

@@ -35,7 +35,7 @@ class TokenField(TextField):
 
 @extend_schema_field(OpenApiTypes.STR)
 class ExpiryField(serializers.Field[datetime, Any, str, Any]):
-    """`YYYY-MM-DD HH:MM:SS` in UTC, as the SDK says it, or ISO 8601 with Z."""
+    """`YYYY-MM-DD HH:MM:SS` in FLOWLU_EXPIRY_ZONE, which is UTC unless set, as the SDK says it, or ISO 8601 with Z."""
 
     def to_internal_value(self, data: Any) -> datetime:
         try:

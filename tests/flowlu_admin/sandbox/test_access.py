@@ -68,7 +68,7 @@ def test_a_refresh_ends_the_old_pair_and_works_once(client: Client, sandbox: San
 
 def test_expiry_is_utc_text_without_a_zone(sandbox: SandboxServer) -> None:
     sandbox.state.configure("acme", access_lifetime=7200)
-    text = sandbox.state.issue_tokens("acme", "1").as_sdk()["expires_at"]
+    text = sandbox.state.as_sdk(sandbox.state.issue_tokens("acme", "1"))["expires_at"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", text)
     left = datetime.fromisoformat(text).replace(tzinfo=UTC) - datetime.now(UTC)
     assert timedelta(seconds=7190) < left <= timedelta(seconds=7200)
