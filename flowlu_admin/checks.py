@@ -29,7 +29,7 @@ from installations.keys import KeyRingError, parse_key_ring
 from tokens.rates import parse_rate
 
 _RINGS = ("TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
-MAX_TOTAL_SECONDS = 35  # graceful_timeout in gunicorn_conf.py
+MAX_TOTAL_SECONDS = 35  # graceful_timeout in deploy/gunicorn.conf.py
 _LEAST_DAYS_OF_ATTEMPTS = 92  # the charts' 90, and the days on which they begin and end
 _MOST_DAYS = 3660  # ten years: beyond it nobody reviews anything
 _SHORTEST_SECRET = 32

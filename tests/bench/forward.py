@@ -154,7 +154,7 @@ def _start(stack: ExitStack, folder: Path, delay: int, scripts: Mapping[str, Pat
 
 def _gunicorn(environment: Mapping[str, str]) -> AbstractContextManager[Served]:
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:flowlu_admin.gunicorn_conf"]
+    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
     return served(
         [*command, "flowlu_admin.wsgi:application"],
         port,

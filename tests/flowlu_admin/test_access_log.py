@@ -21,7 +21,7 @@ def test_path_cannot_forge_a_line_and_the_query_is_not_written(tmp_path: Path, p
         "-m",
         "gunicorn",
         "-c",
-        "python:flowlu_admin.gunicorn_conf",
+        "deploy/gunicorn.conf.py",
         "flowlu_admin.wsgi:application",
     ]
     with log.open("wb") as stream:

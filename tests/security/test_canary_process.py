@@ -74,7 +74,7 @@ class Service:
         return done.stdout + done.stderr
 
     def __enter__(self) -> "Service":
-        command = [sys.executable, "-m", "gunicorn", "-c", "python:flowlu_admin.gunicorn_conf"]
+        command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
         stream = self.log.open("wb")
         self.process = subprocess.Popen(
             [*command, "flowlu_admin.wsgi:application"],

@@ -19,7 +19,7 @@ import pytest
 from tests.flowlu_admin.test_wsgi import KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGURED = "python:flowlu_admin.gunicorn_conf"
+CONFIGURED = "deploy/gunicorn.conf.py"
 BEHIND = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CHUNKED = b"0\r\n\r\n"

@@ -60,7 +60,7 @@ class Command(BaseCommand):
         commands = {
             "the service": [
                 sys.executable, "-m", "gunicorn",
-                "-c", "python:flowlu_admin.gunicorn_conf",
+                "-c", "deploy/gunicorn.conf.py",
                 "flowlu_admin.wsgi:application",
             ],
             "the sandbox portal": [

@@ -61,7 +61,7 @@ def deployed(workers: Workers, folder: Path, *, end: signal.Signals = signal.SIG
         "-m",
         "gunicorn",
         "-c",
-        "python:flowlu_admin.gunicorn_conf",
+        "deploy/gunicorn.conf.py",
         "flowlu_admin.wsgi:application",
     ]
     with (folder / "log").open("wb") as log:
