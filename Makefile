@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help run test lint format check-types scripts pytest stress bench broken-rules mutants coverage messages screenshots clean
+.PHONY: help run test lint pins format check-types scripts pytest stress bench broken-rules mutants coverage messages screenshots update licences sbom audit clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml flowlu_admin installations tokens deploy
 	DJANGO_SETTINGS_MODULE=flowlu_admin.settings_test $(BIN)/python manage.py makemigrations --check --dry-run
 
 check-types: $(VENV)/.installed-dev
@@ -75,6 +76,27 @@ scripts:
 
 messages: $(VENV)/.installed-dev ## Bring the translations up to date with the texts, compile them, and say what is missing
 	@$(BIN)/python -m tests.messages
+
+# uv keeps what the pins say already unless it is told to upgrade; `make pins` writes what pyproject.toml was added to.
+PINS := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --generate-hashes
+pins: $(VENV)/.installed-dev ## Pin what pyproject.toml names, with hashes, and leave the other pins as they are
+	$(PINS) $(UPGRADE) pyproject.toml -o requirements.txt
+	$(PINS) $(UPGRADE) --group dev -c requirements.txt -o requirements-dev.txt
+	$(MAKE) licences
+
+update: ## Pin the newest versions that pyproject.toml allows, install and list them, and run every test
+	$(MAKE) pins UPGRADE=--upgrade
+	$(MAKE) test
+
+licences: $(VENV)/.installed-dev ## List the licences of what is pinned in docs/licences.md
+	@$(BIN)/python -m tests.licences
+
+sbom: $(VENV)/.installed-dev ## Write the parts that a release is made of, as CycloneDX, into var/sbom.json
+	@mkdir -p var
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o var/sbom.json requirements.txt
+
+audit: $(VENV)/.installed-dev ## Ask the network whether what is pinned has known vulnerabilities
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.txt
 
 format: $(VENV)/.installed-dev ## Format the code
 	$(BIN)/ruff format .

@@ -1,0 +1,1 @@
+"""The licences of what is pinned, as docs/licences.md lists them."""
