@@ -34,6 +34,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml flowlu_admin installations tokens deploy
+	$(BIN)/yamllint --strict --config-file deploy/yamllint.yaml deploy
+	$(BIN)/hadolint deploy/Dockerfile
 	DJANGO_SETTINGS_MODULE=flowlu_admin.settings_test $(BIN)/python manage.py makemigrations --check --dry-run
 
 check-types: $(VENV)/.installed-dev

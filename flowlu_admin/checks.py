@@ -6,6 +6,7 @@ None of them queries the database or the network.
 from collections.abc import Iterator
 from email.utils import parseaddr
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -53,6 +54,7 @@ def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage
         *_liveness(),
         *_reviews(),
         *_processes(),
+        *_static_files(),
         *_oauth_client(),
         *_openid_provider(),
         *_mail(),
@@ -151,6 +153,15 @@ def _processes() -> Iterator[CheckMessage]:
             f"WEB_CONCURRENCY is {settings.WEB_CONCURRENCY}, and REDIS_URL is not set.",
             hint="Each process would count rates by itself, and take a code of a second factor that another one took.",
             id="flowlu_admin.E017",
+        )
+
+
+def _static_files() -> Iterator[CheckMessage]:
+    if settings.STATIC_ROOT and not (Path(settings.STATIC_ROOT) / "staticfiles.json").is_file():
+        yield Error(
+            f"STATIC_ROOT is {str(settings.STATIC_ROOT)!r}, where no collectstatic has been.",
+            hint="Run manage.py collectstatic with the same STATIC_ROOT, or leave it unset.",
+            id="flowlu_admin.E025",
         )
 
 

@@ -314,10 +314,20 @@ LOCALE_PATHS = [BASE_DIR / "locale"]  # the embed page speaks more (docs/adr/003
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
-# Files are served from where they lie: a deployment needs no collectstatic step to show its console.
-WHITENOISE_USE_FINDERS = True
+# Unset, files are served from where they lie, without a collectstatic step, and kept by browsers for some minutes. Set,
+# it is the folder of collectstatic: what pages name has its hash in its name, and is kept for good (docs/adr/0041).
+STATIC_ROOT = env_str("STATIC_ROOT") or None
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "flowlu_admin.static_files.NamedByContent"
+        if STATIC_ROOT
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not STATIC_ROOT
 WHITENOISE_AUTOREFRESH = False
-WHITENOISE_MAX_AGE = 300
+WHITENOISE_MAX_AGE = 300  # of a name without a hash, as frontends of vendors import it
 
 # --- Security headers --------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from tests.broken_rules.audit import AUDIT
 from tests.broken_rules.backend import BACKEND
 from tests.broken_rules.console import CONSOLE
 from tests.broken_rules.cutting import CUT
+from tests.broken_rules.deployment import DEPLOYMENT
 from tests.broken_rules.identity import IDENTITY
 from tests.broken_rules.keys import KEYS
 from tests.broken_rules.liveness import LIVENESS
@@ -30,4 +31,5 @@ BREAKAGES = (
     *LIVENESS,
     *ORIGINS,
     *NOTICES,
+    *DEPLOYMENT,
 )

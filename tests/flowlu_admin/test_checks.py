@@ -44,6 +44,7 @@ def production(settings):
     settings.OIDC_ISSUER = settings.OIDC_CLIENT_ID = settings.OIDC_CLIENT_SECRET = ""
     settings.REFRESH_ATTEMPT_DAYS = 92
     settings.WEB_CONCURRENCY, settings.SHARES_COUNTS = 1, False
+    settings.STATIC_ROOT = None
     settings.REVIEW_DAYS = {"low": 365, "medium": 180, "high": 90}
     settings.UNUSED_DAYS, settings.SCOPE_USAGE_DAYS = {"low": 180, "medium": 90, "high": 60}, 181
     return settings
@@ -99,6 +100,14 @@ def test_several_processes_have_to_share_what_they_count(production):
     assert findings() == ["E017"]
 
     production.SHARES_COUNTS = True
+    assert findings() == []
+
+
+def test_folder_of_static_files_is_one_that_was_filled(production, tmp_path):
+    production.STATIC_ROOT = str(tmp_path)
+    assert findings() == ["E025"]
+
+    (tmp_path / "staticfiles.json").touch()
     assert findings() == []
 
 
@@ -280,7 +289,7 @@ def test_client_that_is_whole_has_no_finding(production):
 
 
 def test_every_id_is_in_the_table():
-    covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005", "E017"}
+    covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005", "E017", "E025"}
 
     assert covered == {f"E{number:03}" for number in (*range(1, 21), 23, 24, 25)}
 

@@ -1,0 +1,266 @@
+"""The service as it is deployed: the image's files, secrets of make-secrets, gunicorn, and nginx before it."""
+
+import json
+import os
+import re
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from installations.errors import RequestTooLarge
+from tests.bench.load import free_port
+from tests.deploy import image
+from tests.deploy.edge import MISSING, NAME, ROOT, TEMPLATE, Answer, Edge, before, running
+
+pytestmark = [
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"NOT RUN without {', '.join(MISSING)} (Debian: nginx-light gettext-base)"
+    ),
+    pytest.mark.xdist_group("deploy"),
+]
+CANARY = "c4n4ry-in-a-query"
+SECURITY_HEADERS = (
+    "Strict-Transport-Security",
+    "Content-Security-Policy",
+    "X-Content-Type-Options",
+    "X-Frame-Options",
+    "Referrer-Policy",
+    "Cross-Origin-Opener-Policy",
+    "Cache-Control",
+)
+OWN_HEADERS = ("Strict-Transport-Security", "X-Content-Type-Options", "Cache-Control")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    edge: Edge
+    files: Path  # of the image
+    log: Path  # of gunicorn
+    environment: dict[str, str]
+    port: int
+
+    def written(self) -> str:
+        return self.edge.written() + self.log.read_text(errors="replace")
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp("deployed")
+    files, secrets, at_nginx, var = (folder / name for name in ("image", "secrets", "nginx", "var"))
+    for made in (files, at_nginx):
+        made.mkdir()
+    image.make(files)
+    subprocess.run([ROOT / "deploy/make-secrets", secrets], check=True, env={"PATH": os.environ["PATH"], "FOR": "me"})
+    port = free_port()
+    names = ("SECRET_KEY", "TOKEN_KEYS", "FINGERPRINT_KEY", "AUDIT_KEY")
+    environment = {
+        "PATH": os.environ["PATH"],
+        **{f"{name}_FILE": str(secrets / name.lower()) for name in names},
+        "VAR_DIR": str(var),
+        "STATIC_ROOT": str(files / "static"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "ALLOWED_HOSTS": NAME,
+        "PUBLIC_URL": f"https://{NAME}",
+        "TRUSTED_PROXIES": "127.0.0.1",
+        "PORT": str(port),
+    }
+    manage = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(manage, cwd=files, env=environment, check=True)
+    started = re.search(r"^CMD (\[.*\])$", image.DOCKERFILE, re.MULTILINE)
+    assert started
+    command = [sys.executable, "-m", *json.loads(started[1])]
+    log = folder / "gunicorn.log"
+    with running(command, port, log, environment, cwd=files), before(port, at_nginx) as edge:
+        yield Deployed(edge, files, log, environment, port)
+
+
+@pytest.fixture(scope="module")
+def echoing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """nginx before something that answers with the headers and the length that reached it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with before(server.server_address[1], tmp_path_factory.mktemp("echoing")) as edge:
+        yield edge
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """nginx before a port where nobody listens."""
+    with before(free_port(), tmp_path_factory.mktemp("away")) as edge:
+        yield edge
+
+
+class _Echo(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        received = len(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        body = json.dumps({"received": received, "headers": [[*pair] for pair in self.headers.items()]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+def once(answer: Answer, names: tuple[str, ...]) -> dict[str, int]:
+    return {name: len(answer.headers.get_all(name, [])) for name in names}
+
+
+def test_it_is_alive_and_ready(deployed: Deployed) -> None:
+    assert [deployed.edge.ask(path).status for path in ("/healthz", "/readyz")] == [200, 200]
+
+
+def test_health_check_of_the_image_tells_whether_it_answers(deployed: Deployed) -> None:
+    command = [sys.executable, "deploy/healthcheck.py"]
+    assert f'CMD ["python", "{command[1]}"]' in image.DOCKERFILE
+    asked = {"cwd": deployed.files, "stderr": subprocess.DEVNULL}
+
+    assert subprocess.run(command, env=deployed.environment, check=False, **asked).returncode == 0
+    elsewhere = deployed.environment | {"PORT": str(free_port())}
+    assert subprocess.run(command, env=elsewhere, check=False, **asked).returncode == 1
+
+
+def test_console_and_api_answer_with_each_header_once(deployed: Deployed) -> None:
+    console, sign_in = deployed.edge.ask("/admin/"), deployed.edge.ask("/accounts/login/")
+    api = deployed.edge.ask("/api/v1/session")
+
+    assert (console.status, console.headers["Location"]) == (302, "/admin/login/?next=/admin/")
+    assert (sign_in.status, api.status) == (200, 401)
+    assert json.loads(api.body)["error"] == "invalid_session"
+    for answer in (console, sign_in, api):
+        assert once(answer, SECURITY_HEADERS) == dict.fromkeys(SECURITY_HEADERS, 1)
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers.get_all("Server") == ["nginx"]
+
+
+def test_cookies_are_for_https_only(deployed: Deployed) -> None:
+    cookies = deployed.edge.ask("/accounts/login/").headers.get_all("Set-Cookie", [])
+    assert cookies
+    assert [cookie for cookie in cookies if "Secure" not in cookie or "HttpOnly" not in cookie] == []
+
+
+def test_what_pages_load_is_kept_for_good_and_what_frontends_import_is_not(deployed: Deployed) -> None:
+    page = deployed.edge.ask("/accounts/login/").body.decode()
+    loaded = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
+    assert loaded
+    for path in loaded:
+        answer = deployed.edge.ask(path)
+        assert (answer.status, "immutable" in answer.headers["Cache-Control"]) == (200, True), path
+        assert once(answer, SECURITY_HEADERS[:3]) == dict.fromkeys(SECURITY_HEADERS[:3], 1)
+
+    imported = deployed.edge.ask("/static/embed/flowlu-client.js")
+    assert imported.headers["Cache-Control"].startswith("max-age=300")
+    assert imported.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_body_over_the_limit_is_refused_as_the_api_refuses_it(deployed: Deployed) -> None:
+    body = b"x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    said = {"error": RequestTooLarge.code, "error_description": str(RequestTooLarge.public_message)}
+
+    for path in ("/api/v1/session", "/service/v1/flowlu/crm/account/list"):
+        answer = deployed.edge.ask(path, method="POST", body=body, headers={"Content-Type": "application/json"})
+        assert (answer.status, answer.headers.get_all("Content-Type")) == (413, ["application/json"])
+        assert json.loads(answer.body) == said
+        assert once(answer, OWN_HEADERS) == dict.fromkeys(OWN_HEADERS, 1)
+
+    page = deployed.edge.ask("/accounts/login/", method="POST", body=body)
+    assert (page.status, page.body) == (413, f"{RequestTooLarge.public_message}\n".encode())
+
+
+def test_body_that_the_api_itself_refuses_gets_there(deployed: Deployed) -> None:
+    body = b'{"portal": "' + b"x" * 70_000 + b'"}'
+    answer = deployed.edge.ask(
+        "/api/v1/session", method="POST", body=body, headers={"Content-Type": "application/json"}
+    )
+    assert (answer.status, json.loads(answer.body)["error"]) == (413, RequestTooLarge.code)
+    assert once(answer, OWN_HEADERS) == dict.fromkeys(OWN_HEADERS, 1)
+
+
+def test_body_within_the_limit_is_passed_on_whole_and_is_never_on_a_disk(echoing: Edge) -> None:
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    answer = echoing.ask("/", method="POST", body=b"x" * limit)
+
+    assert json.loads(answer.body)["received"] == limit
+    sizes = re.findall(r"client_(?:max_body|body_buffer)_size (\d+)m;", TEMPLATE.read_text(encoding="utf-8"))
+    assert [int(size) * 1024 * 1024 for size in sizes] == [limit, limit]
+
+
+def test_nobody_says_for_whom_they_speak(echoing: Edge) -> None:
+    claimed = {
+        "X-Forwarded-For": "203.0.113.7",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-Host": "evil.example.com",
+        "Forwarded": "for=203.0.113.7",
+        "X_Forwarded_For": "203.0.113.7",
+    }
+    answer = echoing.ask("/", method="POST", body=b"", headers=claimed)
+    received = [(name.lower(), value) for name, value in json.loads(answer.body)["headers"]]
+
+    forwarded = sorted(pair for pair in received if "forwarded" in pair[0])
+    assert forwarded == [("x-forwarded-for", "127.0.0.1"), ("x-forwarded-proto", "https")]
+    assert ("host", NAME) in received
+
+
+def test_service_that_is_away_is_told_in_the_shape_of_errors(away: Edge) -> None:
+    api, page = away.ask("/api/v1/session"), away.ask("/admin/")
+
+    assert (api.status, json.loads(api.body)["error"]) == (502, "server_error")
+    assert (page.status, page.headers.get_all("Content-Type")) == (502, ["text/plain"])
+    for answer in (api, page):
+        assert once(answer, OWN_HEADERS) == dict.fromkeys(OWN_HEADERS, 1)
+
+
+def test_no_query_and_no_referrer_is_in_any_log(deployed: Deployed, away: Edge) -> None:
+    query, referrer = f"?access_token={CANARY}", {"Referer": f"https://elsewhere.example.com/?q={CANARY}"}
+    paths = ("/admin/", "/api/v1/session", "/nowhere", "/static/nowhere", "/embed/", "/healthz", "/api/x/%0a")
+    body = b"x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    for path in paths:
+        deployed.edge.ask(path + query, headers=referrer)
+        deployed.edge.ask(path + query, headers=referrer, plain=True)
+        away.ask(path + query, headers=referrer)
+    deployed.edge.ask("/api/v1/session" + query, method="POST", body=body, headers=referrer)
+    deployed.edge.ask("/else" + query, headers=referrer, name="else.example.com")
+    deployed.edge.ask("/long" + query + "x" * 9000, headers=referrer)
+
+    assert CANARY not in deployed.written() + away.written()
+    assert '"GET /nowhere" 404' in deployed.edge.written()
+    assert '"GET /nowhere" 404' in deployed.log.read_text(errors="replace")
+    assert '"GET /nowhere" 502' in away.written()
+
+
+def test_http_leads_to_https_and_another_name_leads_nowhere(deployed: Deployed) -> None:
+    plain = deployed.edge.ask("/admin/?q=1", plain=True)
+    assert (plain.status, plain.headers["Location"]) == (301, f"https://{NAME}/admin/?q=1")
+
+    assert deployed.edge.ask("/admin/", plain=True, name="else.example.com").status == 421
+    assert deployed.edge.ask("/admin/", name="else.example.com").status == 421
+
+
+def test_only_tls_that_is_not_broken_is_spoken(deployed: Deployed) -> None:
+    assert deployed.edge.shake_hands(ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
+    assert deployed.edge.shake_hands(ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"), pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"):
+        deployed.edge.shake_hands(ssl.TLSVersion.TLSv1_1)
+    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+        deployed.edge.shake_hands(ssl.TLSVersion.TLSv1_3, "else.example.com")
+
+
+def test_service_writes_nothing_among_its_files(deployed: Deployed) -> None:
+    before_it = {path: path.stat().st_mtime_ns for path in deployed.files.rglob("*")}
+    for path in ("/readyz", "/admin/", "/accounts/login/", "/embed/", "/api/schema"):
+        deployed.edge.ask(path)
+
+    assert {path: path.stat().st_mtime_ns for path in deployed.files.rglob("*")} == before_it
