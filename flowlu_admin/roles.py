@@ -29,7 +29,8 @@ VIEW: Final = (
     "tokens.view_servicecall",
 )
 # In no group: tokens.close_upstream, which gives up on a token that Flowlu did not confirm to be dead,
-# installations.break_glass, which approves without a second operator, and all of flowlu_admin, which manages operators.
+# installations.break_glass, which approves without a second operator, tokens.import_oauthtoken, which is for moving in
+# and then for nobody, and all of flowlu_admin, which manages operators.
 # A superuser has them, or a group of the deployment's own.
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "Auditor": (*VIEW, "installations.export_audit"),

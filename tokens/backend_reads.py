@@ -9,6 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
+from django.db.models import Q
 from django.utils import timezone
 
 from installations import editions
@@ -183,3 +184,12 @@ def replaced_and_alive(api_key: ApiKey) -> list[ApiKey]:
 
 def purposes_by_code(codes: Sequence[str]) -> dict[str, Purpose]:
     return {row.code: row for row in Purpose.objects.filter(code__in=codes)}
+
+
+def any_purpose_acts_as_users() -> bool:
+    """Return whether some purpose that is on acts as users: else a pair without a session is of no use to anybody.
+
+    One statement.
+    """
+    on = Purpose.objects.filter(enabled=True, acts_as=Purpose.ActsAs.USER)
+    return on.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())).exists()

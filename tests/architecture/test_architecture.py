@@ -99,6 +99,7 @@ COMMAND_TESTS = {
     "diff_manifests": "tests/installations/commands/test_diff_manifests.py",
     "generate_key": "tests/tokens/commands/test_generate_key.py",
     "import_manifest": "tests/installations/commands/test_import_manifest.py",
+    "import_tokens": "tests/tokens/commands/test_import_tokens.py",
     "keep_scopes": "tests/installations/commands/test_review_scopes.py",
     "key_status": "tests/tokens/commands/test_key_status.py",
     "lock": "tests/installations/commands/test_lock_and_unlock.py",

@@ -24,7 +24,7 @@ RACES = (
     ),
     race(
         "race: the deny list is not read again after Flowlu was asked",
-        "tokens/services/sessions.py",
+        "tokens/services/admitting.py",
         '    """Read again, in the documented order, what may have changed while Flowlu was asked."""\n'
         "    if selectors.is_revoked(pair.access_token, pair.refresh_token):\n        raise TokenRevoked\n",
         '    """Read again, in the documented order, what may have changed while Flowlu was asked."""\n',
@@ -32,7 +32,7 @@ RACES = (
     ),
     race(
         "race: locks are not read again after Flowlu was asked",
-        "tokens/services/sessions.py",
+        "tokens/services/admitting.py",
         "    if any(locks.get()):\n        raise InstallationLocked\n",
         "",
         CUTS,

@@ -28,16 +28,17 @@ SECRETS = (
     ),
     Breakage(
         "secrets: an exception carries the access token",
-        "tokens/services/sessions.py",
+        "tokens/services/admitting.py",
         "    except TokenStale:\n        raise InvalidToken from None",
         '    except TokenStale:\n        raise ValueError(f"refused {pair.access_token}") from None',
         CANARY,
     ),
     Breakage(
         "secrets: a log line carries the access token",
-        "tokens/services/sessions.py",
-        "def _prove(portal: str, pair: Pair) -> FlowluUser:\n",
-        "def _prove(portal: str, pair: Pair) -> FlowluUser:\n    logger.debug('asking with %s', pair.access_token)\n",
+        "tokens/services/admitting.py",
+        "    try:\n        return flowlu_client()",
+        "    import logging\n\n    logging.getLogger(__name__).debug('asking with %s', pair.access_token)\n"
+        "    try:\n        return flowlu_client()",
         CANARY,
     ),
     Breakage(
@@ -49,9 +50,10 @@ SECRETS = (
     ),
     Breakage(
         "secrets: the audit row carries the whole token",
-        "tokens/services/sessions.py",
+        "tokens/services/admitting.py",
         '            "fingerprint": token.access_fingerprint[:8],',
-        '            "fingerprint": vault.unseal_access_token(str(token.uuid), token.sealed_access_token or b""),',
+        '            "fingerprint": selectors.vault.unseal_access_token('
+        'str(token.uuid), token.sealed_access_token or b""),',
         CANARY,
     ),
     Breakage(

@@ -67,6 +67,11 @@ def test_closing_unconfirmed_cases_is_in_no_group():
     assert not any("tokens.close_upstream" in permissions for permissions in held().values())
 
 
+def test_moving_tokens_in_is_in_no_group():
+    assert Permission.objects.filter(codename="import_oauthtoken").exists()
+    assert not any("tokens.import_oauthtoken" in permissions for permissions in held().values())
+
+
 def test_second_run_changes_nothing():
     before, count = held(), Permission.objects.count()
 

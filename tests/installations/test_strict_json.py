@@ -186,3 +186,8 @@ def test_depth_is_limited_without_recursion(opening: str) -> None:
 
 def test_pairs_of_surrogates_are_one_character() -> None:
     assert loads('"\\ud83d\\ude00"', max_bytes=100) == "\U0001f600"
+
+
+def test_name_that_is_there_twice_is_not_repeated_where_nothing_may_be():
+    with pytest.raises(StrictJSONError, match=r"\Aa name is there twice \(line 1, column 15\)\Z"):
+        loads('{"secret": 1, "secret": 2}', max_bytes=100, quotes=False)

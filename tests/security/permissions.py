@@ -601,6 +601,7 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "verify_audit": (None, ()),
     "anchor_audit": (None, ()),
     "export_audit": (None, ()),
+    "import_tokens": ({"superuser"}, (str(Path(__file__).with_name("one_key.jsonl")),)),
     "add_api_key": (
         REVIEWERS,
         (*HERE, "--label", "Weekly", "--scope", "crm.accounts.read", "--purpose", "nightly"),

@@ -377,11 +377,11 @@ def test_commands_print_no_secret(
     ours = {name for name, app in get_commands().items() if app in {"installations", "tokens", "flowlu_admin"}}
     by_operators = {command: arguments for command, (who, arguments) in COMMANDS.items() if who is not None}
     assert ours == by_operators.keys() | COMMANDS_WITHOUT_OPERATOR, "A new command has to take part here."
+    by = ("--operator", "superuser", "--reason", "A test.")
 
     for command, arguments in by_operators.items():
         typed = canaries.add(f"typed for {command}", f"typed-{secrets.token_hex(16)}")
-        line = (command, *filled(scene, arguments), "--operator", "superuser", "--reason", "A test.")
-        said = run(canaries, *line, typed=f"{typed}\n", monkeypatch=monkeypatch)
+        said = run(canaries, command, *filled(scene, arguments), *by, typed=f"{typed}\n", monkeypatch=monkeypatch)
         assert said
     password = canaries.add("password", f"battery-{secrets.token_hex(12)}")
     weak = canaries.add("weak password", "123456789012")
@@ -396,8 +396,7 @@ def test_commands_print_no_secret(
             assert run(canaries, "import_manifest", str(path), monkeypatch=monkeypatch)
             assert run(canaries, "import_manifest", "-", typed=content, monkeypatch=monkeypatch)
             for document in (content, f'{{"schema": 1, "scopes": [{content}]}}'):
-                line = ("import_catalogue", "-", "--operator", "superuser", "--reason", "A test.")
-                assert run(canaries, *line, typed=document, monkeypatch=monkeypatch)
+                assert run(canaries, "import_catalogue", "-", *by, typed=document, monkeypatch=monkeypatch)
             assert run(canaries, "diff_manifests", str(path), "-", typed=content, monkeypatch=monkeypatch)
         # In what a manifest may hold beside its documented fields, or behind a question mark.
         for number_of, value in (("1", secret), ("2", "x")):
@@ -407,6 +406,10 @@ def test_commands_print_no_secret(
             (tmp_path / number_of).write_text(json.dumps(hidden))
         both = (str(tmp_path / "1"), str(tmp_path / "2"))
         assert "clientSecret: changed" in run(canaries, "diff_manifests", *both, monkeypatch=monkeypatch)
+        # A table whose columns slipped.
+        for line in (secret, {"access_token": secret}, {secret: 1}, {"portal": secret, "app_id": secret}):
+            told = run(canaries, "import_tokens", "-", *by, typed=json.dumps(line), monkeypatch=monkeypatch)
+            assert told.startswith("1 line: 0 stored")
     assert run(canaries, "import_manifest", "-", typed=manifest(version="3.0.0"), monkeypatch=monkeypatch)
     # Without DEBUG=1 it only refuses; with it, tests/browser runs it, without canaries;
     # test_canary_process.py has the service that it starts.

@@ -64,7 +64,10 @@ class OAuthToken(models.Model):
 
     class Meta:
         verbose_name = _("token")
-        permissions: ClassVar = [("revoke_oauthtoken", "Can revoke tokens")]
+        permissions: ClassVar = [
+            ("revoke_oauthtoken", "Can revoke tokens"),
+            ("import_oauthtoken", "Can move tokens in from another store"),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["installation", "portal_user", "access_fingerprint"],

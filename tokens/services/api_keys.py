@@ -49,8 +49,11 @@ def add_api_key(
     expires_at: datetime | None,
     actor: Actor,
     reason: str,
+    dry_run: bool = False,
 ) -> ApiKey:
     """Seal an API key for an installation, for some purposes and a part of what is approved.
+
+    A dry run does all of it and takes it back: the row that it returns is none.
 
     Raises NotPermitted, ReasonRequired, InvalidRequest naming each field, StateConflict when the installation is gone
     or the key is known already.
@@ -83,6 +86,8 @@ def add_api_key(
                 {"scopes": row.scopes, "purposes": sorted(p.code for p in found), **_public(row)},
             ),
         )
+        if dry_run:
+            transaction.set_rollback(True)
     return row
 
 

@@ -6,8 +6,6 @@ installation were read again behind the installation's lock.
 
 import logging
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -17,20 +15,7 @@ from django.utils import timezone
 
 from installations import audit, evidence
 from installations.actors import portal_user_actor, system_actor
-from installations.errors import (
-    ApplicationUnknown,
-    InstallationLocked,
-    InstallationSuspended,
-    InvalidSession,
-    InvalidToken,
-    PortalNotAllowed,
-    TokenRevoked,
-    TokenStale,
-    UserLocked,
-    UserMismatch,
-)
-from installations.flowlu.client import FlowluUser
-from installations.flowlu.configured import flowlu_client
+from installations.errors import ApplicationUnknown, InvalidSession, PortalNotAllowed, TokenRevoked, UserMismatch
 from installations.liveness import Kind
 from installations.models import Application, Installation, Portal, PortalUser
 from installations.portals import normalise_portal
@@ -38,7 +23,7 @@ from installations.services import record_launch_locked
 from tokens import selectors
 from tokens.access import Caller, check_origin, check_usable
 from tokens.models import EmbedSession, OAuthToken
-from tokens.services.ledger import note_handed_in_again
+from tokens.services.admitting import check_open, prove_owner, recheck_locked, reporting_denied, token_event
 from tokens.services.storing import Pair, holds_already, store_pair_locked
 
 SESSION_TOKEN_BYTES = 32
@@ -76,7 +61,7 @@ def open_session(*, launch: Launch, pair: Pair) -> OpenedSession:
     InstallationSuspended, UserLocked, InvalidToken, and what the adapter raises when Flowlu cannot be asked.
     """
     portal = normalise_portal(launch.portal, settings.FLOWLU_PORTAL_SUFFIXES)
-    with _reporting_denied(portal, pair):
+    with reporting_denied(portal, pair):
         return _open_session(portal, launch, pair)
 
 
@@ -88,8 +73,8 @@ def _open_session(portal: str, launch: Launch, pair: Pair) -> OpenedSession:
     if selectors.is_revoked(pair.access_token, pair.refresh_token):
         raise TokenRevoked
     # A lock holds for this call to Flowlu as for any other.
-    _check_open(application, Portal.objects.filter(domain=portal).first())
-    user = _prove(portal, pair)
+    check_open(application, Portal.objects.filter(domain=portal).first())
+    user = prove_owner(portal, pair)
     with transaction.atomic(durable=True):
         record = record_launch_locked(
             portal=portal,
@@ -104,7 +89,7 @@ def _open_session(portal: str, launch: Launch, pair: Pair) -> OpenedSession:
         # Only here: a session that is open on a portal that was left out since goes on, and takes refreshed pairs.
         application.refresh_from_db(fields=["allowed_portals", "allowed_origins"])
         _check_takes(application, portal, launch.origin)
-        _recheck_locked(installation, portal_user, pair)
+        recheck_locked(installation, portal_user, pair)
         stored = store_pair_locked(installation, portal_user, pair)
         session_token = secrets.token_urlsafe(SESSION_TOKEN_BYTES)
         now = timezone.now()
@@ -117,7 +102,7 @@ def _open_session(portal: str, launch: Launch, pair: Pair) -> OpenedSession:
         )
         events = list(record.events)
         if stored.is_new:
-            events.append(_token_event("token.stored", stored.token))
+            events.append(token_event("token.stored", stored.token))
         audit.append(portal_user_actor(portal, user.id), *events)
     return OpenedSession(session_token, session)
 
@@ -130,7 +115,7 @@ def hand_over_token(*, caller: Caller, pair: Pair) -> None:
     Raises TokenRevoked, UserLocked, InstallationLocked, InstallationSuspended, InvalidToken, UserMismatch,
     InvalidSession when the session ended meanwhile, and what the adapter raises.
     """
-    with _reporting_denied(caller.portal, pair):
+    with reporting_denied(caller.portal, pair):
         _hand_over_token(caller, pair)
 
 
@@ -138,7 +123,7 @@ def _hand_over_token(caller: Caller, pair: Pair) -> None:
     check_usable(caller)
     if selectors.is_revoked(pair.access_token, pair.refresh_token):
         raise TokenRevoked
-    user = _prove(caller.portal, pair)
+    user = prove_owner(caller.portal, pair)
     if user.id != caller.flowlu_user_id:
         raise UserMismatch
     with transaction.atomic(durable=True):
@@ -154,12 +139,12 @@ def _hand_over_token(caller: Caller, pair: Pair) -> None:
         if own.state == OAuthToken.State.REVOKED:
             raise TokenRevoked
         session.oauth_token = own
-        _recheck_locked(installation, portal_user, pair)
+        recheck_locked(installation, portal_user, pair)
         if holds_already(own, pair):
             return  # once more the same: no event, or a page could fill the trail with them
         stored = store_pair_locked(installation, portal_user, pair, own=session)
         evidence.observe_locked(installation, Kind.HAND_OVER)
-        audit.append(portal_user_actor(caller.portal, user.id), _token_event("token.handed_over", stored.token))
+        audit.append(portal_user_actor(caller.portal, user.id), token_event("token.handed_over", stored.token))
 
 
 def end_session(*, caller: Caller) -> None:
@@ -211,65 +196,7 @@ def note_undecryptable(
     logger.error("Token #%d does not unseal: %s, key id %s", token_id, reason, key_id)
 
 
-@contextmanager
-def _reporting_denied(portal: str, pair: Pair) -> Iterator[None]:
-    """Record a refused pair that is on the deny list, outside the transaction that the refusal took back."""
-    try:
-        yield
-    except TokenRevoked:
-        note_handed_in_again(portal, pair.access_token, pair.refresh_token)
-        raise
-
-
-def _prove(portal: str, pair: Pair) -> FlowluUser:
-    try:
-        return flowlu_client().current_user(portal, pair.access_token)
-    except TokenStale:
-        raise InvalidToken from None
-
-
 def _check_takes(application: Application, portal: str, origin: str | None) -> None:
     check_origin(application.allowed_origins, origin)
     if application.allowed_portals and portal not in application.allowed_portals:
         raise PortalNotAllowed
-
-
-def _check_open(application: Application, portal: Portal | None) -> None:
-    installation = (
-        Installation.objects.live().filter(portal=portal, application=application).first() if portal else None
-    )
-    locked = (application, portal, installation)
-    if any(row is not None and row.locked_at is not None for row in locked):
-        raise InstallationLocked
-    if installation is not None and installation.status == Installation.Status.SUSPENDED:
-        raise InstallationSuspended
-
-
-def _recheck_locked(installation: Installation, portal_user: PortalUser, pair: Pair) -> None:
-    """Read again, in the documented order, what may have changed while Flowlu was asked."""
-    if selectors.is_revoked(pair.access_token, pair.refresh_token):
-        raise TokenRevoked
-    if portal_user.locked_at is not None:
-        raise UserLocked
-    locks = Installation.objects.filter(pk=installation.pk).values_list(
-        "locked_at", "portal__locked_at", "application__locked_at"
-    )
-    if any(locks.get()):
-        raise InstallationLocked
-    if installation.status == Installation.Status.SUSPENDED:
-        raise InstallationSuspended
-
-
-def _token_event(verb: str, token: OAuthToken) -> audit.Event:
-    return audit.Event(
-        verb,
-        "token",
-        str(token.pk),
-        token.installation_id,
-        details={
-            "portal_user": token.portal_user_id,
-            "generation": token.generation,
-            "fingerprint": token.access_fingerprint[:8],
-            "with_refresh_token": token.sealed_refresh_token is not None,
-        },
-    )

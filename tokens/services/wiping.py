@@ -17,7 +17,8 @@ from installations.actors import system_actor
 from installations.errors import DomainError
 from installations.flowlu.configured import can_refresh
 from installations.models import Application, Installation
-from tokens.models import EmbedSession, OAuthToken, Purpose, RefreshAttempt
+from tokens import backend_reads
+from tokens.models import EmbedSession, OAuthToken, RefreshAttempt
 from tokens.services.denied import on_deny_list
 from tokens.services.proving import prove_pair
 from tokens.services.refreshing import Ending, label_unknown, overdue, refresh_pair
@@ -74,9 +75,7 @@ def wipe_expired(stopped: Stopped) -> int:
 
 def wipe_orphans(stopped: Stopped) -> int:
     """Wipe pairs that nobody can use: no session on them is open, and no purpose acts as a user; returns how many."""
-    now = timezone.now()
-    acting = Purpose.objects.filter(enabled=True, acts_as=Purpose.ActsAs.USER)
-    if acting.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now)).exists():
+    if backend_reads.any_purpose_acts_as_users():
         return 0
     in_use = Exists(EmbedSession.objects.open().filter(oauth_token=OuterRef("pk")))
     return _wipe(OAuthToken.objects.filter(_SEALED).exclude(in_use), "orphaned", stopped)

@@ -50,6 +50,7 @@ ELSEWHERE = {
     # tests/installations/commands/test_set_allowed_origins.py
     "set_allowed_origins",
     "erase_portal_user",
+    "import_tokens",  # tests/tokens/commands/test_import_tokens.py
     "prune_audit",
     # tests/tokens/commands/test_backend_use.py
     "add_api_key",
