@@ -29,17 +29,28 @@ def readyz(request: HttpRequest) -> JsonResponse:
 
 
 def _problems() -> list[str]:
-    unusable = [f"{name} is not usable" for name in key_report.Ring.values if not _is_ring(name)]
+    unusable = unusable_rings()
     try:
-        executor = MigrationExecutor(connection)
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        if lacks_migrations():
             return [*unusable, "migrations are missing: run manage.py migrate"]
-        return unusable or [*key_report.problems(), *_catalogue_problems()]
+        return unusable or [*key_report.problems(), *catalogue_problems()]
     except DatabaseError:
         return [*unusable, "the database does not answer"]
 
 
-def _catalogue_problems() -> list[str]:
+def unusable_rings() -> list[str]:
+    """Say which key rings cannot be read."""
+    return [f"{name} is not usable" for name in key_report.Ring.values if not _is_ring(name)]
+
+
+def lacks_migrations() -> bool:
+    """Return whether the database is behind the code."""
+    executor = MigrationExecutor(connection)
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def catalogue_problems() -> list[str]:
+    """Say what is wrong with the scope catalogue that is in force, and what to do."""
     known = editions.as_stored()
     if not known.damage:
         return []

@@ -1,9 +1,8 @@
 """What needs an operator now: each thing with how many there are, how long the oldest waits, and where to go."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 
-from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
@@ -29,9 +28,8 @@ _STUCK = timedelta(minutes=5)  # a batch of a revocation takes seconds
 _NO_SWEEP = timedelta(minutes=15)  # every job that is due runs once a minute
 
 
-def needs(request: HttpRequest) -> Iterator[Item]:
-    """Give what needs somebody, as far as the operator may see it, in the order in which to look at it."""
-    may = request.user.has_perm
+def needs(may: Callable[[str], bool]) -> Iterator[Item]:
+    """Give what needs somebody, as far as who asks `may` see it, in the order in which to look at it."""
     if may("installations.view_auditevent"):
         yield from _trail()
     if may("installations.view_installation"):

@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -84,7 +84,11 @@ class Exchange:
     def answer(self) -> Response:
         """Answer as a portal does that nothing is wrong with, in the words that it has for it."""
         answered = self._answer()
-        return answered if self.portal is None else variants.reworded(answered, self.portal.variants["errors"])
+        if self.portal is None:
+            return answered
+        chosen = self.portal.variants
+        headers = {**answered.headers, "Date": variants.date_header(chosen["clock"])}
+        return variants.reworded(replace(answered, headers=headers), chosen["errors"])
 
     def _answer(self) -> Response:
         if self.request.method not in ("GET", "POST"):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Final
 
 from flowlu_admin.sandbox.http_types import Response
@@ -20,10 +21,12 @@ VARIANTS: Final[Mapping[str, tuple[str, ...]]] = {
     "page": ("hundred", "twenty", "count"),  # how long a page may be, or another name for its length
     "retry": ("retry_after", "reset", "nothing"),  # what comes with a 429
     "expiry": ("utc", "moscow", "unix"),  # how the SDK writes when a token ends
+    "clock": ("right", "slow"),
 }
 OWN_HEADER: Final = "x-access-token"
 OWN_CODES: Final = 400  # so much is added to each documented one
 MAX_LIMITS: Final = {"hundred": 100, "twenty": 20, "count": 100}
+_SLOW: Final = timedelta(minutes=5)
 _STATUSES: Final = {11: 401, 20: 404, 21: 422, 22: 403, 30: 404, 31: 404}
 
 
@@ -59,6 +62,11 @@ def retry_headers(seconds: str | None, form: str) -> dict[str, str]:
     if seconds is None or form == "nothing":
         return {}
     return {"X-RateLimit-Reset" if form == "reset" else "Retry-After": seconds}
+
+
+def date_header(form: str) -> str:
+    """Say what time it is by the portal's clock."""
+    return format_datetime(datetime.now(UTC) - (_SLOW if form == "slow" else timedelta()), usegmt=True)
 
 
 def expiry_text(at: int, form: str) -> str:

@@ -24,7 +24,7 @@ def overview(context: RequestContext) -> dict[str, Any]:
     may = request.user.has_perm
     return {
         # The sort keeps the order of those of one tone.
-        "needs": sorted(needs(request), key=lambda need: need.tone != "bad"),
+        "needs": sorted(needs(may), key=lambda need: need.tone != "bad"),
         "notes": list(notes(request)),
         "weeks": last_weeks(request),
         "may_tell": may("installations.view_installation"),

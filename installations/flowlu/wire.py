@@ -1,6 +1,7 @@
 """How a call is written and an error is read, where Flowlu's documentation leaves it open. Pure.
 
-The defaults are assumptions. Each is a setting of the deployment, so that a portal which differs needs no other code.
+The defaults are assumptions. Each is a setting of the deployment, so that a portal which differs needs no other code;
+`manage.py doctor --portal` tries them (docs/adr/0043).
 """
 
 import json

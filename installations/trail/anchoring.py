@@ -107,6 +107,31 @@ def anchor(*, path: str, url: str, actor: Actor) -> list[str]:
     return said
 
 
+def compare_with_file(path: Path) -> Anchor | None:
+    """Return the last anchor of a file that the chain goes on from, None where there is none yet. Writes nothing.
+
+    Raises StateConflict as `anchor_to_file` does, and when the end of the chain does not verify.
+    """
+    head = _head()
+    try:
+        with path.open("rb") as stream:
+            known = read_anchors(stream, audit.audit_keys())
+    except FileNotFoundError:
+        return None
+    except AnchorFileError as error:
+        raise StateConflict(f"The file of anchors cannot be relied on: {error}.") from None
+    except OSError as error:
+        raise StateConflict(f"The file of anchors cannot be read: {error.strerror}.") from None
+    if known:
+        _check_goes_on(known[-1], head)
+    return known[-1] if known else None
+
+
+def check_head() -> None:
+    """Raise StateConflict when the end of the chain does not verify. Two or three statements."""
+    _head()
+
+
 def _is_due(kind: str, where: str, every: timedelta) -> bool:
     last = reading.newest_genuine((ANCHORED,), audit.audit_keys(), details__to=kind, details__where=where[:200])
     if last is None:

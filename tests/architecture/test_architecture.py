@@ -96,6 +96,7 @@ COMMAND_TESTS = {
     "import_catalogue": "tests/installations/commands/test_catalogue_files.py",
     "export_audit": "tests/installations/commands/test_export_audit.py",
     "find_leaked": "tests/tokens/commands/test_find_leaked.py",
+    "doctor": "tests/flowlu_admin/doctor/test_deployment.py",
     "diff_manifests": "tests/installations/commands/test_diff_manifests.py",
     "generate_key": "tests/tokens/commands/test_generate_key.py",
     "import_manifest": "tests/installations/commands/test_import_manifest.py",

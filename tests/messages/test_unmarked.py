@@ -15,6 +15,7 @@ SCRIPTS = ("tokens/static/embed/page.js", "tokens/static/embed/texts.js")
 LEFT_OUT = {
     "templates/api": "for developers",
     "flowlu_admin/checks.py": "said on the terminal",
+    "flowlu_admin/doctor": "said on the terminal",
     "flowlu_admin/health.py": "read by machines",
     "flowlu_admin/management": "said on the terminal",
     "flowlu_admin/notices/sources.py": "kept with what happened",

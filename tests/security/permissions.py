@@ -580,6 +580,7 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "import_catalogue": (REVIEWERS, (str(Path(__file__).with_name("no_entries.json")),)),
     "generate_key": (None, ()),
     "key_status": (None, ()),
+    "doctor": (None, ()),
     "sweep": (None, ()),
     "approve_scopes": (REVIEWERS, (*HERE, "fin.read")),
     "withhold_scopes": (REVIEWERS, HERE),

@@ -339,12 +339,13 @@ def test_second_factors_are_shown_to_their_owner_once_and_nowhere_else(
     canaries.look_everywhere()
 
 
-# generate_key and key_status run in test_canary_keys.py, sweep in test_canary_refreshing.py.
+# generate_key, key_status and doctor run in test_canary_keys.py, sweep in test_canary_refreshing.py.
 COMMANDS_WITHOUT_OPERATOR = {
     "anchor_audit",
     "changepassword",
     "create_operator",
     "diff_manifests",
+    "doctor",
     "export_audit",
     "export_catalogue",
     "generate_key",

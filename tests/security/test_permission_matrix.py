@@ -362,6 +362,7 @@ def test_command_that_asks_no_operator_says_so_in_the_trail_or_does_nothing(scen
         # What each of these records, or why nothing: audit_coverage.py, which runs them.
         "anchor_audit",
         "diff_manifests",
+        "doctor",
         "export_audit",
         "export_catalogue",
         "generate_key",

@@ -22,12 +22,12 @@ Script = Callable[[socket.socket], None]
 class RawPortal:
     """Listens on loopback. Each request is answered by the script that is set when it arrives."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.requests: list[bytes] = []
         self.connections = 0
         self.script: Script = lambda connection: None
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
