@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPMessage, HTTPSConnection
 from pathlib import Path
@@ -67,6 +67,22 @@ class Edge:
             context.wrap_socket(plain, server_hostname=name) as link,
         ):
             return link.version()
+
+    def send(self, raw: bytes) -> bytes:
+        """Send bytes that no client would, and return what comes back until the connection is closed."""
+        found = b""
+        plain = socket.create_connection(("127.0.0.1", self.https), 10)
+        with suppress(OSError), _trusting().wrap_socket(plain, server_hostname=NAME) as link:
+            link.sendall(raw)
+            link.settimeout(0.3)  # nginx keeps the connection for more
+            while part := link.recv(65536):
+                found += part
+        return found
+
+    def passed_on(self) -> list[str]:
+        """Return the requests of the access log that the service was asked, or was tried to be asked."""
+        log = (self.folder / "access.log").read_text(errors="replace")
+        return re.findall(r'^\S+ \S+ "([A-Z]+ [^"]+)" \d{3} \d+ \S+ (?!- )', log, re.MULTILINE)
 
     def written(self) -> str:
         """Return all that nginx wrote, to its logs and to standard error."""

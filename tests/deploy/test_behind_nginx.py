@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ from installations.errors import RequestTooLarge
 from tests.bench.load import free_port
 from tests.deploy import image
 from tests.deploy.edge import MISSING, NAME, ROOT, TEMPLATE, Answer, Edge, before, running
+from tests.security.test_smuggling import AMBIGUOUS, BEHIND
 
 pytestmark = [
     pytest.mark.skipif(
@@ -49,6 +51,10 @@ class Deployed:
 
     def written(self) -> str:
         return self.edge.written() + self.log.read_text(errors="replace")
+
+    def answered(self) -> list[str]:
+        """Return the requests of gunicorn's access log."""
+        return re.findall(r'^\S+ "([A-Z]+ [^"]+)" \d{3} ', self.log.read_text(errors="replace"), re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +245,24 @@ def test_no_query_and_no_referrer_is_in_any_log(deployed: Deployed, away: Edge) 
     assert '"GET /nowhere" 404' in deployed.edge.written()
     assert '"GET /nowhere" 404' in deployed.log.read_text(errors="replace")
     assert '"GET /nowhere" 502' in away.written()
+
+
+def test_nothing_reaches_the_service_but_what_nginx_passed_on(deployed: Deployed) -> None:
+    """Whatever a request says of its end, the two agree on how many there were."""
+    name = NAME.encode()
+    before_it = len(deployed.answered()), len(deployed.edge.passed_on())
+    for raw in AMBIGUOUS.values():
+        deployed.edge.send((raw + BEHIND).replace(b"Host: localhost", b"Host: " + name))
+    deployed.edge.ask("/readyz")
+
+    deadline = time.monotonic() + 10  # both write of a request when it is over
+    while True:
+        answered, passed_on = deployed.answered()[before_it[0] :], deployed.edge.passed_on()[before_it[1] :]
+        if answered[-1:] == passed_on[-1:] == ["GET /readyz"] or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    assert sorted(answered) == sorted(passed_on)
+    assert answered.count("GET /readyz") == 1
 
 
 def test_http_leads_to_https_and_another_name_leads_nowhere(deployed: Deployed) -> None:
