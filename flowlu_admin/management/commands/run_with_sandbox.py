@@ -66,7 +66,7 @@ class Command(BaseCommand):
             "the sandbox portal": [
                 sys.executable, "-m", "flowlu_admin.sandbox",
                 "--port", str(sandbox_port),
-                "--embed-url", f"{service}/embed/",
+                "--embed-url", os.environ.get("EMBED_URL") or f"{service}/embed/",
                 "--app-id", application.app_id,
                 "--state", str(settings.VAR_DIR / "sandbox.json"),
             ],
