@@ -15,33 +15,31 @@ SECONDS: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One look. `asks_database` says that it has to be left out while the database does not answer."""
+    """One look. `asks_database` says that it is left out where an earlier one showed that it would be in vain.
+
+    `gate` is what an error of this one means for the later ones that ask the database.
+    """
 
     name: str
     look: Callable[[], Iterable[Finding]]
     asks_database: bool = False
+    gate: str = ""
     seconds: float = SECONDS
 
 
 def look_at_all(checks: Iterable[Check]) -> Iterator[Finding]:
     """Give what each check finds, in order, at least one line for each."""
-    database = True
+    in_vain = ""
     for check in checks:
-        if check.asks_database and not database:
-            yield Finding(Level.NOTE, "not looked at: the database does not answer", check=check.name)
+        if check.asks_database and in_vain:
+            yield Finding(Level.NOTE, f"not looked at: {in_vain}", check=check.name)
             continue
         found, ended = _look(check)
-        # A check that hangs may still hold the connection, which is one for all.
-        if check.asks_database and (not ended or (check.name == DATABASE and any(_is_error(each) for each in found))):
-            database = False
+        if check.asks_database and not ended:
+            in_vain = "a look that hangs may hold the connection"  # which is one for all
+        elif check.gate and any(finding.level is Level.ERROR for finding in found):
+            in_vain = check.gate
         yield from found
-
-
-DATABASE: Final = "database"
-
-
-def _is_error(finding: Finding) -> bool:
-    return finding.level is Level.ERROR
 
 
 def _look(check: Check) -> tuple[list[Finding], bool]:
@@ -53,7 +51,7 @@ def _look(check: Check) -> tuple[list[Finding], bool]:
         # The connection of who asked: another one would be one more to open, and to wait for.
         connections[DEFAULT_DB_ALIAS] = shared
         try:
-            if check.asks_database:
+            if check.asks_database and not check.gate:
                 with bounded_statements():
                     found.extend(check.look())
             else:

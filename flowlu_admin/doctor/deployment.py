@@ -1,5 +1,6 @@
 """Every look at the deployment. What a page or another command says already is asked of the same code."""
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from django.utils import timezone
 
 from flowlu_admin import health
 from flowlu_admin.doctor import surroundings
-from flowlu_admin.doctor.bounded import DATABASE, Check
+from flowlu_admin.doctor.bounded import Check
 from flowlu_admin.doctor.findings import Finding, Level
 from flowlu_admin.home.needs import needs
 from flowlu_admin.notices.models import NoticeDelivery
@@ -37,9 +38,8 @@ def system_checks() -> Iterator[Finding]:
     for message in checks.run_checks(include_deployment_checks=not settings.DEBUG):
         if message.is_silenced():
             continue
-        level = Level.NOTE
-        if message.level >= checks.WARNING:
-            level = Level.ERROR if message.level >= checks.ERROR else Level.WARNING
+        is_bad = message.level >= checks.WARNING
+        level = (Level.ERROR if message.level >= checks.ERROR else Level.WARNING) if is_bad else Level.NOTE
         yield Finding(level, f"{message.msg} ({message.id})", message.hint or "see docs/settings.md")
     if settings.DEBUG:
         yield Finding(Level.NOTE, "DEBUG is on, as on a development machine: what a deployment needs is not asked")
@@ -63,7 +63,7 @@ def database() -> Iterator[Finding]:
         yield Finding(Level.OK, f"{connection.vendor}, answers in {took} ms")
     if connection.vendor == "sqlite" and settings.WEB_CONCURRENCY > 1:
         yield Finding(Level.WARNING, "several processes share SQLite", "set DATABASE_URL to PostgreSQL")
-    if connection.vendor == "postgresql" and _is_in_clear():
+    if _is_in_clear():
         yield Finding(
             Level.WARNING,
             "the connection to the database leaves this machine and is not encrypted",
@@ -72,9 +72,9 @@ def database() -> Iterator[Finding]:
 
 
 def _is_in_clear() -> bool:
-    host = str(settings.DATABASES["default"].get("HOST") or "")
+    host = str(connection.settings_dict.get("HOST") or "")
     is_here = not host or host.startswith("/") or host in ("localhost", "127.0.0.1", "::1")
-    return not is_here and not connection.connection.pgconn.ssl_in_use
+    return connection.vendor == "postgresql" and not is_here and not connection.connection.pgconn.ssl_in_use
 
 
 def migrations() -> Iterator[Finding]:
@@ -142,6 +142,12 @@ def trail() -> Iterator[Finding]:
         yield Finding(Level.ERROR, error.public_message, "run manage.py verify_audit, and find out who can write to it")
         return
     yield Finding(Level.OK, f"its end verifies; events: {state.events}")
+    if path and not os.access(path if os.path.exists(path) else os.path.dirname(path) or ".", os.W_OK):
+        yield Finding(
+            Level.ERROR,
+            "AUDIT_ANCHOR_FILE cannot be written",
+            "make its folder, which whom the periodic jobs run as may write to; ask as the same account",
+        )
     if not (path or settings.AUDIT_ANCHOR_URL):
         yield Finding(
             Level.WARNING,
@@ -169,8 +175,8 @@ def _goes_on_after(sequence: str) -> bool:
 
 CHECKS: Final = (
     Check("settings", system_checks),
-    Check(DATABASE, database, asks_database=True),
-    Check("migrations", migrations, asks_database=True),
+    Check("database", database, asks_database=True, gate="the database does not answer"),
+    Check("migrations", migrations, asks_database=True, gate="migrations are missing"),
     Check("keys", keys, asks_database=True),
     Check("catalogue", catalogue, asks_database=True),
     Check("redis", surroundings.redis),

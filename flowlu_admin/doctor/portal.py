@@ -89,20 +89,27 @@ class Trial:
 
         Raises RateLimited when it says so again, and what means that nothing came.
         """
-        for last in (False, True):
-            if monotonic() > self._until:
-                raise FlowluTimeout(reason="the trial took too long")
-            if not self._first:
-                sleep(self.wanted.pause)
-            self._first = False
-            seen = self.client.observe(self.portal, call, token or self.token, wire or self.wire)
-            self._rate_headers |= seen.rate_headers.keys()
-            if not isinstance(seen.error, RateLimited):
-                break
-            self._limited = seen
-            if last:
-                raise seen.error
+        seen = self._ask_once(call, token or self.token, wire or self.wire)
+        if isinstance(seen.error, RateLimited):
             sleep(min(seen.error.retry_after or 1, _LONGEST_WAIT))
+            seen = self._ask_once(call, token or self.token, wire or self.wire)
+            if isinstance(seen.error, RateLimited):
+                raise seen.error
+        return seen
+
+    def _ask_once(self, call: FlowluCall, token: str, wire: Wire) -> Observation:
+        if monotonic() > self._until:
+            raise FlowluTimeout(reason="the trial took too long")
+        if not self._first:
+            sleep(self.wanted.pause)
+        self._first = False
+        return self._noted(self.client.observe(self.portal, call, token, wire))
+
+    def _noted(self, seen: Observation) -> Observation:
+        """Remember what the answer says of rates."""
+        self._rate_headers |= seen.rate_headers.keys()
+        if isinstance(seen.error, RateLimited):
+            self._limited = seen
         return seen
 
     def _find_token_form(self) -> Observation:
@@ -187,10 +194,7 @@ class Trial:
             for _ in range(self.wanted.burst):
                 if self._limited is not None:
                     break
-                seen = self.client.observe(self.portal, _USER, self.token, self.wire)
-                self._rate_headers |= seen.rate_headers.keys()
-                if isinstance(seen.error, RateLimited):
-                    self._limited = seen
+                self._noted(self.client.observe(self.portal, _USER, self.token, self.wire))
         except DomainError as error:
             yield assumptions.no_answer(point, error)
             return

@@ -215,10 +215,10 @@ def off_by(whose: str, at: datetime | None) -> Iterator[Finding]:
         return
     seconds = abs((at - datetime.now(UTC)).total_seconds())
     if seconds < _WARN_OFF:
-        yield Finding(Level.OK, f"agrees with that of {whose}")
+        yield Finding(Level.OK, f"this machine's clock agrees with that of {whose}")
     else:
         level = Level.ERROR if seconds > _MOST_OFF else Level.WARNING
-        yield Finding(level, f"is {seconds:.0f} seconds off that of {whose}", _CLOCK_FIX)
+        yield Finding(level, f"this machine's clock is {seconds:.0f} seconds off that of {whose}", _CLOCK_FIX)
 
 
 @dataclass(frozen=True, slots=True)

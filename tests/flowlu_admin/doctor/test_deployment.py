@@ -98,7 +98,11 @@ def test_checks_for_a_deployment_are_asked_without_debug(well: Any) -> None:
 def test_migrations_that_are_missing(well: Any) -> None:
     last = MigrationRecorder.Migration.objects.filter(app="tokens").order_by("name").last()
     MigrationRecorder(connection).record_unapplied("tokens", last.name)
-    assert findings("migrations") == [("error", "some are missing")]
+    found, refusal = said()
+    assert refusal.startswith("1 error, 0 warnings")
+    words = {each["check"]: each["words"] for each in found}
+    assert words["migrations"] == "some are missing"
+    assert words["keys"] == words["console"] == "not looked at: migrations are missing"
 
 
 def test_database_that_does_not_answer(well: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +126,20 @@ def test_database_that_is_slow_or_shared_by_processes(well: Any, monkeypatch: py
     assert found[0] == ("warning", "needs 100 ms to read nothing")
     if connection.vendor == "sqlite":
         assert found[1:] == [("warning", "several processes share SQLite")]
+
+
+def test_database_that_is_asked_in_clear(well: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment, "_is_in_clear", lambda: True)
+    words = "the connection to the database leaves this machine and is not encrypted"
+    assert findings("database") == [("warning", words)]
+
+
+@pytest.mark.postgresql
+def test_connection_in_clear_is_one_to_another_machine_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.ensure_connection()
+    for host, elsewhere in (("", False), ("/run/postgresql", False), ("127.0.0.1", False), ("db.example.com", True)):
+        monkeypatch.setitem(connection.settings_dict, "HOST", host)
+        assert deployment._is_in_clear() is (elsewhere and not connection.connection.pgconn.ssl_in_use)
 
 
 def test_key_that_rows_need_and_catalogue_that_is_damaged(well: Any, application: Application) -> None:
@@ -176,6 +194,24 @@ def test_trail_that_was_cut_off_or_written_in(well: Any, application: Applicatio
     AuditHead.objects.update(hash="0" * 64)
     ((level, words),) = findings("audit trail")
     assert (level, words) == ("error", "The end of the chain does not verify. Nothing was anchored; run verify_audit.")
+
+
+def test_trail_that_was_found_broken(well: Any) -> None:
+    details = {"events": 3, "findings": 2, "with_anchor": True}
+    with transaction.atomic():
+        append(command_actor(), Event("audit.verified", "audit trail", "3", details=details))
+    assert findings("audit trail") == [("error", "the last verification found it broken")]
+    assert ("warning", "The audit trail is broken: 2 findings") in findings("console")
+
+
+def test_file_of_anchors_that_is_empty(well: Any) -> None:
+    Path(well.AUDIT_ANCHOR_FILE).write_text("")
+    assert findings("audit trail") == [("warning", "the file of anchors is not there, or empty")]
+
+
+def test_file_of_anchors_whose_folder_is_not_there(well: Any, tmp_path: Path) -> None:
+    well.AUDIT_ANCHOR_FILE = str(tmp_path / "nowhere" / "anchors.jsonl")
+    assert ("error", "AUDIT_ANCHOR_FILE cannot be written") in findings("audit trail")
 
 
 def test_file_of_anchors_that_is_another_ones(well: Any, tmp_path: Path) -> None:

@@ -177,12 +177,52 @@ def test_limit_is_provoked_where_asked(
     doctor: Doctor, settings: Any, monkeypatch: pytest.MonkeyPatch, retry: str, verdict: str, change: str
 ) -> None:
     doctor.control("variants", retry=retry)
-    doctor.control("settings", rate_limit=4)
-    row = doctor.says("--burst", "40").rows["rate header"]
+    doctor.control("settings", rate_limit=30)
+    row = doctor.says("--burst", "100").rows["rate header"]
     assert (row["verdict"], row["change"]) == (verdict, change)
     if retry == "reset":
         settings.FLOWLU_RETRY_HEADER = "X-RateLimit-Reset"
-        assert doctor.says("--burst", "40").rows["rate header"]["verdict"] == "holds"
+        assert doctor.says("--burst", "100").rows["rate header"]["verdict"] == "holds"
+
+
+def test_limit_that_is_met_by_the_way_is_waited_for(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(trial, "sleep", waited.append)
+    doctor.control("faults", fault="status_429", path="crm/account/list", times=1)
+    said = doctor.says()
+    assert said.rows["page length"]["verdict"] == "holds"
+    assert said.rows["rate header"]["observed"] == "a 429 with Retry-After: 7 s"
+    assert [seconds for seconds in waited if seconds] == [5]
+
+    doctor.control("faults", fault="status_429", path="crm/account/create")
+    assert doctor.says("--may-write").rows["delete"]["observed"] == "no answer: rate_limited"
+    doctor.control("faults", fault="status_429")
+    said = doctor.says()
+    assert said.rows["portal"]["change"] == "come again later, with a longer --pause"
+    assert list(said.rows) == ["portal"]
+
+
+def test_burst_that_breaks_off(doctor: Doctor) -> None:
+    asked = len(doctor.sandbox.state.requests())
+    doctor.says()
+    before = len(doctor.sandbox.state.requests()) - asked
+    observe, left = trial.FlowluClient.observe, [before]
+
+    def breaks(*args: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            doctor.control("faults", fault="reset")
+        return observe(*args)
+
+    doctor.monkeypatch.setattr(trial.FlowluClient, "observe", breaks)
+    assert doctor.says("--burst", "3").rows["rate header"]["observed"].startswith("no answer: flowlu_unavailable")
+
+
+def test_connection_that_breaks_at_each_delete(doctor: Doctor) -> None:
+    doctor.control("faults", fault="reset", path="crm/account/delete")
+    said = doctor.says("--may-write")
+    assert said.rows["delete"]["observed"].startswith("no answer: flowlu_unavailable")
+    assert "left behind" in said.rows
 
 
 @pytest.mark.parametrize(
@@ -237,6 +277,11 @@ def test_record_that_was_made_without_an_answer_is_told(doctor: Doctor) -> None:
     assert said.rows["left behind"]["observed"] == "records of crm/account: one whose number was not told"
 
 
+@pytest.mark.parametrize(("text", "number"), [("34", 34), (34, 34), ("many", None), (True, None), ("٣", None)])
+def test_number_of_records_may_be_written_as_text(text: Any, number: int | None) -> None:
+    assert trial._total({"total_result": text}) == number
+
+
 def test_one_point_without_an_answer_leaves_the_others(doctor: Doctor) -> None:
     doctor.control("faults", fault="reset", path="core/doctor_looks_for_nothing", times=1)
     doctor.control("faults", fault="reset", path="crm/account/list", times=1)
@@ -258,6 +303,15 @@ def test_what_could_not_be_deleted_is_named(doctor: Doctor, sandbox: SandboxServ
     assert len(left) == 2
     assert said.rows["left behind"]["observed"] == f"records of crm/account: {', '.join(left)}"
     assert said.refusal != ""
+
+
+def test_one_record_that_could_not_be_deleted_does_not_keep_the_others(doctor: Doctor, sandbox: SandboxServer) -> None:
+    first = sandbox.state.portal("acme").next_ids["crm", "account"]
+    doctor.control("faults", fault="reset", path=f"crm/account/delete/{first}")
+    said = doctor.says("--may-write")
+    assert said.rows["delete"]["verdict"] == "holds"
+    assert said.rows["left behind"]["observed"] == f"records of crm/account: {first}"
+    assert first + 1 not in sandbox.state.portal("acme").tables["crm", "account"]
 
 
 def test_break_in_the_middle_clears_up_what_can_be(doctor: Doctor, sandbox: SandboxServer) -> None:
