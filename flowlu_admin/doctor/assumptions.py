@@ -85,6 +85,10 @@ class Points:
         )
 
     @property
+    def key(self) -> Point:
+        return Point("API key", "the parameter `api_key` of every GET and POST", "in the body of a POST, for reads too")
+
+    @property
     def expiry(self) -> Point:
         return Point("expires_at", "YYYY-MM-DD HH:MM:SS, no zone named", f"the same, in {self.zone}")
 
@@ -233,6 +237,14 @@ def rate(point: Point, wire: Wire, limited: Observation | None, wait: int | None
     if other:
         return Shown(point, Verdict.DIFFERS, f"a 429 with {', '.join(other)}", f"FLOWLU_RETRY_HEADER={other[0]}")
     return Shown(point, Verdict.DIFFERS, "a 429 that does not say when to come again", "callers wait by themselves")
+
+
+def key(point: Point, seen: Observation) -> Shown:
+    """Judge whether a read with an API key in the body of a POST is taken."""
+    if seen.error is None:
+        return Shown(point, Verdict.HOLDS, "taken")
+    mend = "no key is ever in an address (docs/adr/0020): if it is good and may read this, keys are of no use here"
+    return Shown(point, Verdict.DIFFERS, described(seen), mend)
 
 
 def expiry(point: Point, at: datetime | None, now: datetime) -> Shown:

@@ -52,6 +52,7 @@ class Trial:
     wire: Wire
     points: Points
     token: str = field(repr=False)
+    api_key: str | None = field(repr=False)
     wanted: Wanted
     parse_expiry: Callable[[str], datetime]
     _learnt: dict[int, Meaning] = field(default_factory=dict)
@@ -81,7 +82,7 @@ class Trial:
         ]
         if found is not None:
             rows += [assumptions.current_user(points.user, seen.response), *self._errors(), *self._pages()]
-            rows += [*self._expiry(), *self._rate(), *self._writes()]
+            rows += [*self._key(), *self._expiry(), *self._rate(), *self._writes()]
         return assumptions.with_codes([*rows, *points.not_for_a_command()], asked_as, self._learnt)
 
     def _ask(self, call: FlowluCall, *, token: str | None = None, wire: Wire | None = None) -> Observation:
@@ -175,6 +176,20 @@ class Trial:
 
     def _list(self, **params: str) -> Observation:
         return self._ask(build_call(*self.wanted.listed, "list", None, list(params.items())))
+
+    def _key(self) -> Iterator[Shown]:
+        point = self.points.key
+        if self.api_key is None:
+            yield Shown(point, Verdict.NOT_TRIED, "none was given", "give one as the second line: --with-key")
+            return
+        try:
+            sleep(self.wanted.pause)
+            call = build_call(*self.wanted.listed, "list", None, [("limit", "1")])
+            seen = self._noted(self.client.observe_as_system(self.portal, call, self.api_key, self.wire))
+        except DomainError as error:
+            yield assumptions.no_answer(point, error)
+        else:
+            yield assumptions.key(point, seen)
 
     def _expiry(self) -> Iterator[Shown]:
         if self.wanted.expires_at is None:

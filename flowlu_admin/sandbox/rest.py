@@ -228,7 +228,7 @@ def answer(
         return error(30)
     # A key "is sent as the api_key parameter on every GET and POST request" (flowlu-platform §2.1): with one, POST does
     # for reads and deletes as well, so that it need not be in an address.
-    methods = ("GET", "POST") if caller.user is None else ("GET",)
+    methods = ("GET", "POST") if caller.user is None and portal.variants["key"] == "any" else ("GET",)
     is_get = call.action in READ_ACTIONS or (call.action == "delete" and portal.variants["delete"] == "get")
     if method not in (methods if is_get else ("POST",)):
         return error(30, f"{call.action} does not take {method}")

@@ -16,6 +16,7 @@ VARIANTS: Final[Mapping[str, tuple[str, ...]]] = {
     "token": ("bearer", "bare", "own_header"),  # how the access token is sent
     "body": ("either", "form", "json"),  # what a POST is read as
     "delete": ("get", "post"),
+    "key": ("any", "get"),  # with which methods a read takes an API key
     "errors": ("documented", "own_codes", "statuses"),
     "user_id": ("text", "number"),
     "page": ("hundred", "twenty", "count"),  # how long a page may be, or another name for its length

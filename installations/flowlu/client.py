@@ -151,11 +151,17 @@ class FlowluClient:
 
         Raises as `call` does; TokenStale means that Flowlu does not take the key for this call.
         """
+        return FlowluResult(_result_of(self._answer_to_system(portal, call, api_key, self._wire), self._wire))
+
+    def observe_as_system(self, portal: str, call: FlowluCall, api_key: str, wire: Wire) -> "Observation":
+        """Do as `observe` with an API key of the portal, sent as `call_as_system` does."""
+        return _observed(self._answer_to_system(portal, call, api_key, wire), wire)
+
+    def _answer_to_system(self, portal: str, call: FlowluCall, api_key: str, wire: Wire) -> "_Answer":
         if len(api_key) > MAX_TOKEN_LENGTH or not _TOKEN.fullmatch(api_key):
             raise InvalidToken
         with self._slots.hold(portal):
-            answer = self._exchange(portal, call, self._wire, {}, secret_params=(("api_key", api_key),))
-        return FlowluResult(_result_of(answer, self._wire))
+            return self._exchange(portal, call, wire, {}, secret_params=(("api_key", api_key),))
 
     def place(self, portal: str) -> AbstractContextManager[None]:
         """Hold one of the portal's places for what makes a call wait outside of `call`; RateLimited when none is free.

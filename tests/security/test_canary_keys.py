@@ -96,9 +96,14 @@ def test_commands_about_keys_and_leaks_print_no_secret(
     assert made in out.getvalue()
     settings.TOKEN_KEYS = f"k2:{made}"  # the right id, another key; and one that rows need is gone
     canaries.look_at_response("/readyz", Client().get("/readyz"))
-    for line in (("doctor",), ("doctor", "--json"), ("doctor", "--portal", "acme.flowlu.com", "--pause", "0")):
+    strange = canaries.add("an API key of nobody", secrets.token_hex(24))
+    for line in (
+        ("doctor",),
+        ("doctor", "--json"),
+        ("doctor", "--portal", "acme.flowlu.com", "--pause", "0", "--with-key"),
+    ):
         out = StringIO()
-        monkeypatch.setattr("sys.stdin", StringIO(f"{page.access_token}\n"))
+        monkeypatch.setattr("sys.stdin", StringIO(f"{page.access_token}\n{strange}\n"))
         try:
             call_command(*line, stdout=out, stderr=out)
         except CommandError as error:

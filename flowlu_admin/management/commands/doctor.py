@@ -51,6 +51,9 @@ class Command(VisibleCommand):
             metavar="MODULE/MODEL",
             help="whose records --may-write makes: of a name alone",
         )
+        parser.add_argument(
+            "--with-key", action="store_true", help="the second line is an API key of the portal, to be tried too"
+        )
         parser.add_argument("--expires-at", metavar="TEXT", help="what the SDK said with the token")
         parser.add_argument(
             "--burst", type=_whole, default=0, metavar="N", help="up to so many reads at once, until the portal refuses"
@@ -92,13 +95,15 @@ class Command(VisibleCommand):
             assumed, client = wire(), flowlu_client()
         except ValueError:
             raise CommandError("The settings of Flowlu's wire are not usable: run doctor without --portal.") from None
-        token = _token()
+        token = _secret("access token")
+        api_key = _secret("API key") if options["with_key"] else None
         trial = Trial(
             client=client,
             portal=portal,
             wire=assumed,
             points=Points(assumed, redact(settings.FLOWLU_PORTAL_URL), settings.FLOWLU_EXPIRY_ZONE),
             token=token,
+            api_key=api_key,
             wanted=Wanted(
                 may_write=options["may_write"],
                 listed=options["list"],
@@ -109,7 +114,7 @@ class Command(VisibleCommand):
             ),
             parse_expiry=parse_expiry,
         )
-        shown = [_without(token, each) for each in trial.run()]
+        shown = [_without((token, api_key), each) for each in trial.run()]
         summary = summary_of_trial(shown)
         if options["json"]:
             self._write({"portal": portal, "summary": summary, "points": [_row(each) for each in shown]})
@@ -141,22 +146,22 @@ def _row(shown: Shown) -> dict[str, str]:
     return {**asdict(shown.point), "verdict": shown.verdict, "observed": shown.observed, "change": shown.change}
 
 
-def _without(token: str, shown: Shown) -> Shown:
-    """Return the row without the token, should the portal have put it into the name of a header."""
-    return replace(
-        shown, observed=shown.observed.replace(token, REDACTED), change=shown.change.replace(token, REDACTED)
-    )
+def _without(secrets: Sequence[str | None], shown: Shown) -> Shown:
+    """Return the row without secrets, should the portal have put one into the name of a header."""
+    for secret in filter(None, secrets):
+        observed, change = (text.replace(secret, REDACTED) for text in (shown.observed, shown.change))
+        shown = replace(shown, observed=observed, change=change)
+    return shown
 
 
-def _token() -> str:
-    """Return the token from standard input: an argument would be in the process list."""
-    if sys.stdin.isatty():
-        token = getpass.getpass("Access token: ")
-    else:
-        token = sys.stdin.readline().rstrip("\r\n")
-    if not is_token_text(token):
-        raise CommandError("There is no token. Give it as the first line of standard input.")
-    return token
+def _secret(name: str) -> str:
+    """Return a secret from the next line of standard input: an argument would be in the process list."""
+    value = getpass.getpass(f"The {name}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    if not is_token_text(value):
+        raise CommandError(
+            f"There is no {name}. Give the token as the first line of standard input, a key as the second."
+        )
+    return value
 
 
 def _model(text: str) -> tuple[str, str]:

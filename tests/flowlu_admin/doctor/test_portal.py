@@ -64,6 +64,7 @@ def doctor(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Doctor:
     return Doctor(sandbox, monkeypatch)
 
 
+HOW = "Give the token as the first line of standard input, a key as the second."
 NEVER = ["launch", "refresh by a server", "revoking at Flowlu"]
 
 
@@ -72,7 +73,15 @@ def test_what_is_assumed_holds_and_nothing_is_written(doctor: Doctor, sandbox: S
 
     assert said.refusal == ""
     assert said.of("differs") == said.of("unclear") == []
-    assert said.of("not tried") == ["expires_at", "rate header", "body of a write", "refused values", "delete", *NEVER]
+    assert said.of("not tried") == [
+        "API key",
+        "expires_at",
+        "rate header",
+        "body of a write",
+        "refused values",
+        "delete",
+        *NEVER,
+    ]
     asked = sandbox.state.requests(ACME)
     assert {(entry.method, entry.path.split("/")[2]) for entry in asked} == {("GET", "get"), ("GET", "list")}
     assert len(asked) < 12
@@ -89,7 +98,7 @@ def test_plain_report_has_all_three_side_by_side(doctor: Doctor) -> None:
         "observed Authorization: {token}",
         "change FLOWLU_TOKEN_HEADER=Authorization: {token}",
     ]
-    assert refusal == "8 holds, 1 differs, 0 unclear, 8 not tried"
+    assert refusal == "8 holds, 1 differs, 0 unclear, 9 not tried"
 
 
 def test_writes_are_tried_where_asked_and_taken_back(doctor: Doctor, sandbox: SandboxServer) -> None:
@@ -245,6 +254,29 @@ def test_expiry_is_read_as_it_is_set(doctor: Doctor, settings: Any, expiry: str,
     assert pair["expires_at"] not in doctor.everything
 
 
+def test_key_is_tried_where_one_is_given_and_is_in_no_address(
+    doctor: Doctor, sandbox: SandboxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    key = sandbox.state.create_api_key("acme")
+    typed = f"{doctor.token}\n{key}"
+
+    def row() -> dict[str, str]:
+        printed, _refusal = doctor.run("--json", "--with-key", typed=typed)
+        return next(row for row in json.loads(printed)["points"] if row["name"] == "API key")
+
+    assert row()["verdict"] == "holds"
+    (asked,) = [entry for entry in sandbox.state.requests() if entry.auth == "api_key"]
+    assert (asked.method, asked.path) == ("POST", "crm/account/list")
+    doctor.control("faults", fault="reset", path="crm/account/list")
+    assert row()["observed"].startswith("no answer: flowlu_unavailable")
+    sandbox.state.clear_faults()
+    doctor.control("variants", key="get")
+    assert (row()["verdict"], row()["observed"]) == ("differs", "HTTP 200, code 30")
+    assert key not in doctor.everything + caplog.text
+    assert doctor.run("--with-key")[1] == f"There is no API key. {HOW}"
+
+
 def test_clock_of_the_portal_is_compared(doctor: Doctor) -> None:
     doctor.control("variants", clock="slow")
     row = doctor.says().rows["clock"]
@@ -354,14 +386,14 @@ def test_token_is_nowhere_but_in_its_header(
     for text in (doctor.everything, caplog.text, captured.out, captured.err):
         assert doctor.token not in text
     assert doctor.token not in repr(
-        trial.Trial(None, ACME, None, None, doctor.token, trial.Wanted(), lambda text: datetime.now(UTC))  # type: ignore[arg-type]
+        trial.Trial(None, ACME, None, None, doctor.token, doctor.token, trial.Wanted(), lambda text: datetime.now(UTC))  # type: ignore[arg-type]
     )
 
 
 @pytest.mark.parametrize("typed", ["", "two words", "tökén", "a" * 5000])
 def test_what_is_no_token_is_not_sent(doctor: Doctor, sandbox: SandboxServer, typed: str) -> None:
     printed, refusal = doctor.run(typed=typed)
-    assert (printed, refusal) == ("", "There is no token. Give it as the first line of standard input.")
+    assert (printed, refusal) == ("", f"There is no access token. {HOW}")
     assert sandbox.state.requests() == []
 
 

@@ -81,6 +81,14 @@ def test_delete_may_be_a_post(client: Client, token: str) -> None:
     assert client.call("crm/account/delete/101", token, form={}).json["response"] == {"id": 101}
 
 
+def test_key_may_be_taken_for_a_read_by_get_only(client: Client, sandbox: SandboxServer) -> None:
+    key = {"api_key": sandbox.state.create_api_key("acme")}
+    assert "response" in client.call("crm/account/list", form=key).json
+    choose(client, key="get")
+    assert client.call("crm/account/list", form=key).error_code == 30
+    assert "response" in client.call("crm/account/list", query=key).json
+
+
 def test_errors_may_have_other_codes_or_a_status(client: Client, token: str) -> None:
     paths = ("none/none/list", "core/none/list", "crm/account/get/9999")
     choose(client, errors="own_codes")
