@@ -3,6 +3,8 @@
 from tests.broken_rules.breakage import Breakage
 from tests.broken_rules.suites import API, HOSTILE, ISOLATION
 
+MOVING_IN = ("tests/tokens/commands/test_import_tokens.py",)
+
 IDENTITY = (
     Breakage(
         "identity: a pair of another user is taken at the hand-over",
@@ -17,6 +19,27 @@ IDENTITY = (
         "            flowlu_user_id=user.id,\n            user_name=user.name,",
         "            flowlu_user_id=launch.integration_point or user.id,\n            user_name=user.name,",
         (*ISOLATION, *API),
+    ),
+    Breakage(
+        "identity: a table says whose the pairs are that are moved in",
+        "tokens/services/importing.py",
+        "        if user.id != flowlu_user_id:\n            raise UserMismatch\n",
+        "",
+        MOVING_IN,
+    ),
+    Breakage(
+        "identity: a pair is moved in for a place that nothing is approved for",
+        "tokens/services/importing.py",
+        "    if installation.status in (Installation.Status.PENDING_APPROVAL, Installation.Status.UNINSTALLED):",
+        "    if installation.status == Installation.Status.UNINSTALLED:",
+        MOVING_IN,
+    ),
+    Breakage(
+        "identity: an erased user is brought back by a table",
+        "tokens/services/importing.py",
+        "    if user is not None and user.erased_at is not None:",
+        "    if user is not None and user.erased_at is not None and user.name:",
+        MOVING_IN,
     ),
     Breakage(
         "identity: any text is a session",
