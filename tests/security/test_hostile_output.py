@@ -40,8 +40,8 @@ def run(name: str, *arguments: str) -> str:
 
 # A new service client's key is one line of standard output, and the summary another of standard error.
 _TWO_LINES = {"create_service_client"}
-# Each entry that changes is a line, and what it covers is one.
-_LINES_OF_ITS_OWN = {"import_catalogue"}
+# Each entry that changes is a line, and what it covers is one. Each line of a table has one.
+_LINES_OF_ITS_OWN = {"import_catalogue", "import_tokens"}
 OPERATOR_COMMANDS = {
     name: arguments for name, (_who, arguments) in COMMANDS.items() if arguments and name not in _TWO_LINES
 }
