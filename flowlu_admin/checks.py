@@ -34,7 +34,7 @@ MAX_TOTAL_SECONDS = 35  # graceful_timeout in deploy/gunicorn.conf.py
 _LEAST_DAYS_OF_ATTEMPTS = 92  # the charts' 90, and the days on which they begin and end
 _MOST_DAYS = 3660  # ten years: beyond it nobody reviews anything
 _SHORTEST_SECRET = 32
-_WIRE = "flowlu_admin.E025"
+_WIRE = "flowlu_admin.E026"
 _HOW = "Make one with: manage.py generate_key"
 _DEBUG = "For a first look set DEBUG=1: it is then made and kept in var/."
 _MEND = (

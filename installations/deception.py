@@ -34,6 +34,10 @@ def one_line(text: object) -> str:
 
 def parts(text: str, *, ascii_only: bool = False) -> Iterator[tuple[str, bool]]:
     """Cut the text into pieces, each with whether it is the escape of a deceptive character."""
+    if text.isascii() and text.isprintable() and not (ascii_only and _overlooked(text)):
+        if text:
+            yield text, False
+        return
     posing = _posing(text) | _piled_up(text) | (_overlooked(text) if ascii_only else set())
     plain = ""
     for index, character in enumerate(text):

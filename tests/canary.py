@@ -80,7 +80,7 @@ class Canaries:
 
     def look(self, where: str, content: Any, *, but: tuple[str, ...] = ()) -> None:
         """Note every secret that is in `content`, apart from those that belong there."""
-        raw = content if isinstance(content, bytes) else str(content).encode("utf-8", "surrogateescape")
+        raw = _raw(content)
         self.looked_at += 1
         for name, secret in self.secrets.items():
             if name not in but and any(form in raw for form in forms_of(secret)):
@@ -89,8 +89,17 @@ class Canaries:
 
     def look_at_log(self, where: str, written: str) -> None:
         """Look at each line by itself, so that a failure says which."""
-        for line in written.splitlines():
-            self.look(f"{where}: {self._hidden(line)[:200]}", line)
+        lines = written.splitlines()
+        for at in self._holding([_raw(line) for line in lines]):
+            self.look(f"{where}: {self._hidden(lines[at])[:200]}", lines[at])
+
+    def _holding(self, contents: list[bytes]) -> range:
+        """Return the places of contents to look at one by one: none when all of them together hold no secret."""
+        self.looked_at += len(contents)
+        together = b"\n".join(contents)
+        forms = (form for secret in self.secrets.values() for form in forms_of(secret))
+        found = any(form in together for form in forms) or any(code.search(together) for code in self.codes.values())
+        return range(len(contents) if found else 0)
 
     def _hidden(self, text: str) -> str:
         for name, secret in self.secrets.items():
@@ -110,10 +119,11 @@ class Canaries:
             for table in connection.introspection.table_names(cursor):
                 cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")  # noqa: S608
                 columns = [column[0] for column in cursor.description]
-                for row in cursor.fetchall():
-                    for column, value in zip(columns, row, strict=True):
-                        raw = bytes(value) if isinstance(value, bytes | memoryview) else str(value)
-                        self.look(f"the column {table}.{column}", raw)
+                rows = cursor.fetchall()
+                for column, values in zip(columns, zip(*rows, strict=True), strict=False):
+                    contents = [_raw(value) for value in values]
+                    for at in self._holding(contents):
+                        self.look(f"the column {table}.{column}", contents[at])
         for name, raw in dumps():
             self.look(name, raw)
 
@@ -154,6 +164,12 @@ class Canaries:
     def report(self) -> None:
         assert self.looked_at
         assert not self.seen, "\n".join(sorted(set(self.seen)))
+
+
+def _raw(content: Any) -> bytes:
+    if isinstance(content, bytes | memoryview):
+        return bytes(content)
+    return str(content).encode("utf-8", "surrogateescape")
 
 
 def dumps() -> Iterator[tuple[str, bytes]]:

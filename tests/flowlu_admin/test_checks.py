@@ -231,15 +231,15 @@ CASES = {
     "token-address-with-a-password": (CLIENT | {"FLOWLU_TOKEN_URL": "https://us:pw@id.example.com/token"}, ["E015"]),
     "client-secret-is-the-audit-key": (CLIENT | {"FLOWLU_CLIENT_SECRET": key(96)}, ["E016"]),
     "client-secret-is-the-secret-key": (CLIENT | {"FLOWLU_CLIENT_SECRET": "abcdefghij" * 6}, ["E016"]),
-    "token-in-no-header": ({"FLOWLU_TOKEN_HEADER": "Bearer {token}"}, ["E025"]),
-    "token-in-another-ones-header": ({"FLOWLU_TOKEN_HEADER": "Host: {token}"}, ["E025"]),
-    "header-without-the-token": ({"FLOWLU_TOKEN_HEADER": "Authorization: Bearer"}, ["E025"]),
-    "header-with-two-lines": ({"FLOWLU_TOKEN_HEADER": "X-Token: {token}\r\nX-More: 1"}, ["E025"]),
-    "retry-in-no-header": ({"FLOWLU_RETRY_HEADER": "Retry After"}, ["E025"]),
-    "error-code-in-words": ({"FLOWLU_ERROR_CODES": {"eleven": "stale"}}, ["E025"]),
-    "error-code-of-no-meaning": ({"FLOWLU_ERROR_CODES": {"11": "stale", "22": "forbidden"}}, ["E025"]),
-    "no-code-says-that-a-token-is-stale": ({"FLOWLU_ERROR_CODES": {"22": "denied"}}, ["E025"]),
-    "expiry-in-no-zone": ({"FLOWLU_EXPIRY_ZONE": "Mars/Olympus"}, ["E025"]),
+    "token-in-no-header": ({"FLOWLU_TOKEN_HEADER": "Bearer {token}"}, ["E026"]),
+    "token-in-another-ones-header": ({"FLOWLU_TOKEN_HEADER": "Host: {token}"}, ["E026"]),
+    "header-without-the-token": ({"FLOWLU_TOKEN_HEADER": "Authorization: Bearer"}, ["E026"]),
+    "header-with-two-lines": ({"FLOWLU_TOKEN_HEADER": "X-Token: {token}\r\nX-More: 1"}, ["E026"]),
+    "retry-in-no-header": ({"FLOWLU_RETRY_HEADER": "Retry After"}, ["E026"]),
+    "error-code-in-words": ({"FLOWLU_ERROR_CODES": {"eleven": "stale"}}, ["E026"]),
+    "error-code-of-no-meaning": ({"FLOWLU_ERROR_CODES": {"11": "stale", "22": "forbidden"}}, ["E026"]),
+    "no-code-says-that-a-token-is-stale": ({"FLOWLU_ERROR_CODES": {"22": "denied"}}, ["E026"]),
+    "expiry-in-no-zone": ({"FLOWLU_EXPIRY_ZONE": "Mars/Olympus"}, ["E026"]),
     "quiet-later-than-suspected": ({"LIVENESS_QUIET_DAYS": 46}, ["E020"]),
     "probes-rarer-than-the-rarest": ({"LIVENESS_PROBE_DAYS": 31}, ["E020"]),
     "evidence-of-two-days-in-one-row": ({"LIVENESS_EVIDENCE_HOURS": 5}, ["E020"]),
@@ -291,7 +291,7 @@ def test_client_that_is_whole_has_no_finding(production):
 def test_every_id_is_in_the_table():
     covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005", "E017", "E025"}
 
-    assert covered == {f"E{number:03}" for number in (*range(1, 21), 23, 24, 25)}
+    assert covered == {f"E{number:03}" for number in (*range(1, 21), 23, 24, 25, 26)}
 
 
 @pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES.keys())

@@ -1,10 +1,14 @@
 """A populated console: one object of every registered model, and somebody of every role, second factor included."""
 
 import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 
+import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.test import Client, override_settings
@@ -33,7 +37,25 @@ ROLES = (
     "superuser_without_mfa",
     "superuser",
 )
+# The rows of each model that the console registers, by `app_model`.
+REGISTERED = {model._meta.label_lower.replace(".", "_"): model._default_manager for model in admin.site._registry}
 _GROUPS = {"auditor": "Auditor", "reviewer": "Reviewer", "responder": "Responder"}
+
+
+def in_parts(keys: Iterable[str]) -> list[Any]:
+    """Return the keys of addresses in a few parts, for tests that need a scene and little time for each address."""
+    parts = groupby(sorted(keys), lambda key: key.split("_")[0])
+    return [pytest.param(list(part), id=name or "root") for name, part in parts]
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Say what a failure within the block is about."""
+    try:
+        yield
+    except AssertionError as failure:
+        failure.add_note(what)
+        raise
 
 
 @dataclass(frozen=True)
@@ -46,17 +68,24 @@ class Scene:
 
     def objects(self) -> dict[str, Any]:
         """Return one object of each model that the console registers, by `app_model`."""
-        found = {model._meta.label_lower.replace(".", "_"): model._default_manager for model in admin.site._registry}
-        return {name: manager.order_by("-pk").first() for name, manager in found.items()} | {
+        return {name: self.object(name) for name in REGISTERED}
+
+    def object(self, name: str) -> Any:
+        """Return the one of this model, as it is now."""
+        fixed = {
             "tokens_oauthtoken": self.token,
             "installations_installation": self.installation,
             "installations_portaluser": self.portal_user,
             "installations_application": self.application,
             "installations_portal": self.installation.portal,
-            "flowlu_admin_operator": Operator.objects.get(username="asker"),
-            "installations_approvalrequest": ApprovalRequest.objects.order_by("pk").filter(state="open").first()
-            or ApprovalRequest.objects.latest("pk"),
         }
+        if name in fixed:
+            return fixed[name]
+        if name == "flowlu_admin_operator":
+            return Operator.objects.get(username="asker")
+        if name == "installations_approvalrequest" and (waits := ApprovalRequest.objects.filter(state="open")):
+            return waits.order_by("pk").first()
+        return REGISTERED[name].order_by("-pk").first()
 
     def client(self, role: str) -> Client:
         """Return a fresh client of somebody in this role."""

@@ -196,12 +196,12 @@ def prepare(scene: Scene, name: str) -> None:
         Purpose.objects.update(enabled=False)
         ServiceClient.objects.update(enabled=False)
     if "confirm_deletion" in name:
-        revoke_api_key(api_key_id=scene.objects()["tokens_apikey"].pk, **WHY)
+        revoke_api_key(api_key_id=scene.object("tokens_apikey").pk, **WHY)
     if "restore" in name:
         Operator.objects.filter(username="asker").update(is_active=False)
     if "unlock" in name:
         kind = next((each for each in ("portaluser", "portal", "application") if f"_{each}_" in name), "installation")
-        lock(target=scene.objects()[f"installations_{kind}"], **WHY)
+        lock(target=scene.object(f"installations_{kind}"), **WHY)
 
 
 @pytest.mark.parametrize("name", recorded_rows(ACTS))
@@ -250,7 +250,7 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
 @pytest.mark.parametrize("row", recorded_rows(ACTIONS))
 def test_action_records_its_events(scene: Scene, row: str) -> None:
     label, name = row.split(": ")
-    target = scene.objects()[label.replace(".", "_")]
+    target = scene.object(label.replace(".", "_"))
     body = {"action": name, ACTION_CHECKBOX_NAME: [target.pk], "reason": "A test.", "confirmed": "1"} | {
         "scopes": "fin.read"
     }
@@ -329,8 +329,8 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
     """Return a call of every verb that can be called by itself."""
     here: dict[str, Any] = {"installation_id": scene.installation.pk, **WHY}
     asker: dict[str, Any] = {"operator_id": Operator.objects.get(username="asker").pk, **WHY}
-    invited = {"invitation_id": scene.objects()["flowlu_admin_invitation"].pk, **WHY}
-    asked = {"request_id": scene.objects()["installations_approvalrequest"].pk}
+    invited = {"invitation_id": scene.object("flowlu_admin_invitation").pk, **WHY}
+    asked = {"request_id": scene.object("installations_approvalrequest").pk}
     portal = Portal.objects.get(pk=scene.installation.portal_id)
     user = factories.actor(scene.operators["auditor"])
     refused: dict[str, Any] = {"actor": user, "permission": "x.y", "attempted": "z"}
@@ -377,13 +377,13 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
             requested=["fin.read"], **here
         ),
         "installations.approval_requests.review_break_glass": lambda: approval_requests.review_break_glass(
-            request_id=scene.objects()["installations_breakglass"].pk, **WHY
+            request_id=scene.object("installations_breakglass").pk, **WHY
         ),
         "installations.catalogue_editing.import_catalogue": lambda: catalogues.bring_in(
             catalogue.written([catalogues.entry("garage")])
         ),
         "flowlu_admin.invitations.accept_invitation": lambda: invitations.accept_invitation(
-            code_hash=scene.objects()["flowlu_admin_invitation"].code_hash, username="new", password=factories.PASSWORD
+            code_hash=scene.object("flowlu_admin_invitation").code_hash, username="new", password=factories.PASSWORD
         ),
         "flowlu_admin.invitations.invite_operator": lambda: invitations.invite_operator(
             email="new@example.com", groups=["Auditor"], **WHY
@@ -461,13 +461,13 @@ def runs(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
             application_id=scene.application.pk, stores_refresh_tokens=True, allowed_portals=[], **WHY
         ),
         "tokens.services.ledger.record_portal_step": lambda: ledger.record_portal_step(
-            revocation_id=scene.objects()["tokens_revocation"].pk, actor=WHY["actor"], note="A test."
+            revocation_id=scene.object("tokens_revocation").pk, actor=WHY["actor"], note="A test."
         ),
         "tokens.services.long_runs.have_go_on": lambda: long_runs.have_go_on(
-            revocation_id=scene.objects()["tokens_revocation"].pk, **WHY
+            revocation_id=scene.object("tokens_revocation").pk, **WHY
         ),
         "tokens.services.long_runs.stop_revocation": lambda: long_runs.stop_revocation(
-            revocation_id=scene.objects()["tokens_revocation"].pk, **WHY
+            revocation_id=scene.object("tokens_revocation").pk, **WHY
         ),
         "tokens.services.revocation.drill_revocation": lambda: revocation.drill_revocation(
             target=RevocationTarget.of_installation(scene.installation.pk), **WHY

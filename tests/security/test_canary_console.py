@@ -193,7 +193,7 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
         where = address(scene, key)
         settings.FOUR_EYES = "on" if key.endswith("_approve_alone") else "off"
         own.refresh_from_db()
-        purpose = str(scene.objects()["tokens_purpose"].pk)
+        purpose = str(scene.object("tokens_purpose").pk)
         fin = seen_of(own).get("fin", "")
         filled_in = {
             name: value.replace("{tokens_purpose}", purpose).replace("{seen}", fin) for name, value in form.items()
