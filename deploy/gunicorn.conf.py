@@ -21,7 +21,7 @@ forwarded_allow_ips = ""
 accesslog = "-"
 logger_class = "flowlu_admin.access_log.AccessLogger"
 # %(U)s is the path alone: a query string may carry what must not be in a log. No referrer, for the same reason.
-access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms'
+access_log_format = '%(h)s "%(m)s %(U)s" %(s)s %(B)s %(M)sms %({x-request-id}o)s'
 errorlog = "-"
 
 # A socket that can stop workers is one more thing to guard; systemd and signals do.

@@ -1,9 +1,10 @@
-"""Middleware: believe a proxy only when it is ours, let nothing be cached, take no unusual method at a page, say of
-what is not there nothing but that, and show operators times in their zone."""
+"""Middleware: believe a proxy only when it is ours, give each request an id, let nothing be cached, take no unusual
+method at a page, say of what is not there nothing but that, and show operators times in their zone."""
 
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.signals import request_finished
 from django.http import Http404, HttpRequest, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
@@ -11,8 +12,16 @@ from django.utils import timezone
 
 from flowlu_admin.network import client_address, is_trusted
 from flowlu_admin.time_zones import zone_of
+from installations import request_ids
 
-_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED")
+_REQUEST_ID = "HTTP_X_REQUEST_ID"
+_FORWARDED = (
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_FORWARDED",
+    _REQUEST_ID,
+)
 
 PAGE_METHODS = ("GET", "HEAD", "POST")
 _APIS = ("/api/", "/service/")
@@ -40,6 +49,28 @@ class TrustedProxyMiddleware:
             for name in _FORWARDED:
                 request.META.pop(name, None)
         return self.get_response(request)
+
+
+class RequestIdMiddleware:
+    """Give each request an id, which its answer, every line of the log and the body of an error have.
+
+    A trusted proxy may have given it one, which its own log has too. The id is forgotten when the answer is over, past
+    the line of gunicorn's log.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        request_finished.connect(_forget_request, dispatch_uid="request-id")
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        request_id = request_ids.begin(request.META.get(_REQUEST_ID, ""))
+        response = self.get_response(request)
+        response.headers["X-Request-ID"] = request_id
+        return response
+
+
+def _forget_request(**_kwargs: object) -> None:
+    request_ids.end()
 
 
 class NoStoreMiddleware:

@@ -231,6 +231,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "flowlu_admin.middleware.TrustedProxyMiddleware",
+    "flowlu_admin.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -383,7 +384,7 @@ CORS_ALLOW_CREDENTIALS = False
 CORS_ALLOW_PRIVATE_NETWORK = False
 CORS_ALLOW_METHODS = ("GET", "POST", "PUT", "DELETE")
 CORS_ALLOW_HEADERS = ("content-type", "x-session-token")
-CORS_EXPOSE_HEADERS = ("Retry-After", "WWW-Authenticate")
+CORS_EXPOSE_HEADERS = ("Retry-After", "WWW-Authenticate", "X-Request-ID")
 CORS_PREFLIGHT_MAX_AGE = 300  # seconds
 
 # --- Sign-in of operators ----------------------------------------------------------------------------------
@@ -488,19 +489,24 @@ SPECTACULAR_SETTINGS = {
 
 DEFAULT_EXCEPTION_REPORTER = "flowlu_admin.redaction.SecretFreeExceptionReporter"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "flowlu_admin.redaction.SecretFreeReporterFilter"
+LOG_FORMAT = env_choice("LOG_FORMAT", "line", ("line", "json"))
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "flowlu_admin.redaction.RedactionFilter"}},
+    "filters": {
+        "redact": {"()": "flowlu_admin.redaction.RedactionFilter"},
+        "request": {"()": "flowlu_admin.log_lines.RequestFilter"},
+    },
     "formatters": {
         "line": {
             "()": "flowlu_admin.redaction.RedactingFormatter",
-            "format": "{asctime} {levelname} {name}: {message}",
+            "format": "{asctime} {levelname} {name} [{request_id} {installation_id}]: {message}",
             "style": "{",
-        }
+        },
+        "json": {"()": "flowlu_admin.log_lines.JsonFormatter"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "filters": ["redact"], "formatter": "line"},
+        "console": {"class": "logging.StreamHandler", "filters": ["redact", "request"], "formatter": LOG_FORMAT},
     },
     "root": {"handlers": ["console"], "level": env_str("LOG_LEVEL", "INFO").upper()},
     "loggers": {

@@ -38,7 +38,7 @@ SECURITY_HEADERS = (
     "Cross-Origin-Opener-Policy",
     "Cache-Control",
 )
-OWN_HEADERS = ("Strict-Transport-Security", "X-Content-Type-Options", "Cache-Control")
+OWN_HEADERS = ("Strict-Transport-Security", "X-Content-Type-Options", "Cache-Control", "X-Request-ID")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def test_body_over_the_limit_is_refused_as_the_api_refuses_it(deployed: Deployed
     for path in ("/api/v1/session", "/service/v1/flowlu/crm/account/list"):
         answer = deployed.edge.ask(path, method="POST", body=body, headers={"Content-Type": "application/json"})
         assert (answer.status, answer.headers.get_all("Content-Type")) == (413, ["application/json"])
-        assert json.loads(answer.body) == said
+        assert json.loads(answer.body) == {**said, "request_id": answer.headers["X-Request-ID"]}
         assert once(answer, OWN_HEADERS) == dict.fromkeys(OWN_HEADERS, 1)
 
     page = deployed.edge.ask("/accounts/login/", method="POST", body=body)
@@ -218,6 +218,25 @@ def test_nobody_says_for_whom_they_speak(echoing: Edge) -> None:
     forwarded = sorted(pair for pair in received if "forwarded" in pair[0])
     assert forwarded == [("x-forwarded-for", "127.0.0.1"), ("x-forwarded-proto", "https")]
     assert ("host", NAME) in received
+
+
+def test_request_has_one_id_everywhere_and_nobody_else_gives_it(deployed: Deployed, echoing: Edge) -> None:
+    claimed = {"X-Request-ID": "c1a1" * 8}
+
+    answer = deployed.edge.ask("/api/v1/session", headers=claimed)
+
+    request_id = answer.headers["X-Request-ID"]
+    assert re.fullmatch(r"[0-9a-f]{32}", request_id)
+    assert (request_id != claimed["X-Request-ID"], json.loads(answer.body)["request_id"]) == (True, request_id)
+    deadline = time.monotonic() + 10  # both write of a request when it is over
+    while time.monotonic() < deadline and not (
+        request_id in deployed.edge.written() and request_id in deployed.log.read_text(errors="replace")
+    ):
+        time.sleep(0.05)
+    assert request_id in deployed.edge.written()
+    assert request_id in deployed.log.read_text(errors="replace")
+    received = json.loads(echoing.ask("/", method="POST", body=b"", headers=claimed).body)["headers"]
+    assert [value for name, value in received if name.lower() == "x-request-id"] != [claimed["X-Request-ID"]]
 
 
 def test_service_that_is_away_is_told_in_the_shape_of_errors(away: Edge) -> None:

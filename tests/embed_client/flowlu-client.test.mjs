@@ -7,7 +7,7 @@ import { afterEach, test } from 'node:test';
 import { inspect } from 'node:util';
 
 import { FlowluClient, FlowluClientError } from '../../tokens/static/embed/flowlu-client.js';
-import { makeSdk, refusal, startService } from './service.mjs';
+import { makeSdk, refusal, REQUEST_ID, startService } from './service.mjs';
 
 const running = [];
 afterEach(async () => {
@@ -315,6 +315,7 @@ test('a refusal carries its status, scope, fields and time to wait', async () =>
   });
   await assert.rejects(listAccounts(client), (error) => {
     assert.deepEqual([error.code, error.retryAfter, error.fields], ['rate_limited', 7, { page: ['too many'] }]);
+    assert.equal(error.requestId, REQUEST_ID);
     return true;
   });
 });

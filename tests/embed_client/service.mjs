@@ -107,8 +107,10 @@ export async function startService({ storesRefreshTokens, refreshedBy = 'fronten
   return service;
 }
 
+export const REQUEST_ID = 'c1a1'.repeat(8);
+
 export function refusal(status, error, more = {}, headers = {}) {
-  return [status, { error, error_description: `about ${error}`, ...more }, headers];
+  return [status, { error, error_description: `about ${error}`, request_id: REQUEST_ID, ...more }, headers];
 }
 
 function send(response, status, body, headers = {}) {

@@ -11,6 +11,7 @@ FORWARDED = {
     "HTTP_X_FORWARDED_PROTO": "https",
     "HTTP_X_FORWARDED_HOST": "evil.example",
     "HTTP_FORWARDED": "for=203.0.113.7",
+    "HTTP_X_REQUEST_ID": "a" * 32,
 }
 
 

@@ -211,7 +211,7 @@ def logged():
 
 def test_handlers_of_the_service_redact():
     for handler in django_settings.LOGGING["handlers"].values():
-        assert handler["filters"] == ["redact"]
+        assert handler["filters"] == ["redact", "request"]
         assert handler["formatter"] == "line"
 
 

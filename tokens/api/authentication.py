@@ -4,6 +4,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from installations import request_ids
 from installations.errors import InvalidSession
 from tokens import activity, selectors
 from tokens.access import Caller, check_origin
@@ -23,6 +24,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         caller = selectors.caller_of(session_token) if 0 < len(session_token) <= _LONGEST else None
         if caller is None:
             raise InvalidSession
+        request_ids.note_installation(caller.installation_id)
         # Before anything else is done for it: a page that may not call does not keep a session alive either.
         check_origin(caller.allowed_origins, foreign_origin(request))
         activity.note_use(caller)

@@ -11,6 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
+from installations import request_ids
 from installations.errors import DomainError, InvalidRequest, RequestTooLarge
 
 logger = logging.getLogger(__name__)
@@ -32,16 +33,12 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
         return _domain(exc)
     if isinstance(exc, exceptions.ValidationError):
         fields = {name: _first(problem) for name, problem in _items(exc.detail)}
-        body: dict[str, Any] = {
-            "error": "invalid_request",
-            "error_description": "Some fields are missing or not as they should be.",
-            "fields": fields,
-        }
+        body = error_body("invalid_request", "Some fields are missing or not as they should be.", fields=fields)
         return Response(body, status=status.HTTP_400_BAD_REQUEST)
     for kind, (code, text) in _FRAMEWORK.items():
         if isinstance(exc, kind):
             number = exc.status_code if isinstance(exc, exceptions.APIException) else 404
-            return Response({"error": code, "error_description": text}, status=number)
+            return _domain_like(code, text, number)
     if isinstance(exc, exceptions.PermissionDenied | exceptions.NotAuthenticated):
         return _domain_like("access_denied", "This address is not open to you.", 403)
     logger.error("Unhandled error in the API", exc_info=exc)
@@ -51,14 +48,18 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
 @csrf_exempt  # the answer is the same for everybody, and asking for a form's token would read the body first
 def not_found(request: HttpRequest) -> HttpResponse:
     """Return the JSON answer for an address below /api/ that does not exist."""
-    body = {"error": "not_found", "error_description": "There is nothing at this address."}
-    return JsonResponse(body, status=404)
+    return JsonResponse(error_body("not_found", "There is nothing at this address."), status=404)
 
 
 def bad_request(request: HttpRequest) -> HttpResponse:
     """Return the JSON answer for a request below /api/ that Django gave up on before any view."""
     refusal = InvalidRequest()
     return JsonResponse(_body(refusal), status=refusal.status)
+
+
+def error_body(code: str, text: str, **more: object) -> dict[str, object]:
+    """Return the body of an error. Whoever reads it can name the request, and the log has what became of it."""
+    return {"error": code, "error_description": text, **more, "request_id": request_ids.current()}
 
 
 def _refusal_of(exc: SuspiciousOperation | BadRequest) -> DomainError:
@@ -72,7 +73,7 @@ def _refusal_of(exc: SuspiciousOperation | BadRequest) -> DomainError:
 
 def _body(exc: DomainError) -> dict[str, object]:
     # Plain text: YAML, in which the schema is answered, takes no kind of text but that.
-    return {"error": exc.code, "error_description": str(exc.public_message), **exc.response_fields()}
+    return error_body(exc.code, str(exc.public_message), **exc.response_fields())
 
 
 def _domain(exc: DomainError) -> Response:
@@ -83,7 +84,7 @@ def _domain(exc: DomainError) -> Response:
 
 
 def _domain_like(code: str, text: str, number: int) -> Response:
-    return Response({"error": code, "error_description": text}, status=number)
+    return Response(error_body(code, text), status=number)
 
 
 def _items(detail: Any) -> list[tuple[str, Any]]:

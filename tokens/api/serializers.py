@@ -143,6 +143,7 @@ class OutputError(serializers.Serializer[Any]):
 
     error = serializers.CharField()
     error_description = serializers.CharField()
+    request_id = serializers.CharField(help_text="Names the request in the log of the service")
     fields_ = serializers.DictField(child=serializers.CharField(), required=False)
     required_scope = serializers.CharField(required=False, allow_null=True)
 

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from installations import request_ids
 from installations.errors import DomainError, InsufficientScope, InvalidRequest, TokenRevoked, TokenStale
 from installations.flowlu.calls import FlowluCall, build_call, build_call_at, encode_json_body
 from installations.flowlu.configured import flowlu_client
@@ -125,6 +126,7 @@ class SessionView(SessionAPIView):
         caller = selectors.caller_of(opened.session_token)
         if caller is None:  # ended in the same instant by somebody else
             raise TokenStale
+        request_ids.note_installation(caller.installation_id)
         body = {"session_token": opened.session_token, **present_session(selectors.session_of(caller), caller)}
         return Response(OutputNewSession(body).data, status=201)
 

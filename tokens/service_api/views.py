@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from installations.errors import DomainError, InvalidRequest
 from installations.flowlu.calls import build_call_at, encode_json_body
 from tokens import day_counts
-from tokens.api.errors import exception_handler
+from tokens.api.errors import error_body, exception_handler
 from tokens.api.parsers import CALL_BYTES
 from tokens.backend_access import ActAs, parse_act_as, parse_purpose
 from tokens.backend_reads import Client
@@ -74,7 +74,7 @@ class ServiceForwardView(APIView):
                 text = (
                     "The call could not be recorded, so its answer is not handed out. Whether Flowlu acted is unknown."
                 )
-                response = Response({"error": "server_error", "error_description": text}, status=500)
+                response = Response(error_body("server_error", text), status=500)
         outcome = response.data["error"] if response.status_code >= 400 else day_counts.OK
         day_counts.note(DayCount.Subject.SERVICE_CALL, outcome)
         return super().finalize_response(request, response, *args, **kwargs)

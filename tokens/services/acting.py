@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from django.db import connection
 from django.utils import timezone
 
+from installations import request_ids
 from installations.errors import DomainError, TokenStale
 from installations.flowlu.calls import FlowluCall, build_call, encode_json_body
 from installations.flowlu.configured import flowlu_client
@@ -64,6 +65,7 @@ def forward(record: Record, act_as: ActAs, purpose: str, call: FlowluCall, *, ht
         found = backend_reads.decision_of(act_as, purpose, record.client)
         row.purpose_id = found.purpose.id if found.purpose else None
         row.installation_id, row.portal_user_id = found.installation_id, found.portal_user_id
+        request_ids.note_installation(found.installation_id)
         granted = check_call(found, call.scope_call, found.catalogue, http_method=http_method)
         row.code, row.level = granted.scope.code, granted.scope.level.value
         return granted

@@ -117,7 +117,7 @@ def test_preflight_of_a_known_origin_is_answered_and_says_what_may_be_sent(
         "access-control-allow-origin": origin,
         "access-control-allow-methods": "GET, POST, PUT, DELETE",
         "access-control-allow-headers": "content-type, x-session-token",
-        "access-control-expose-headers": "Retry-After, WWW-Authenticate",
+        "access-control-expose-headers": "Retry-After, WWW-Authenticate, X-Request-ID",
         "access-control-max-age": "300",
     }
     assert "origin" in response["Vary"].lower()
@@ -194,7 +194,7 @@ def test_refusals_of_every_kind_can_be_read_by_the_page(page: Frontend, settings
     for code, response in refused.items():
         assert response.json()["error"] == code
         assert cors(response)["access-control-allow-origin"] == OURS
-        assert cors(response)["access-control-expose-headers"] == "Retry-After, WWW-Authenticate"
+        assert cors(response)["access-control-expose-headers"] == "Retry-After, WWW-Authenticate, X-Request-ID"
     assert refused["rate_limited"].has_header("Retry-After")
 
 

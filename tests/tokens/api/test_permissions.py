@@ -28,7 +28,7 @@ def answer(view: type[APIView], **headers: str) -> tuple[int, dict[str, Any]]:
 def test_forgotten_view_is_closed() -> None:
     assert answer(Forgotten) == (
         403,
-        {"error": "access_denied", "error_description": "This address is not open to you."},
+        {"error": "access_denied", "error_description": "This address is not open to you.", "request_id": ""},
     )
 
 

@@ -17,6 +17,7 @@ const READ_ACTIONS = new Set(['list', 'get']); // every other action writes, wha
 const NAME = /^[a-z0-9_]+$/;
 const RECORD_ID = /^[0-9]+$/;
 const ERROR_CODE = /^[a-z][a-z0-9_]{0,63}$/;
+const REQUEST_ID = /^[0-9a-f]{32}$/;
 // The service refuses these too; refused here, a token put among the parameters by mistake never enters an address.
 const REFUSED_PARAMETERS = new Set([
   'access_token', 'refresh_token', 'api_key', 'module', 'model', 'action', 'id', '_method',
@@ -24,7 +25,10 @@ const REFUSED_PARAMETERS = new Set([
 
 /** What every method of FlowluClient rejects with. `code` is stable; `message` is for logs, never for users. */
 export class FlowluClientError extends Error {
-  constructor(code, { status = 0, description = '', requiredScope = null, retryAfter = null, fields = null } = {}) {
+  constructor(
+    code,
+    { status = 0, description = '', requiredScope = null, retryAfter = null, fields = null, requestId = null } = {},
+  ) {
     super(description ? `${code}: ${description}` : code);
     this.name = 'FlowluClientError';
     this.code = code;
@@ -37,6 +41,8 @@ export class FlowluClientError extends Error {
     this.retryAfter = retryAfter;
     /** With `invalid_request` and `flowlu_invalid`: the field names with what is wrong. */
     this.fields = fields;
+    /** Names the request in the log of the service, where it answered: for whoever is asked about the error. */
+    this.requestId = requestId;
   }
 }
 
@@ -351,6 +357,7 @@ function refusal(answer, response) {
     requiredScope: answer.required_scope ?? null,
     retryAfter: seconds(response.headers.get('Retry-After')),
     fields: answer.fields ?? null,
+    requestId: REQUEST_ID.test(answer.request_id) ? answer.request_id : null,
   });
 }
 

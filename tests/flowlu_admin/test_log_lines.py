@@ -1,0 +1,120 @@
+"""Every line of the log names its request and installation, as text and as JSON, and neither holds a secret."""
+
+import io
+import json
+import logging
+import re
+from copy import deepcopy
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+
+from installations import request_ids
+from tokens.api import errors as api_errors
+
+SECRET = "k3y-of-somebody-that-is-long-enough-to-look-like-one-4242"
+
+
+@pytest.fixture(params=["line", "json"])
+def written(request):
+    """Log as the service does; return its logger and what was written, a line each."""
+    stream = io.StringIO()
+    configuration = deepcopy(django_settings.LOGGING)
+    configuration["handlers"]["console"] |= {"stream": stream, "formatter": request.param}
+    configuration["loggers"] = {"lines.test": {"handlers": ["console"], "level": "DEBUG", "propagate": False}}
+    configuration.pop("root")
+    logging.config.dictConfig(configuration)
+    logger = logging.getLogger("lines.test")
+    yield request.param, logger, lambda: stream.getvalue().splitlines()
+    logger.handlers.clear()
+    logger.propagate = True
+    request_ids.end()
+
+
+def test_line_of_a_request_names_it(written):
+    form, logger, lines = written
+    request_id = request_ids.begin()
+    logger.info("first")
+    request_ids.note_installation(7)
+    logger.info("second")
+    request_ids.end()
+    logger.info("third")
+
+    if form == "json":
+        told = [json.loads(line) for line in lines()]
+        assert [one["message"] for one in told] == ["first", "second", "third"]
+        assert [one.get("request_id") for one in told] == [request_id, request_id, None]
+        assert [one.get("installation_id") for one in told] == [None, 7, None]
+        assert {(one["level"], one["logger"]) for one in told} == {("INFO", "lines.test")}
+        assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", one["at"]) for one in told)
+    else:
+        ends = [line.partition("lines.test ")[2] for line in lines()]
+        assert ends == [f"[{request_id} -]: first", f"[{request_id} 7]: second", "[- -]: third"]
+
+
+def test_no_part_of_a_line_holds_a_secret(written):
+    form, logger, lines = written
+    try:
+        raise RuntimeError(f'{{"access_token": "{SECRET}"}}')
+    except RuntimeError:
+        logger.exception('Failed with "access_token": "%s" and more', SECRET, stack_info=True)
+
+    text = "\n".join(lines())
+    assert SECRET not in text
+    assert "[redacted]" in text
+    if form == "json":
+        (line,) = lines()
+        told = json.loads(line)
+        assert "RuntimeError" in told["traceback"]
+        assert "Stack (most recent call last)" in told["stack"]
+        assert told["message"].startswith("Failed with")
+
+
+def test_line_break_forges_no_line(written):
+    _form, logger, lines = written
+
+    logger.info("one\nINFO forged\x1b[31m")
+
+    assert len(lines()) == 1
+    assert "\x1b" not in lines()[0]
+
+
+@pytest.mark.django_db
+def test_error_body_and_header_name_the_request(client):
+    first, second = client.get("/api/v1/session"), client.get("/api/nothing")
+
+    for response in (first, second):
+        assert re.fullmatch(r"[0-9a-f]{32}", response.headers["X-Request-ID"])
+        assert response.json()["request_id"] == response.headers["X-Request-ID"]
+    assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]
+    assert request_ids.current() == ""  # nothing is left with the thread
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/", "/healthz", "/admin/", "/accounts/login/", "/embed/", "/nothing"])
+def test_every_answer_names_its_request(client, path):
+    assert re.fullmatch(r"[0-9a-f]{32}", client.get(path).headers["X-Request-ID"])
+
+
+@pytest.mark.parametrize(("trusted", "taken"), [([], False), (["10.0.0.1"], False), (["127.0.0.1"], True)])
+def test_id_is_taken_from_a_trusted_proxy_only(client, settings, trusted, taken):
+    settings.TRUSTED_PROXIES = trusted
+    given = "c1a1" * 8
+
+    assert (client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given) is taken
+
+
+@pytest.mark.django_db
+def test_failure_is_logged_under_the_id_that_its_caller_is_told(monkeypatch, caplog):
+    def fail(*_args):
+        raise ZeroDivisionError
+
+    ids = []
+    monkeypatch.setattr("tokens.api.authentication.selectors.caller_of", fail)
+    monkeypatch.setattr(api_errors.logger, "error", lambda *_args, **_more: ids.append(request_ids.current()))
+
+    response = Client().get("/api/v1/session", headers={"X-Session-Token": "any"})
+
+    assert (response.status_code, response.json()["error"]) == (500, "server_error")
+    assert ids == [response.json()["request_id"]]
