@@ -4,7 +4,7 @@ import base64
 import binascii
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from allauth.mfa.models import Authenticator
@@ -50,6 +50,14 @@ class _SmallTable(SealedRows):
         for row in self.rows().iterator():
             counts.update({_key_of(value) for value in self.sealed(row)})
         return counts
+
+    def count_sealed(self) -> int:
+        return self.rows().count()
+
+    def unsealing(self, keys: Rings) -> Iterator[LeftAlone | None]:
+        for row in self.rows().iterator():
+            unseals = all(self._unseals(row, value, keys) for value in self.sealed(row))
+            yield None if unseals else LeftAlone(self.called(row.pk), "it does not unseal")
 
     def outdated(self, keys: Rings) -> int:
         return sum(self._is_outdated(row, keys) for row in self.rows().iterator())

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
@@ -296,6 +297,10 @@ else:
         prepare_threshold=2 if env_bool("DATABASE_PREPARES", True) else None,
     )
 DATABASES["default"]["ATOMIC_REQUESTS"] = False
+# From which database restore_drill makes its scratch one for a dump of PostgreSQL: unset, on the service's own server.
+DRILL_DATABASE_URL = env_secret("DRILL_DATABASE_URL") or (
+    urlsplit(_database_url)._replace(path="/postgres").geturl() if _database_url.startswith("postgres") else ""
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 _redis_url = env_secret("REDIS_URL")

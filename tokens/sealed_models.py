@@ -23,6 +23,7 @@ from tokens.sealed_rows import Batch, LeftAlone, Rings, SealedRows, distinct
 from tokens.sealing import Context, fingerprint, key_id_of, seal, unseal
 
 _SAMPLES = 5
+_WALKED = 1000  # rows that are unsealed between two statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,40 @@ class SealedModel(SealedRows):
             found &= Q(**{column.fingerprint: ""}) | Q(**{f"{column.name}__isnull": False})
         return found
 
+    # --- Unsealing all ---
+
+    def count_sealed(self) -> int:
+        return self._sealed().count()
+
+    def unsealing(self, keys: Rings) -> Iterator[LeftAlone | None]:
+        wanted = [part for column in self.columns for part in (column.name, column.fingerprint) if part]
+        wanted += ["fingerprint_key_id"] if self._prints else []
+        rows = self._sealed().order_by("pk").values("pk", self._row_uuid, *wanted)
+        found = list(rows[:_WALKED])
+        while found:
+            for row in found:
+                why = self._fault_of(row, keys)
+                yield LeftAlone(self._called(row["pk"]), why) if why else None
+            found = list(rows.filter(pk__gt=found[-1]["pk"])[:_WALKED])
+
+    def _fault_of(self, row: dict[str, Any], keys: Rings) -> str:
+        """Return why the row is not as it should be; '' when all of it unseals and is what its fingerprints say."""
+        for column in self.columns:
+            if row[column.name] is None:
+                continue
+            try:
+                value = unseal(row[column.name], self._context(row, column), keys.seal)
+            except UnsealFailed as error:
+                return str(error)
+            # Without its key a fingerprint cannot be told, and is told of with the keys.
+            key = keys.fingerprint.get(row["fingerprint_key_id"]) if column.fingerprint else None
+            if key is not None and fingerprint(value, KeyRing([key])).digest != row[column.fingerprint]:
+                return "its fingerprint is that of another value"
+        return ""
+
+    def _called(self, pk: int) -> str:
+        return f"{self.model._meta.verbose_name} #{pk}"
+
     # --- Rewrapping ---
 
     def _outdated(self, keys: Rings) -> QuerySet[Any]:
@@ -201,12 +236,9 @@ class SealedModel(SealedRows):
             try:
                 ready.append(self._rewrapped(row, keys))
             except UnsealFailed as error:
-                left_alone.append(LeftAlone(f"{self.model._meta.verbose_name} #{row['pk']}", str(error)))
+                left_alone.append(LeftAlone(self._called(row["pk"]), str(error)))
         written, refused = (len(ready), []) if dry_run else self._write(ready, keys)
-        left_alone += [
-            LeftAlone(f"{self.model._meta.verbose_name} #{pk}", "another row holds the same secret: revoke one")
-            for pk in refused
-        ]
+        left_alone += [LeftAlone(self._called(pk), "another row holds the same secret: revoke one") for pk in refused]
         return Batch(found[-1]["pk"], written, len(ready) - written - len(refused), left_alone)
 
     def _context(self, row: dict[str, Any], column: SealedColumn) -> Context:

@@ -5,7 +5,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,7 +29,7 @@ def rings() -> Rings:
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """A row that could not be rewrapped and was left as it is."""
+    """A row that could not be rewrapped, or does not unseal, and was left as it is."""
 
     row: str
     why: str
@@ -58,6 +58,14 @@ class SealedRows(ABC):
     @abstractmethod
     def rows_by_seal_key(self) -> Counter[str]:
         """Return how many rows need each key, read from the sealed values themselves. Reads all of them."""
+
+    @abstractmethod
+    def count_sealed(self) -> int:
+        """Return how many rows hold something sealed."""
+
+    @abstractmethod
+    def unsealing(self, keys: Rings) -> Iterator[LeftAlone | None]:
+        """Unseal everything, row by row, in memory that does not grow: yield None for a row that is as it should be."""
 
     def fingerprint_keys(self) -> set[str]:
         return set()

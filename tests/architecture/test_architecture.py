@@ -12,6 +12,11 @@ PACKAGES = ("installations", "tokens", "flowlu_admin")
 ROOT = Path(__file__).resolve().parents[2]
 # (file, function, imported module): why it cannot be at the top.
 LOCAL_IMPORTS = {
+    (
+        "flowlu_admin/restoring/__main__.py",
+        "main",
+        "flowlu_admin.restoring.inspection",
+    ): "models, once Django is set up",
     ("flowlu_admin/apps.py", "ready", "flowlu_admin"): "its settings are there only once Django is set up",
     ("flowlu_admin/apps.py", "ready", "flowlu_admin.checks"): "settings and models are there only once apps are ready",
     (
@@ -107,6 +112,7 @@ COMMAND_TESTS = {
     "lower_scopes": "tests/installations/commands/test_review_scopes.py",
     "prune_audit": "tests/installations/commands/test_prune_audit.py",
     "replace_api_key": "tests/tokens/commands/test_backend_use.py",
+    "restore_drill": "tests/flowlu_admin/restoring/test_restore_drill.py",
     "resume_installation": "tests/installations/commands/test_suspend_and_resume.py",
     "revoke_api_key": "tests/tokens/commands/test_backend_use.py",
     "rewrap_tokens": "tests/tokens/commands/test_rewrap_tokens.py",

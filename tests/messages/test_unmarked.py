@@ -20,6 +20,7 @@ LEFT_OUT = {
     "flowlu_admin/management": "said on the terminal",
     "flowlu_admin/notices/sources.py": "kept with what happened",
     "flowlu_admin/oidc/fetching.py": "the wire",
+    "flowlu_admin/restoring": "said on the terminal",
     "flowlu_admin/sandbox": "a portal for developers",
     "flowlu_admin/sealed_operators.py": "said by rewrap_tokens",
     "flowlu_admin/seeding": "a made-up world",

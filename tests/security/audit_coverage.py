@@ -147,6 +147,7 @@ COMMANDS: dict[str, Covered] = {
     "key_status": "Reads only.",
     "lock": ("installation.locked",),
     "prune_audit": ("audit.pruned",),
+    "restore_drill": "Looks at a backup, in a scratch database that it drops; the service's own is not opened.",
     "resume_installation": ("installation.resumed",),
     "revoke_tokens": CUT,
     "rewrap_tokens": ("keys.rewrap_started", "keys.rewrap_finished"),

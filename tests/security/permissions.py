@@ -581,6 +581,7 @@ COMMANDS: dict[str, tuple[set[str] | None, tuple[str, ...]]] = {
     "generate_key": (None, ()),
     "key_status": (None, ()),
     "doctor": (None, ()),
+    "restore_drill": (None, ()),
     "sweep": (None, ()),
     "approve_scopes": (REVIEWERS, (*HERE, "fin.read")),
     "withhold_scopes": (REVIEWERS, HERE),

@@ -339,7 +339,7 @@ def test_second_factors_are_shown_to_their_owner_once_and_nowhere_else(
     canaries.look_everywhere()
 
 
-# generate_key, key_status and doctor run in test_canary_keys.py, sweep in test_canary_refreshing.py.
+# generate_key, key_status, doctor and restore_drill run in test_canary_keys.py, sweep in test_canary_refreshing.py.
 COMMANDS_WITHOUT_OPERATOR = {
     "anchor_audit",
     "changepassword",
@@ -351,6 +351,7 @@ COMMANDS_WITHOUT_OPERATOR = {
     "generate_key",
     "import_manifest",
     "key_status",
+    "restore_drill",
     "run_with_sandbox",
     "seed",
     "sweep",

@@ -1,16 +1,25 @@
 """Known secrets go into the desk for leaked tokens and under the commands about keys; none of them comes out."""
 
+import os
 import secrets
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from io import StringIO
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from tests.canary import Canaries
+from tests.migrations.trying import ROOT, environment
 from tests.security.canary_page import Page
 from tests.security.scene import Scene
 from tests.tokens.keyring import F2, K2
@@ -96,6 +105,7 @@ def test_commands_about_keys_and_leaks_print_no_secret(
     assert made in out.getvalue()
     settings.TOKEN_KEYS = f"k2:{made}"  # the right id, another key; and one that rows need is gone
     canaries.look_at_response("/readyz", Client().get("/readyz"))
+    _drill(canaries, tmp_path)
     strange = canaries.add("an API key of nobody", secrets.token_hex(24))
     for line in (
         ("doctor",),
@@ -110,3 +120,21 @@ def test_commands_about_keys_and_leaks_print_no_secret(
             canaries.look(f"the refusal of {' '.join(line)}", error)
         canaries.look(f"the output of {' '.join(line)}", out.getvalue())
     canaries.look_everywhere()
+
+
+def _drill(canaries: Canaries, folder: Path) -> None:
+    """Have a backup looked through that holds every secret, a damaged token, and rows whose key is gone."""
+    backup, own = folder / "backup", environment("sqlite://")
+    if connection.vendor == "sqlite":
+        with closing(sqlite3.connect(backup)) as target:
+            connection.connection.backup(target)
+    else:
+        server = os.environ["DATABASE_URL"]
+        here = urlsplit(server)._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+        subprocess.run(["pg_dump", "--format=custom", f"--file={backup}", f"--dbname={here}"], check=True)
+        own |= {"DRILL_DATABASE_URL": server}
+    line = [sys.executable, "manage.py", "restore_drill", str(backup)]
+    said = subprocess.run(line, cwd=ROOT, env=own, capture_output=True, text=True)
+    canaries.look("the output of restore_drill", said.stdout + said.stderr)
+    assert "tokens: " in said.stdout
+    assert "NOT good: keys, " in said.stderr

@@ -382,6 +382,7 @@ def test_command_that_asks_no_operator_says_so_in_the_trail_or_does_nothing(scen
         "export_catalogue",
         "generate_key",
         "key_status",
+        "restore_drill",
         "seed",
         "sweep",
         "verify_audit",
