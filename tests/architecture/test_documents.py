@@ -3,9 +3,11 @@
 import ast
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from django.core.management import get_commands, load_command_class
 
 from installations import manifests
 from tokens import sweeps
@@ -96,3 +98,17 @@ def test_sample_manifest_is_one_of_which_the_members_are_told() -> None:
 
     assert sample.keys() <= set(CODE.findall(section))
     assert set(manifests._KNOWN_FIELDS) <= set(CODE.findall(section))
+
+
+@pytest.mark.parametrize("document", ["incidents", "operations", "upgrading"])
+def test_command_that_a_playbook_calls_takes_what_it_is_given(document: str) -> None:
+    """A line of a block is whole; a command that a sentence names alone is only a name."""
+    text = (ROOT / f"docs/{document}.md").read_text(encoding="utf-8")
+    called = re.findall(r"(^ *|`)manage\.py (?!shell )(\w+)([^`\n]*)", text.replace("\\\n", " "), re.MULTILINE)
+    assert called
+
+    for before, name, arguments in called:
+        command = load_command_class(get_commands()[name], name)
+        line = shlex.split(arguments.partition(" > ")[0].replace("BY", "--operator NAME --reason TEXT"))
+        if (line or before != "`") and "…" not in line:
+            command.create_parser("manage.py", name).parse_args(line)
