@@ -59,6 +59,7 @@ def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage
         *_openid_provider(),
         *_mail(),
         *_notices(),
+        *_metrics(),
     ]
 
 
@@ -372,6 +373,25 @@ def _notices() -> Iterator[CheckMessage]:
         yield Error("NOTICE_DIGEST_HOUR must be an hour from 0 to 23.", id="flowlu_admin.E022")
     if settings.NOTICE_WEBHOOK_SECONDS > MAX_TOTAL_SECONDS:
         yield Error(f"NOTICE_WEBHOOK_SECONDS must be at most {MAX_TOTAL_SECONDS}.", id="flowlu_admin.E013")
+
+
+def _metrics() -> Iterator[CheckMessage]:
+    """Look at what opens /metrics: long, sent as it is in a header, and nothing else's secret."""
+    token = settings.METRICS_TOKEN
+    if token and (len(token) < _SHORTEST_SECRET or not token.isascii() or not token.isprintable() or " " in token):
+        yield Error(
+            f"METRICS_TOKEN must be at least {_SHORTEST_SECRET} printable ASCII characters without a space.",
+            hint=_HOW,
+            id="flowlu_admin.E027",
+        )
+    names = ("FLOWLU_CLIENT_SECRET", "OIDC_CLIENT_SECRET", "NOTICE_WEBHOOK_SECRET", *_RINGS)
+    others = [_secret_key(), *(getattr(settings, name) for name in names)]
+    if token and any(token in other or other in token for other in others if other):
+        yield Error(
+            "METRICS_TOKEN is also another secret of the service.",
+            hint="Whoever watches the service knows it, so it must be used for nothing else.",
+            id="flowlu_admin.E027",
+        )
 
 
 def _is_local(host: str) -> bool:

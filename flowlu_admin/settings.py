@@ -89,6 +89,10 @@ WIPE_EXPIRED_HOURS = env_int(
     "WIPE_EXPIRED_HOURS", 24
 )  # expires_at has no zone, so an expired pair is wiped a day later
 
+# --- Metrics -------------------------------------------------------------------------------------------------
+
+METRICS_TOKEN = env_secret("METRICS_TOKEN")  # what Prometheus shows at /metrics, which is not there without it
+
 # --- Background work ---------------------------------------------------------------------------------------
 
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"

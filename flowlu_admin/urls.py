@@ -10,6 +10,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from flowlu_admin import health
+from flowlu_admin.metrics.page import metrics
 from tokens.api.errors import bad_request, not_found
 from tokens.embed import embed_page
 
@@ -35,6 +36,7 @@ urlpatterns = [
     path("embed/", embed_page, name="embed"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     re_path(r"", nothing_here, name="not-found"),
 ]
 

@@ -28,8 +28,15 @@ _counts: Counter[_Key] = Counter()
 
 def note(subject: DayCount.Subject, outcome: str) -> None:
     """Count one more that ended so: `ok`, or a code of the API, never a text from outside."""
+    note_all(subject, {outcome: 1})
+
+
+def note_all(subject: DayCount.Subject, numbers: Mapping[str, int]) -> None:
+    """Count so many more that ended in each way."""
+    today, name = utc_today(), subject.value
     with _lock:
-        _counts[utc_today(), subject.value, outcome] += 1
+        for outcome, number in numbers.items():
+            _counts[today, name, outcome] += number
     flushing.keep_flushing(flush)
 
 

@@ -7,6 +7,7 @@ is added again.
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,13 +19,15 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from installations import liveness
-from installations.errors import FlowluDenied, TokenStale
+from installations.errors import DomainError, FlowluDenied, InvalidToken, RateLimited, TokenStale
 from installations.liveness import Kind, refused_early
 from installations.models import ScopeUsage
 from installations.scopes import Level
-from tokens import flushing, observations
+from tokens import flushing, observations, upstream_times
 
 _BATCH = 500
+# Nothing was sent. A 429 of Flowlu's is the same error as having no place for the call here.
+_NOT_SENT = (InvalidToken, RateLimited)
 
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -64,18 +67,21 @@ def counted(use: Use, *, expires_at: datetime | None = None) -> Iterator[None]:
     """Count the call to Flowlu inside: accepted when it returns, denied when Flowlu refuses it for this user.
 
     Any other error counts for neither, since nobody can tell from it whether Flowlu would have allowed the call. What
-    the call shows of the installation is noted too; `expires_at` is the token's.
+    the call shows of the installation is noted too, and how long it took; `expires_at` is the token's.
     """
+    began = time.monotonic()
     try:
         yield
-    except FlowluDenied:
-        _note(use, denied=1)
-        _observe(use, Kind.CALL_DENIED)
-        raise
-    except TokenStale:
-        if refused_early(expires_at, now=timezone.now()):
+    except DomainError as error:
+        if not isinstance(error, _NOT_SENT):
+            upstream_times.note(time.monotonic() - began)
+        if isinstance(error, FlowluDenied):
+            _note(use, denied=1)
+            _observe(use, Kind.CALL_DENIED)
+        elif isinstance(error, TokenStale) and refused_early(expires_at, now=timezone.now()):
             _observe(use, Kind.TOKEN_REFUSED)
         raise
+    upstream_times.note(time.monotonic() - began)
     _note(use, accepted=1)
     _observe(use, Kind.CALL_ACCEPTED)
 

@@ -220,6 +220,13 @@ def test_nobody_says_for_whom_they_speak(echoing: Edge) -> None:
     assert ("host", NAME) in received
 
 
+def test_metrics_are_for_who_asks_the_service_itself(deployed: Deployed) -> None:
+    before_it = len(deployed.edge.passed_on())
+    for path in ("/metrics", "//metrics", "/x/../metrics", "/%6detrics", "/metrics?x=1"):
+        assert deployed.edge.ask(path).status == 404
+    assert deployed.edge.passed_on()[before_it:] == []
+
+
 def test_request_has_one_id_everywhere_and_nobody_else_gives_it(deployed: Deployed, echoing: Edge) -> None:
     claimed = {"X-Request-ID": "c1a1" * 8}
 

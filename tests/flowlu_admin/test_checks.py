@@ -44,7 +44,7 @@ def production(settings):
     settings.OIDC_ISSUER = settings.OIDC_CLIENT_ID = settings.OIDC_CLIENT_SECRET = ""
     settings.REFRESH_ATTEMPT_DAYS = 92
     settings.WEB_CONCURRENCY, settings.SHARES_COUNTS = 1, False
-    settings.STATIC_ROOT = None
+    settings.STATIC_ROOT, settings.METRICS_TOKEN = None, ""
     settings.REVIEW_DAYS = {"low": 365, "medium": 180, "high": 90}
     settings.UNUSED_DAYS, settings.SCOPE_USAGE_DAYS = {"low": 180, "medium": 90, "high": 60}, 181
     return settings
@@ -133,6 +133,24 @@ def test_mail_server_on_this_machine_needs_no_tls(production):
     production.EMAIL_HOST, production.EMAIL_USE_TLS = "127.0.0.1", False
 
     assert findings() == []
+
+
+@pytest.mark.parametrize(
+    ("token", "found"),
+    [
+        ("", []),
+        ("a-token-of-thirty-two-and-more-0", []),
+        ("a-token-of-less-than-thirty-two", ["E027"]),
+        ("a token of thirty-two and more 0", ["E027"]),
+        ("ä-token-of-thirty-two-and-more-0", ["E027"]),
+        ("a-token-of-thirty-two-and-more\n", ["E027"]),
+        (key(0), ["E027"]),
+        ("abcdefghij" * 4, ["E027"]),
+    ],
+)
+def test_token_of_metrics_is_long_and_for_nothing_else(production, token, found):
+    production.METRICS_TOKEN = token
+    assert findings() == found
 
 
 @pytest.mark.parametrize(

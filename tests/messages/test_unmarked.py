@@ -18,6 +18,7 @@ LEFT_OUT = {
     "flowlu_admin/doctor": "said on the terminal",
     "flowlu_admin/health.py": "read by machines",
     "flowlu_admin/management": "said on the terminal",
+    "flowlu_admin/metrics": "read by machines",
     "flowlu_admin/notices/sources.py": "kept with what happened",
     "flowlu_admin/oidc/fetching.py": "the wire",
     "flowlu_admin/restoring": "said on the terminal",

@@ -254,6 +254,7 @@ PAGES: dict[str, str] = {
     "embed": "Serves the page; what it does then goes through the API.",
     "healthz": "Reads only.",
     "readyz": "Reads only.",
+    "metrics": "Reads only.",
 }
 
 _STEP = "A step inside the transaction of a verb, which records it."

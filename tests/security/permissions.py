@@ -544,6 +544,10 @@ URLS: dict[str, dict[str, str]] = {
     },
     "healthz": OPEN_READ,
     "readyz": OPEN_READ,
+    "metrics": {  # without METRICS_TOKEN; tests/flowlu_admin/test_metrics.py has what it opens
+        "GET": "404 404 404 404 404 404 404 404",
+        "POST": "404 404 404 404 404 404 404 404",
+    },
 }
 
 # Every admin action of every model page with the permission that it needs, and what each role gets that asks for it.

@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import logging
+import secrets
 import traceback
 from typing import Any
 
@@ -23,7 +24,7 @@ from installations.services import lock, suspend_installation
 from tests import canary, factories
 from tests.canary import Canaries
 from tests.security.canary_page import Page
-from tokens import selectors, vault
+from tokens import day_counts, refusals, selectors, vault
 from tokens.models import EmbedSession, OAuthToken
 from tokens.services import sessions
 from tokens.services.sessions import OpenedSession
@@ -65,6 +66,21 @@ def test_api_tells_no_secret_in_any_state(
     canaries.look_everywhere()
     page.see("the end", page.delete("session"))
     page.see("after the end", page.accounts())
+
+
+def test_metrics_hold_no_secret_of_what_was_counted(
+    page: Page, canaries: Canaries, logged: None, settings: Any
+) -> None:
+    token = settings.METRICS_TOKEN = canaries.add("the token of metrics", secrets.token_urlsafe(32))
+    page.go_everywhere()
+    page.see("the end", page.delete("session/token"))
+    for given, status in ((token, 200), (f"{token}x", 401), (page.access_token, 401)):
+        for module in (day_counts, refusals):
+            module.flush()
+        answer = Client().get("/metrics", headers={"Authorization": f"Bearer {given}"})
+        canaries.look_at_response("/metrics", answer)
+        assert answer.status_code == status
+    canaries.look_everywhere()
 
 
 @pytest.mark.parametrize("fault", FAULT_KINDS)

@@ -21,9 +21,9 @@ Subject = DayCount.Subject
 
 
 def counted() -> list[tuple[str, str, int]]:
-    """Write what was counted and return every row of today."""
+    """Write what was counted and return every row of today, but for how long portals took."""
     day_counts.flush()
-    rows = DayCount.objects.filter(day=utc_today()).order_by("subject", "outcome")
+    rows = DayCount.objects.filter(day=utc_today()).exclude(subject=Subject.UPSTREAM).order_by("subject", "outcome")
     return list(rows.values_list("subject", "outcome", "number"))
 
 

@@ -1,4 +1,4 @@
-"""What the charts of the console are drawn from: numbers by day, a few dozen rows for each."""
+"""What charts of the console and metrics are made from: numbers by day, a few dozen rows for each."""
 
 from typing import ClassVar
 
@@ -16,6 +16,8 @@ class DayCount(models.Model):
         HANDSHAKE = "handshake", _("sessions asked for")
         CALL = "call", _("calls of embedded frontends")
         SERVICE_CALL = "service_call", _("calls of backend code")
+        UPSTREAM = "upstream", _("answers of portals by how long they took")
+        REFRESH_END = "refresh_end", _("refreshes, as they ended")
         # Counted again from their own rows by the sweep.
         REFRESH = "refresh", _("refreshes by how they ended")
         CUT = "cut", _("tokens that were cut, by what was aimed at")

@@ -9,6 +9,7 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import partial
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -19,9 +20,9 @@ from installations.actors import system_actor
 from installations.flowlu.configured import can_refresh, oauth_endpoint
 from installations.flowlu.oauth_endpoint import FailedForNow, GrantRefused, OutcomeUnknown, Redeemed
 from installations.models import Application, Installation
-from tokens import backoff, selectors, vault
+from tokens import backoff, day_counts, selectors, vault
 from tokens.errors import UnsealFailed
-from tokens.models import OAuthToken, RefreshAttempt, Revocation, RevokedFingerprint
+from tokens.models import DayCount, OAuthToken, RefreshAttempt, Revocation, RevokedFingerprint
 from tokens.services.denied import cut_denied, denial_of
 from tokens.services.proving import is_open
 from tokens.services.storing import is_spent, remember_replaced_locked
@@ -150,6 +151,7 @@ def _commit_attempt(
         # The ciphertext is kept for whoever mends the keys; the attempt keeps this from being told again and again.
         attempt.outcome, attempt.error, attempt.finished_at = _Outcome.PERMANENT, "undecryptable", now
         attempt.save()
+        _count(_Outcome.PERMANENT)
         logger.error("The refresh token of token #%d does not unseal: %s", token.pk, error.reason)
         _record("token.refresh_refused", token.pk, token.installation_id, attempt, "undecryptable")
         return Ending.OVER
@@ -319,11 +321,16 @@ def _end(attempt_id: int, outcome: str, code: str, *, retry_at: datetime | None 
             _Outcome.UNKNOWN,
         ]
     )
-    return bool(
-        RefreshAttempt.objects.filter(pk=attempt_id, outcome__in=open_ones).update(
-            outcome=outcome, error=code, retry_at=retry_at, finished_at=timezone.now()
-        )
+    ended = RefreshAttempt.objects.filter(pk=attempt_id, outcome__in=open_ones).update(
+        outcome=outcome, error=code, retry_at=retry_at, finished_at=timezone.now()
     )
+    if ended:
+        _count(outcome)
+    return bool(ended)
+
+
+def _count(outcome: str) -> None:
+    transaction.on_commit(partial(day_counts.note, DayCount.Subject.REFRESH_END, str(outcome)))
 
 
 def _record(verb: str, token_id: int, installation_id: int, attempt: RefreshAttempt, code: str) -> None:
