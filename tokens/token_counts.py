@@ -23,15 +23,17 @@ def token_counts() -> TokenCounts | None:
     """Return how many tokens there are by state and by sealing key; None where that cannot be told cheaply.
 
     Up to `MOST_COUNTED` are counted. More are estimated, on PostgreSQL, from its statistics of the two columns: as near
-    as the last ANALYZE, and a key that next to nothing is under may be missing. One statement, or two.
+    as the last ANALYZE, and a key that next to nothing is under may be missing. Two statements at most.
     """
     table = OAuthToken._meta.db_table
+    if connection.vendor == "postgresql" and (estimated := _estimated(table)):
+        return estimated
     first = f"SELECT state, seal_key_id FROM {table} LIMIT {MOST_COUNTED + 1}"  # noqa: S608 - names of ours
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT state, seal_key_id, COUNT(*) FROM ({first}) AS first GROUP BY state, seal_key_id")  # noqa: S608
         rows = cursor.fetchall()
     if sum(number for _state, _key, number in rows) > MOST_COUNTED:
-        return _estimated(table) if connection.vendor == "postgresql" else None
+        return None
     states: Counter[str] = Counter()
     keys: Counter[str] = Counter()
     for state, key, number in rows:
@@ -41,19 +43,20 @@ def token_counts() -> TokenCounts | None:
 
 
 def _estimated(table: str) -> TokenCounts | None:
+    """Return what the statistics say; None where they know of few, or the table was never analysed."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT told.attname, rows.reltuples, told.most_common_vals::text::text[], told.most_common_freqs"
             " FROM pg_class AS rows JOIN pg_namespace AS place ON place.oid = rows.relnamespace"
             " JOIN pg_stats AS told ON told.schemaname = place.nspname AND told.tablename = rows.relname"
-            " WHERE rows.oid = %s::regclass AND told.attname IN ('state', 'seal_key_id')",
-            [table],
+            " WHERE rows.oid = %s::regclass AND rows.reltuples > %s AND told.attname IN ('state', 'seal_key_id')",
+            [table, MOST_COUNTED],
         )
         found = {
             column: {value: round(total * part) for value, part in zip(values or (), parts or (), strict=True)}
             for column, total, values, parts in cursor.fetchall()
         }
-    if len(found) < 2:  # the table was never analysed
+    if len(found) < 2:
         return None
     return _counts(found["state"], found["seal_key_id"], estimated=True)
 

@@ -1,4 +1,4 @@
-"""Every metric, from some forty statements: each by an index and bounded, none that grows with installations or tokens.
+"""Every metric, from some fifty statements: each by an index and bounded, none that grows with installations or tokens.
 
 A label holds a code, a state, or the name of a job, a queue or a key of ours: never a portal, a user, or what a caller
 wrote.
@@ -178,7 +178,7 @@ def _sweeps() -> Iterator[Metric]:
 
 
 def _tokens() -> Iterator[Metric]:
-    """Give how many tokens there are, by state and by key. One statement, or two."""
+    """Give how many tokens there are, by state and by key. Two statements at most."""
     found = token_counts()
     if found is None:
         return

@@ -138,6 +138,7 @@ def test_ordinary_line_stays_as_it_is(line):
         "EMAIL_HOST_PASSWORD",
         "NOTICE_WEBHOOK_URL",
         "NOTICE_WEBHOOK_SECRET",
+        "METRICS_TOKEN",
     ],
 )
 def test_configured_secret_is_gone_wherever_it_stands(settings, name):
