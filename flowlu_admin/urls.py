@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.defaults import bad_request as page_bad_request
@@ -11,7 +12,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from flowlu_admin import health
 from flowlu_admin.metrics.page import metrics
-from tokens.api.errors import bad_request, not_found
+from installations import request_ids
+from tokens.api.errors import bad_request, not_found, server_error
 from tokens.embed import embed_page
 
 
@@ -46,6 +48,12 @@ _APIS = ("/api/", "/service/")
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     return bad_request(request) if request.path.startswith(_APIS) else page_bad_request(request, exception)
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    if request.path.startswith(_APIS):
+        return server_error()
+    return HttpResponse(render_to_string("500.html", {"request_id": request_ids.current()}), status=500)
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -13,6 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.views import defaults
 
+from flowlu_admin.urls import handler500
 from installations.models import AuditEvent
 from tests.authenticator_app import code_of
 from tests.factories import PASSWORD
@@ -246,7 +247,7 @@ def test_error_pages_say_what_to_do(rf: Any, db: None) -> None:
         (defaults.bad_request(request, Exception()), 400, "cannot be understood"),
         (defaults.permission_denied(request, Exception()), 403, "You may not do this"),
         (defaults.page_not_found(request, Exception()), 404, "There is no such page"),
-        (defaults.server_error(request), 500, "Something went wrong on our side"),
+        (handler500(request), 500, "Something went wrong on our side"),
     )
     for response, status, words in pages:
         assert response.status_code == status

@@ -105,6 +105,27 @@ def test_id_is_taken_from_a_trusted_proxy_only(client, settings, trusted, taken)
     assert (client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given) is taken
 
 
+@pytest.mark.parametrize("path", ["/api/v1/session", "/service/v1/flowlu/crm/account/list", "/healthz"])
+def test_failure_outside_of_every_view_names_its_request(settings, path):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.flowlu_admin.test_log_lines.failing"]
+
+    response = Client(raise_request_exception=False).get(path)
+
+    request_id = response.headers["X-Request-ID"]
+    assert response.status_code == 500
+    if path == "/healthz":
+        assert f"500 · request {request_id}" in response.content.decode()
+    else:
+        assert (response.json()["error"], response.json()["request_id"]) == ("server_error", request_id)
+
+
+def failing(_get_response):
+    def fail(_request):
+        raise ZeroDivisionError
+
+    return fail
+
+
 @pytest.mark.django_db
 def test_failure_is_logged_under_the_id_that_its_caller_is_told(monkeypatch, caplog):
     def fail(*_args):

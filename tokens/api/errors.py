@@ -16,6 +16,7 @@ from installations.errors import DomainError, InvalidRequest, RequestTooLarge
 
 logger = logging.getLogger(__name__)
 
+_FAILED = "Something failed on our side. It was recorded; try again later."
 _FRAMEWORK: dict[type[Exception], tuple[str, str]] = {
     exceptions.MethodNotAllowed: ("method_not_allowed", "This method is not allowed here."),
     exceptions.NotAcceptable: ("not_acceptable", "Answers are application/json only."),
@@ -42,7 +43,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     if isinstance(exc, exceptions.PermissionDenied | exceptions.NotAuthenticated):
         return _domain_like("access_denied", "This address is not open to you.", 403)
     logger.error("Unhandled error in the API", exc_info=exc)
-    return _domain_like("server_error", "Something failed on our side. It was recorded; try again later.", 500)
+    return _domain_like("server_error", _FAILED, 500)
 
 
 @csrf_exempt  # the answer is the same for everybody, and asking for a form's token would read the body first
@@ -55,6 +56,11 @@ def bad_request(request: HttpRequest) -> HttpResponse:
     """Return the JSON answer for a request below /api/ that Django gave up on before any view."""
     refusal = InvalidRequest()
     return JsonResponse(_body(refusal), status=refusal.status)
+
+
+def server_error() -> HttpResponse:
+    """Return the JSON answer where something failed outside of any view of an API."""
+    return JsonResponse(error_body("server_error", _FAILED), status=500)
 
 
 def error_body(code: str, text: str, **more: object) -> dict[str, object]:
