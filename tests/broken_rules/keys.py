@@ -2,6 +2,7 @@
 
 from tests.broken_rules.breakage import Breakage, race
 
+DRILL = "tests/flowlu_admin/restoring/test_restore_drill.py"
 REWRAP = ("tests/tokens/services/test_rewrap_tokens.py",)
 
 KEYS = (
@@ -67,5 +68,26 @@ KEYS = (
         '    actor.require("tokens.find_leaked")\n',
         "",
         ("tests/tokens/services/test_find_leaked.py",),
+    ),
+    Breakage(
+        "drill: it looks at, and migrates, any database",
+        "flowlu_admin/restoring/__main__.py",
+        "    if not Path(name).name.startswith(PREFIX):",
+        "    if not name:",
+        (f"{DRILL}::test_what_looks_refuses_a_database_that_is_no_scratch_one",),
+    ),
+    Breakage(
+        "drill: an empty database is a good backup",
+        "flowlu_admin/restoring/inspection.py",
+        '    if ("installations", "0001_initial") not in applied:',
+        "    if False:",
+        (f"{DRILL}::test_what_cannot_be_migrated_is_not_looked_at_further",),
+    ),
+    Breakage(
+        "drill: a row that does not unseal is passed over",
+        "tokens/sealed_models.py",
+        'yield LeftAlone(self._called(row["pk"]), why) if why else None',
+        "yield None",
+        (f"{DRILL}::test_everything_that_is_wrong_is_told_beside_the_rest",),
     ),
 )

@@ -21,6 +21,8 @@ import pytest
 from django.conf import settings as configured
 from django.core.management import CommandError, call_command
 
+from flowlu_admin.restoring import inspection
+from flowlu_admin.restoring.__main__ import main as look_through
 from flowlu_admin.restoring.steps import PREFIX
 from installations.audit import audit_keys
 from installations.audit_chain import Link
@@ -51,6 +53,7 @@ def change(path: Path, *statements: str) -> None:
     """Write into the database past everything that would refuse it."""
     with closing(sqlite3.connect(path)) as database, database:
         database.create_function("REGEXP", 2, lambda _pattern, _text: True)
+        database.execute("PRAGMA ignore_check_constraints = ON")
         for statement in statements:
             database.execute(statement)
 
@@ -120,7 +123,7 @@ def test_everything_that_is_wrong_is_told_beside_the_rest(backup: Path, room: Pa
     live = "sealed_access_token IS NOT NULL"
     change(
         backup,
-        "UPDATE installations_auditevent SET reason = 'another' WHERE sequence IN (20, 30)",
+        "UPDATE installations_auditevent SET reason = 'another' WHERE sequence BETWEEN 20 AND 25",
         # The value of another row; and a row whose fingerprint is that of another value.
         f"UPDATE tokens_oauthtoken SET sealed_access_token = (SELECT sealed_access_token FROM tokens_oauthtoken"
         f" WHERE {live} ORDER BY id DESC LIMIT 1) WHERE id = (SELECT min(id) FROM tokens_oauthtoken WHERE {live})",
@@ -135,7 +138,8 @@ def test_everything_that_is_wrong_is_told_beside_the_rest(backup: Path, room: Pa
     assert code == 1
     assert [line.partition(":")[0] for line in bad(lines)] == ["audit trail", "tokens", "API keys", "second factors"]
     assert words(lines, "audit trail").startswith("BROKEN: ")
-    assert " 20" in words(lines, "audit trail")
+    assert "event 20: edited" in words(lines, "audit trail")
+    assert words(lines, "audit trail").endswith(" and 3 more")
     assert words(lines, "tokens").startswith("1 of ")
     assert "(tampered" in words(lines, "tokens")
     assert "its fingerprint is that of another value" in words(lines, "API keys")
@@ -143,6 +147,40 @@ def test_everything_that_is_wrong_is_told_beside_the_rest(backup: Path, room: Pa
     assert words(lines, "operators' sessions").endswith("nothing is lost with them")
     assert lines[-1].startswith("NOT good: audit trail, tokens, API keys, second factors.")
     assert list(room.iterdir()) == []
+
+
+def test_empty_database_is_not_good(backup: Path) -> None:
+    tables = [
+        table.name for table in released.read(released.releases()[-1]).tables if table.name != "django_migrations"
+    ]
+    change(backup, *(f"DELETE FROM {name}" for name in tables))
+
+    code, lines = drill(backup)
+
+    assert code == 1
+    assert bad(lines)[-1].endswith(", and nothing ever happened: this is an empty database")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(59, "less than a minute"), (60, "1 minute"), (7199, "1 hour"), (86400, "1 day"), (259200, "3 days")],
+)
+def test_age_of_a_backup_is_told_in_its_largest_unit(seconds: float, said: str) -> None:
+    assert inspection._in_words(seconds) == said
+
+
+def test_ring_that_is_no_ring_and_anchors_that_are_not_there_are_told(
+    backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_KEYS", f"k9:{b64encode(bytes(32)).decode()}")
+
+    code, lines = drill(backup, "--anchor", "/nowhere/anchors.jsonl")
+
+    assert code == 1
+    assert bad(lines)[:2] == [
+        "audit trail: '/nowhere/anchors.jsonl' cannot be read: No such file or directory.",
+        "keys: a key ring is not usable: Key 1 is not random: it repeats a few bytes.",
+    ]
 
 
 def test_backup_of_which_a_key_is_gone_is_not_good(backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +216,15 @@ def test_earlier_release_is_migrated_in_the_scratch_only(backup: Path) -> None:
             "INSERT INTO django_migrations (app, name, applied) VALUES ('tokens', '9999_later', '2026-01-01')",
             "made by: a newer release, with tokens.9999_later: look at it with that one",
         ),
+        (
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('tokens', '9\u202e\u001b]0;', '2026-01-01')",
+            "made by: a newer release, with tokens.9\\u202E\\u001B]0;: look at it with that one",
+        ),
+        (
+            "DELETE FROM django_migrations WHERE app = 'tokens' AND name = '0001_initial'",
+            "migrations: it failed with InconsistentMigrationHistory",
+        ),
+        ("UPDATE tokens_oauthtoken SET revoked_at = '2026-01-01'", "file: SQLite finds it damaged"),
         ("DELETE FROM django_migrations", "made by: no database of this service: it holds none of its tables"),
         (
             "UPDATE tokens_oauthtoken SET installation_id = 99999",
@@ -313,6 +360,8 @@ def test_what_looks_refuses_a_database_that_is_no_scratch_one(backup: Path) -> N
     before = backup.read_bytes()
     line = [sys.executable, "-m", "flowlu_admin.restoring", ""]
 
+    with pytest.raises(SystemExit, match="is for the scratch database of restore_drill only"):
+        look_through("")  # that of the tests
     ended = subprocess.run(line, cwd=ROOT, env=environment(f"sqlite:///{backup}"), capture_output=True, text=True)
 
     assert ended.returncode == 1
@@ -336,6 +385,7 @@ def test_stopped_drill_leaves_nothing(backup: Path, room: Path) -> None:
     with subprocess.Popen(line, cwd=ROOT, env=own, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert "restore: " in running.stdout.readline()
+        assert "file: " in running.stdout.readline()
         assert len(list(room.glob(f"{PREFIX}*"))) == 1
 
         running.send_signal(signal.SIGTERM)
