@@ -20,7 +20,7 @@ from tokens import vault
 from tokens.errors import UnsealFailed
 from tokens.models import ApiKey, OAuthToken, RevokedFingerprint, UpstreamRevocation
 from tokens.sealed_rows import Batch, LeftAlone, Rings, SealedRows, distinct
-from tokens.sealing import Context, fingerprint, key_id_of, seal, unseal
+from tokens.sealing import VERSION, Context, fingerprint, key_id_of, seal, unseal
 
 _SAMPLES = 5
 _WALKED = 1000  # rows that are unsealed between two statements
@@ -42,18 +42,19 @@ class _KeyIdInData(Func):
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         # get_byte() of a value that is too short is an error.
         template = (
-            "CASE WHEN length(%(expressions)s) > 2"
+            "CASE WHEN length(%(expressions)s) > 2 AND get_byte(%(expressions)s, 0) = %(version)s"
             " THEN encode(substring(%(expressions)s FROM 3 FOR get_byte(%(expressions)s, 1)), 'hex')"
             " WHEN %(expressions)s IS NOT NULL THEN '' END"
         )
-        return self.as_sql(compiler, connection, template=template, **context)
+        return self.as_sql(compiler, connection, template=template, version=VERSION, **context)
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         template = (
-            "CASE WHEN %(expressions)s IS NOT NULL THEN coalesce(lower(hex(substr("
-            "%(expressions)s, 3, unicode(CAST(substr(%(expressions)s, 2, 1) AS TEXT))))), '') END"
+            "CASE WHEN hex(substr(%(expressions)s, 1, 1)) = '%(version)02X' THEN coalesce(lower(hex(substr("
+            "%(expressions)s, 3, unicode(CAST(substr(%(expressions)s, 2, 1) AS TEXT))))), '')"
+            " WHEN %(expressions)s IS NOT NULL THEN '' END"
         )
-        return self.as_sql(compiler, connection, template=template, **context)
+        return self.as_sql(compiler, connection, template=template, version=VERSION, **context)
 
 
 def _hex(key: Key) -> str:

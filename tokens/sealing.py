@@ -65,8 +65,6 @@ def unseal(sealed: bytes | memoryview, context: Context, ring: KeyRing) -> str:
     data = bytes(sealed)
     if len(data) < _SHORTEST:
         raise UnsealFailed("malformed")
-    if data[0] != VERSION:
-        raise UnsealFailed("unknown_version")
     key_id = key_id_of(data)
     key = ring.get(key_id)
     if key is None:
@@ -81,8 +79,13 @@ def unseal(sealed: bytes | memoryview, context: Context, ring: KeyRing) -> str:
 
 
 def key_id_of(sealed: bytes | memoryview) -> str:
-    """Return the id of the key a value was sealed under, read from its head without any key."""
+    """Return the id of the key a value was sealed under, read from its head without any key.
+
+    Raises UnsealFailed for what has no such head: of a secret in clear nothing is taken for the id of a key.
+    """
     data = bytes(sealed)
+    if data[:1] != bytes((VERSION,)):
+        raise UnsealFailed("unknown_version")
     try:
         key_id = data[2 : 2 + data[1]].decode("ascii")
     except (IndexError, UnicodeDecodeError):

@@ -1,8 +1,10 @@
 """`key_status`: every key with its fingerprint and its rows, and exit code 1 for one that is missing or another."""
 
+import base64
 from io import StringIO
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
@@ -202,3 +204,18 @@ def test_key_that_only_open_sign_ins_need_is_not_missed(client, superuser, setti
 
     assert refusal == ""
     assert not any(line.startswith("k2") for line in lines)
+
+
+@pytest.mark.parametrize("column", [b"Fan-access-token-in-clear", b"\x02\x10a-token-of-later", b"\x01", b""])
+def test_of_what_is_no_sealed_value_nothing_is_shown(scene, superuser, column):
+    """A token in clear has a second byte, too, and as many more as that says would pass for the id of a key."""
+    with_second_factors(superuser)
+    OAuthToken.objects.filter(pk=scene.pk).update(sealed_access_token=column)
+    Authenticator.objects.update(data={"secret": base64.b64encode(column).decode()})
+    assert Authenticator.objects.exists()
+
+    lines, refusal = status()
+
+    assert refusal
+    assert not any(word in line for line in lines for word in ("access", "clear", "later"))
+    assert any("(unreadable)" in line and "1 tokens" in line for line in lines)
