@@ -18,10 +18,11 @@ from tests.unchanged import nothing_changes
 pytestmark = pytest.mark.django_db
 
 # Neither API takes a cookie, so nothing can ride on one; /embed/ is opened by the portal's own form and reads none, and
-# where nothing is, nothing is done.
+# where nothing is, nothing is done. /metrics is read by whoever has its token.
 WITHOUT_COOKIES = {key for key, route in PATTERNS.items() if route.startswith(("api/", "service/"))} | {
     "api-not-found",
     "embed",
+    "metrics",
     "not-found",
     "service-not-found",
 }
