@@ -107,6 +107,7 @@ def test_id_is_taken_from_a_trusted_proxy_only(client, settings, trusted, taken)
 
 @pytest.mark.parametrize("path", ["/api/v1/session", "/service/v1/flowlu/crm/account/list", "/healthz"])
 def test_failure_outside_of_every_view_names_its_request(settings, path):
+    settings.DEBUG = False  # else Django shows its own page of errors
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "tests.flowlu_admin.test_log_lines.failing"]
 
     response = Client(raise_request_exception=False).get(path)
