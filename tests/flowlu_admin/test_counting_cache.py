@@ -1,5 +1,6 @@
 """Counting rates in Redis, and without it: together while it answers, each process for itself while it does not."""
 
+import os
 import secrets
 import socket
 import threading
@@ -168,6 +169,19 @@ def test_connection_that_broke_while_it_lay_idle_is_no_outage(
 
     assert cache.count("a", 60) == 2
     assert caplog.records == []
+
+
+def test_forked_process_counts_over_a_connection_of_its_own(way: Way, prefix: str) -> None:
+    cache = process(way, prefix)
+    assert cache.count("a", 60) == 1
+
+    forked = os.fork()
+    if not forked:
+        os._exit(0 if cache.count("a", 60) == 2 else 1)
+    _pid, status = os.waitpid(forked, 0)
+
+    assert (status, way.taken) == (0, 2)
+    assert cache.count("a", 60) == 3
 
 
 def test_redis_that_hangs_is_asked_once_and_not_by_every_request(way: Way, prefix: str) -> None:
