@@ -59,6 +59,10 @@ FLOWLU_CONNECT_SECONDS = env_int("FLOWLU_CONNECT_SECONDS", 3, minimum=1)
 FLOWLU_READ_SECONDS = env_int("FLOWLU_READ_SECONDS", 20, minimum=1)
 FLOWLU_TOTAL_SECONDS = env_int("FLOWLU_TOTAL_SECONDS", 30, minimum=1)
 PORTAL_CONCURRENCY = env_int("PORTAL_CONCURRENCY", max(1, env_int("THREADS", 32, minimum=1) // 2))  # 0 = off
+# After so many connections in a row that failed, a portal is asked once in so many seconds until it is reached, so that
+# one that is gone does not hold threads either (docs/adr/0046).
+PORTAL_FAILURES = env_int("PORTAL_FAILURES", 5)  # 0 = off
+PORTAL_PAUSE_SECONDS = env_int("PORTAL_PAUSE_SECONDS", 10, minimum=1)
 # Flowlu documents what a launch carries, not under which names (flowlu-platform §6.1): ours = theirs.
 FLOWLU_LAUNCH_NAMES = env_pairs(
     "FLOWLU_LAUNCH_NAMES",

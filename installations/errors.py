@@ -274,6 +274,10 @@ class FlowluUnavailable(DomainError):
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
+class PortalUnreached(FlowluUnavailable):
+    """The portal was not asked, and is again in `retry_after` seconds: the last connections to it all failed."""
+
+
 class FlowluTimeout(DomainError):
     """The portal did not answer in time; whether it acted on the call is not known."""
 

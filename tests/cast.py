@@ -10,6 +10,7 @@ from django.core.cache import cache
 from django.db import connection
 from rest_framework.test import APIClient
 
+from installations.flowlu import configured
 from installations.models import Application
 from tests import factories
 from tests.factories import APP_ID
@@ -28,6 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
     cache.clear()
+    configured._client.cache_clear()  # which portals it did not reach
     yield
     activity.forget()
 

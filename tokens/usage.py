@@ -19,7 +19,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from installations import liveness
-from installations.errors import DomainError, FlowluDenied, InvalidToken, RateLimited, TokenStale
+from installations.errors import DomainError, FlowluDenied, InvalidToken, PortalUnreached, RateLimited, TokenStale
 from installations.liveness import Kind, refused_early
 from installations.models import ScopeUsage
 from installations.scopes import Level
@@ -73,7 +73,9 @@ def counted(use: Use, *, expires_at: datetime | None = None) -> Iterator[None]:
     try:
         yield
     except DomainError as error:
-        if not isinstance(error, _NOT_SENT):
+        if isinstance(error, PortalUnreached):
+            upstream_times.note_not_asked()
+        elif not isinstance(error, _NOT_SENT):
             upstream_times.note(time.monotonic() - began)
         if isinstance(error, FlowluDenied):
             _note(use, denied=1)

@@ -71,6 +71,11 @@ def _counts() -> Iterator[Metric]:
     took = HistogramMetricFamily(_name("upstream_seconds"), f"How long portals took to answer a call. {_MONTH}")
     took.add_metric([], [(name, float(number)) for name, number in steps], seconds)
     yield took
+    yield CounterMetricFamily(
+        _name("upstream_not_asked"),
+        f"Calls and launches that were refused because connections to their portal had failed. {_MONTH}",
+        value=found.get(_Subject.UPSTREAM, {}).get(upstream_times.NOT_ASKED, 0),
+    )
     yield _counter("refreshes", "Refreshes by how they ended", "outcome", _ended(found))
     cut = {**dict.fromkeys(Revocation.Scope.values, 0), **found.get(_Subject.CUT, {})}
     yield _counter("tokens_cut", "Tokens that were cut, by what was aimed at", "aimed_at", cut)

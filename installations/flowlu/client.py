@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.client import HTTPException, RemoteDisconnected
 from typing import Literal, NoReturn
 
@@ -35,8 +36,16 @@ from installations.errors import (
     TokenStale,
 )
 from installations.flowlu.addresses import Resolver
+from installations.flowlu.breaker import PortalBreaker
 from installations.flowlu.calls import FlowluCall, build_call
-from installations.flowlu.pool import CallClock, Guard, GuardedPoolManager, call_clock, system_resolver
+from installations.flowlu.pool import (
+    AddressRefused,
+    CallClock,
+    Guard,
+    GuardedPoolManager,
+    call_clock,
+    system_resolver,
+)
 from installations.flowlu.slots import PortalSlots
 from installations.flowlu.wire import Meaning, Wire
 from installations.strict_json import JSONValue
@@ -69,13 +78,18 @@ _BY_MEANING: Mapping[Meaning, type[DomainError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a call may take, in seconds, how much it may bring back, in bytes, and how many a portal may have."""
+    """How long a call may take, in seconds, how much it may bring back, in bytes, and how many a portal may have.
+
+    After `failures` connections in a row that failed, a portal is asked once in `pause` seconds until it is reached.
+    """
 
     connect: float = 3.0
     read: float = 20.0
     total: float = 30.0
     body: int = 10 * 1024 * 1024
     at_once: int = 0  # calls under way to one portal; 0 = any number
+    failures: int = 0  # 0 = a portal is always asked
+    pause: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +134,21 @@ class FlowluClient:
         self._wire = wire or Wire()
         self._resolve = resolve
         self._slots = PortalSlots(self._limits.at_once)
+        self._breaker = PortalBreaker(self._limits.failures, self._limits.pause)
         self._manager_of_process: tuple[int, GuardedPoolManager] | None = None
 
     def call(self, portal: str, call: FlowluCall, access_token: str) -> FlowluResult:
         """Send the call as the token's user and return Flowlu's `response`.
 
         Raises InvalidToken for a token that cannot be sent, RateLimited when the portal has as many calls under way
-        as it may, and what design.md §7 names for Flowlu's errors.
+        as it may, PortalUnreached while it is not asked, and what design.md §7 names for Flowlu's errors.
         """
         return FlowluResult(_result_of(self._answer_to(portal, call, access_token, self._wire), self._wire))
 
     def observe(self, portal: str, call: FlowluCall, access_token: str, wire: Wire) -> "Observation":
         """Send the call as the token's user, written in the given way, and return what can be told of the answer.
 
-        Raises InvalidToken, RateLimited and what means that no answer came that could be read.
+        Raises InvalidToken, RateLimited, PortalUnreached and what means that no answer came that could be read.
         """
         return _observed(self._answer_to(portal, call, access_token, wire), wire)
 
@@ -166,8 +181,9 @@ class FlowluClient:
     def place(self, portal: str) -> AbstractContextManager[None]:
         """Hold one of the portal's places for what makes a call wait outside of `call`; RateLimited when none is free.
 
-        Not around `call`, which takes a place of its own.
+        Not around `call`, which takes a place of its own. Raises PortalUnreached while the portal is not asked.
         """
+        self._breaker.check(portal)
         return self._slots.hold(portal)
 
     def current_user(self, portal: str, access_token: str) -> FlowluUser:
@@ -201,7 +217,12 @@ class FlowluClient:
         body = None
         if not is_get:
             body, headers["Content-Type"] = wire.encoded((*call.params, *secret_params))
-        clock = CallClock(deadline=time.monotonic() + self._limits.total, step=self._limits.read)
+        self._breaker.admit(portal)
+        clock = CallClock(
+            deadline=time.monotonic() + self._limits.total,
+            step=self._limits.read,
+            on_connect=partial(self._breaker.reached, portal),
+        )
         previous = call_clock.set(clock)
         try:
             response = self._manager().urlopen(
@@ -215,9 +236,13 @@ class FlowluClient:
                 preload_content=False,
                 decode_content=False,
             )
+            self._breaker.reached(portal)
             return self._read(response)
         except (HTTPError, OSError, HTTPException) as exc:
             failure = _failure_of(exc)
+            # A connection of the pool may have been dead: what was sent on it says nothing. Nor does what we refuse.
+            if not clock.sent and not clock.connected and not isinstance(exc, AddressRefused):
+                self._breaker.failed(portal)
         finally:
             call_clock.reset(previous)
         # Raised outside of the handler: what was caught names the address in its text and must not be

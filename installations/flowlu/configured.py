@@ -17,6 +17,8 @@ def flowlu_client() -> FlowluClient:
         read=settings.FLOWLU_READ_SECONDS,
         total=settings.FLOWLU_TOTAL_SECONDS,
         at_once=settings.PORTAL_CONCURRENCY,
+        failures=settings.PORTAL_FAILURES,
+        pause=settings.PORTAL_PAUSE_SECONDS,
     )
     return _client(settings.FLOWLU_PORTAL_URL, settings.FLOWLU_PORTAL_URL_IS_SET, settings.DEBUG, limits, wire())
 

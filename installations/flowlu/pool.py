@@ -7,6 +7,7 @@ Server name indication, certificate check and Host header keep the portal's name
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,11 +27,14 @@ class CallClock:
     """How long this thread's call may still take: until a point on time.monotonic(), and for one step.
 
     `sent` tells afterwards whether any byte of the request went out: until then nobody can have acted on it.
+    `connected` tells whether a connection was made for it, which is safe where it has to be; `on_connect` is told then.
     """
 
     deadline: float
     step: float
     sent: bool = False
+    connected: bool = False
+    on_connect: Callable[[], None] | None = None
 
     def left(self) -> float:
         """Return the seconds that the next step may take; raises TimeoutError when there are none."""
@@ -44,6 +48,12 @@ class CallClock:
         left = self.left()
         self.sent = True
         return left
+
+    def note_connected(self) -> None:
+        """Note that a connection was made."""
+        self.connected = True
+        if self.on_connect is not None:
+            self.on_connect()
 
 
 # Sockets outlive calls, so they look the clock up instead of keeping it.
@@ -137,6 +147,10 @@ class _GuardedHTTPConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return self.guard.connect(self, self.host, self.port)
 
+    def connect(self) -> None:
+        super().connect()
+        call_clock.get().note_connected()
+
 
 class _GuardedHTTPSConnection(HTTPSConnection):
     guard: Guard
@@ -149,6 +163,7 @@ class _GuardedHTTPSConnection(HTTPSConnection):
             super().connect()
         except TimeoutError:
             raise ConnectTimeoutError(self, "TLS handshake timed out") from None
+        call_clock.get().note_connected()
 
 
 class _GuardedHTTPPool(HTTPConnectionPool):

@@ -49,6 +49,27 @@ WIRE = (
         (*HOSTILE, "tests/installations/flowlu"),
     ),
     Breakage(
+        "wire: a portal that is gone is asked by every call",
+        "installations/flowlu/client.py",
+        "        self._breaker.admit(portal)\n",
+        "",
+        (*FAULTS, "-k", "gone"),
+    ),
+    Breakage(
+        "wire: a portal that answers badly or late is not asked either",
+        "installations/flowlu/client.py",
+        "            if not clock.sent and not clock.connected and not isinstance(exc, AddressRefused):",
+        "            if True:",
+        ("tests/installations/flowlu/test_breaker.py",),
+    ),
+    Breakage(
+        "wire: a pair is refreshed for a portal that is not asked",
+        "installations/flowlu/client.py",
+        "        self._breaker.check(portal)\n",
+        "",
+        ("tests/tokens/services/test_freshness.py",),
+    ),
+    Breakage(
         "wire: a portal of another domain is called",
         "installations/portals.py",
         '        if ending == "." or not host.endswith(ending):\n            continue\n'

@@ -33,6 +33,7 @@ CONTRACT = {
     errors.RateLimited: ("rate_limited", 429),
     errors.FlowluError: ("flowlu_error", 502),
     errors.FlowluUnavailable: ("flowlu_unavailable", 503),
+    errors.PortalUnreached: ("flowlu_unavailable", 503),
     errors.FlowluTimeout: ("flowlu_timeout", 504),
     errors.ReasonRequired: ("reason_required", 400),
     errors.ReasonHoldsSecret: ("reason_refused", 400),

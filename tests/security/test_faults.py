@@ -5,6 +5,7 @@ The faults are switched on over the sandbox's own HTTP control, as anybody who t
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,12 +16,14 @@ import pytest
 from flowlu_admin.sandbox.faults import UPSTREAM_TEXT
 from flowlu_admin.sandbox.server import SandboxServer
 from flowlu_admin.sandbox.state import FAULT_KINDS
+from installations.flowlu.configured import flowlu_client
 from installations.models import Installation
 from installations.services import approve_scopes
 from tests import factories
 from tests.embedded import Frontend
 from tests.unchanged import nothing_changes
-from tokens.models import OAuthToken
+from tokens import day_counts
+from tokens.models import DayCount, OAuthToken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -196,11 +199,39 @@ def test_portal_that_is_not_there(page: Frontend, settings: Any) -> None:
             assert answer_of(make(page)) == UNAVAILABLE, ask
 
 
+def test_portal_that_is_gone_is_not_asked_for_a_while_and_changes_nothing(
+    page: Frontend, gus: Frontend, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused without a try, with the time to come again; another portal is not, and whoever is back is asked."""
+    names = {"acme.flowlu.com": "127.0.0.2", "globex.flowlu.com": "127.0.0.1"}  # nobody listens at the first
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *how, **more: look_up(names.get(host, host), *how, **more))
+    monkeypatch.setattr(page.sandbox, "refusal_of", lambda _request: None)  # it answers to these names, too
+    settings.FLOWLU_PORTAL_URL = page.sandbox.portal_url_template.replace("localhost", "{portal}")
+    settings.PORTAL_FAILURES, settings.PORTAL_PAUSE_SECONDS = 2, 3600
+    page.sandbox.state.clear_requests()
+
+    found = []
+    with nothing_changes():
+        for ask, make in ASKS.items():
+            response = make(page)
+            assert answer_of(response) == UNAVAILABLE, ask
+            found.append(response.headers.get("Retry-After"))
+    assert (found[:2], set(found[2:])) == ([None, None], {"3600"})
+    assert gus.open().session_token
+    assert {entry.portal for entry in page.sandbox.state.requests()} == {"globex.flowlu.com"}
+    day_counts.flush()
+    assert DayCount.objects.get(subject="upstream", outcome="not_asked").number == len(ASKS) - 2
+
+    names["acme.flowlu.com"] = "127.0.0.1"
+    assert answer_of(page.accounts()) == UNAVAILABLE
+    flowlu_client()._breaker._troubled["acme.flowlu.com"].again_at = time.monotonic()
+    assert [page.accounts().status_code for _ in range(3)] == [200, 200, 200]
+
+
 def test_calls_under_way_to_one_portal_are_bounded(page: Frontend, settings: Any) -> None:
     """Checked here for its answer; tests/security/races has it under real load."""
     settings.PORTAL_CONCURRENCY = 1
-    from installations.flowlu.configured import flowlu_client
-
     with flowlu_client()._slots.hold("acme.flowlu.com"):
         with nothing_changes():
             for ask, make in ASKS.items():

@@ -12,6 +12,7 @@ from installations.errors import (
     InstallationLocked,
     InstallationSuspended,
     InvalidToken,
+    PortalUnreached,
     TokenRevoked,
     TokenStale,
     UserLocked,
@@ -19,7 +20,7 @@ from installations.errors import (
 from installations.flowlu.client import FlowluUser
 from installations.flowlu.configured import flowlu_client
 from installations.models import Application, Installation, Portal, PortalUser
-from tokens import selectors
+from tokens import selectors, upstream_times
 from tokens.models import OAuthToken
 from tokens.services.ledger import note_handed_in_again
 from tokens.services.storing import Pair
@@ -41,6 +42,9 @@ def prove_owner(portal: str, pair: Pair) -> FlowluUser:
         return flowlu_client().current_user(portal, pair.access_token)
     except TokenStale:
         raise InvalidToken from None
+    except PortalUnreached:
+        upstream_times.note_not_asked()
+        raise
 
 
 def check_open(application: Application, portal: Portal | None) -> None:

@@ -25,6 +25,7 @@ from installations.errors import (
     FlowluTimeout,
     FlowluUnavailable,
     NotFound,
+    PortalUnreached,
 )
 from installations.evidence import judge_due, judge_locked, observe_locked, unjudged, wait_for_next_probe
 from installations.liveness import SIGNS, Kind, refused_early
@@ -237,6 +238,8 @@ def _shown_by(error: DomainError, token_id: int | None) -> tuple[Kind | None, st
         if refused_early(expires_at, now=timezone.now()):
             return Kind.PROBE_REFUSED, answer
         return Kind.PROBE_UNCLEAR, f"{answer}, for a token that may have expired"
+    if isinstance(error, PortalUnreached):
+        return None, ""
     if isinstance(error, FlowluUnavailable):
         reason = str(error.context.get("reason"))
         known = _UNREACHED_WORDS.get(reason, "no connection")

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from flowlu_admin.sandbox.server import SandboxServer
-from installations.errors import FlowluUnavailable, InvalidSession, RateLimited, TokenStale
+from installations.errors import FlowluUnavailable, InvalidSession, PortalUnreached, RateLimited, TokenStale
 from installations.flowlu.configured import flowlu_client
 from tests.embedded import Frontend
 from tests.refreshed import endings, page
@@ -53,6 +53,17 @@ def test_nothing_is_begun_without_a_place(stale: Caller) -> None:
         assert refused.value.headers() == {"Retry-After": "1"}
     assert endings() == []
     assert fresh_caller(stale).token_state == "active"
+
+
+def test_nothing_is_begun_for_a_portal_that_is_not_asked(stale: Caller, settings: Any) -> None:
+    for _ in range(settings.PORTAL_FAILURES):
+        flowlu_client()._breaker.failed(stale.portal)
+
+    with nothing_changes(), pytest.raises(PortalUnreached) as refused:
+        fresh_caller(stale)
+
+    assert refused.value.headers() == {"Retry-After": str(settings.PORTAL_PAUSE_SECONDS)}
+    assert endings() == []
 
 
 def test_places_of_another_portal_are_its_own(stale: Caller) -> None:

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from flowlu_admin.sandbox.server import SandboxServer
+from installations.flowlu.configured import flowlu_client
 from installations.liveness import Kind
 from installations.models import Application, Evidence, Installation, Liveness, PortalUser, ScopeUsage
 from installations.services import lock, suspend_installation
@@ -218,6 +219,14 @@ def test_portal_whose_name_is_gone_is_noted_as_that(here: Installation, there: I
     Liveness.objects.exclude(pk=here.pk).update(probe_after=None)
     assert probe() == 1
     assert found(here) == [("probe_unreached", "its name was not found")]
+
+
+def test_portal_that_is_not_asked_has_not_been_tried(here: Installation, there: Installation, settings: Any) -> None:
+    for _ in range(settings.PORTAL_FAILURES):
+        flowlu_client()._breaker.failed("acme.flowlu.com")
+    assert probe() == 2
+    assert (found(here), found(there)) == ([], [("probe_accepted", "")])
+    assert kept(here).probe_outcome == "flowlu_unavailable"
 
 
 def observed_elsewhere(there: Installation) -> None:
