@@ -5,9 +5,11 @@ hold nothing. What holds rows is emptied with DELETE here. The triggers of the g
 owner can switch them off, and does so for the one transaction that empties. Nothing of it is in the service.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db.backends.postgresql.operations import DatabaseOperations
 
 from flowlu_admin import cross_origin
@@ -40,3 +42,12 @@ def _new_process() -> None:
     """
     editions._parsed.clear()
     cross_origin.known = cross_origin.KnownOrigins()
+
+
+@pytest.fixture(autouse=True)
+def _settings_as_they_were() -> Iterator[None]:
+    """Fail the test that leaves the settings changed, in place of one that runs after it in the same process."""
+    before = settings._wrapped
+    yield
+    left, settings._wrapped = settings._wrapped, before
+    assert left is before
