@@ -38,5 +38,5 @@ class JsonFormatter(RedactingFormatter):
         if record.exc_info:
             told["traceback"] = self.formatException(record.exc_info)
         if record.stack_info:
-            told["stack"] = redact(record.stack_info)
+            told["stack"] = self.formatStack(record.stack_info)
         return json.dumps(told)

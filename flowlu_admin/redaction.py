@@ -40,6 +40,8 @@ _PATTERNS = (
     re.compile(r"(?P<keep>\b(?:bearer|basic)\s+)(?!\s*\[redacted\])[^\s\"',;]+", re.IGNORECASE),
     # userinfo in a URL; a scheme without a bound would cost the square of a long line
     re.compile(r"(?P<keep>\b[a-z][a-z0-9+.-]{0,30}://)(?!\s*\[redacted\])[^/\s@]+@", re.IGNORECASE),
+    # The query of an address: what refuses a form names the page that it came from. Bounded, for the same reason.
+    re.compile(r"(?P<keep>\bhttps?://[^\s?\"'<>]{1,2000}\?)(?!\[redacted\])[^\s\"'<>]+", re.IGNORECASE),
     # A JSON web token: its parts may each be short.
     re.compile(r"(?P<keep>)(?<![\w-])eyJ[\w-]{5,}(?:\.[\w-]+)+"),
     # A service key says what it is.
@@ -95,13 +97,23 @@ class RedactionFilter(logging.Filter):
 
 
 class RedactingFormatter(logging.Formatter):
-    """Redact the whole line once more: the traceback is added only when the record is formatted."""
+    """Redact the whole line once more: the traceback is added only when the record is formatted.
+
+    What follows a line is indented: the text of an exception may repeat what a stranger sent, and would forge a line.
+    """
 
     def formatException(self, ei: Any) -> str:
-        return redact(super().formatException(ei))
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:
+        return _indented(super().formatStack(stack_info))
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {one_line(line)}" for line in redact(text).splitlines())
 
 
 class SecretFreeReporterFilter(SafeExceptionReporterFilter):

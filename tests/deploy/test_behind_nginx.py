@@ -264,6 +264,7 @@ def test_no_query_and_no_referrer_is_in_any_log(deployed: Deployed, away: Edge) 
         deployed.edge.ask(path + query, headers=referrer, plain=True)
         away.ask(path + query, headers=referrer)
     deployed.edge.ask("/api/v1/session" + query, method="POST", body=body, headers=referrer)
+    assert deployed.edge.ask("/accounts/login/", method="POST", body=b"login=a", headers=referrer).status == 403
     deployed.edge.ask("/else" + query, headers=referrer, name="else.example.com")
     deployed.edge.ask("/long" + query + "x" * 9000, headers=referrer)
 

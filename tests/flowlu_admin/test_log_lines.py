@@ -71,6 +71,25 @@ def test_no_part_of_a_line_holds_a_secret(written):
         assert told["message"].startswith("Failed with")
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r", "\r\n", "\x0b", "\x85", "\u2028"])
+def test_text_of_an_exception_forges_no_line(written, line_break):
+    form, logger, lines = written
+    forged = "2026-01-01 00:00:00,000 INFO tokens [- -]: forged"
+    try:
+        raise ValueError(f"unknown{line_break}{forged}\x1b[31m")
+    except ValueError:
+        logger.exception("failed", stack_info=True)
+
+    first, *others = lines()
+    assert (len(others) > 2) is (form == "line")
+    assert not [line for line in others if not line.startswith("    ")]
+    assert "\x1b" not in "".join(lines())
+    assert "forged" in "".join(lines())
+    if form == "json":
+        told = json.loads(first)
+        assert not [line for line in told["traceback"].splitlines() if not line.startswith("    ")]
+
+
 def test_line_break_forges_no_line(written):
     _form, logger, lines = written
 

@@ -96,6 +96,11 @@ def test_value_that_looks_like_a_token_is_gone(line):
         ('{"access_token": "s3cr3t", "page": 2}', f'{{"access_token": {REDACTED}, "page": 2}}'),
         (f"postgres://console:{SHORT}@db/console", f"postgres://{REDACTED}db/console"),
         (f"Flowlu refused {LONG}.", f"Flowlu refused {REDACTED}."),
+        # As Django says of a form that came from elsewhere.
+        (
+            "Forbidden (Referer checking failed - https://a.flowlu.com/x?code=abc&x=1 does not match.): /accounts/",
+            f"Forbidden (Referer checking failed - https://a.flowlu.com/x?{REDACTED} does not match.): /accounts/",
+        ),
     ],
 )
 def test_rest_of_the_line_stays(line, expected):
@@ -183,6 +188,8 @@ def test_redacting_twice_is_as_once(line):
         "eyJ" * 50_000,
         "cookie" * 20_000,
         "x://" * 50_000,
+        "http://" * 25_000,
+        "http://a?" * 20_000,
     ],
     ids=lambda line: line[:14],
 )
