@@ -8,9 +8,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.defaults import bad_request as page_bad_request
 from django.views.defaults import page_not_found
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from flowlu_admin import health
+from flowlu_admin.api_document import ApiDocumentView
 from flowlu_admin.metrics.page import metrics
 from installations import request_ids
 from tokens.api.errors import bad_request, not_found, server_error
@@ -28,7 +29,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("flowlu_admin.accounts_urls")),
     path("api/v1/", include("tokens.api.urls")),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema", ApiDocumentView.as_view(), name="schema"),
     path(
         "api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="api/docs.html"), name="docs"
     ),

@@ -7,6 +7,7 @@ import yaml
 from django.test import Client
 from openapi_spec_validator import validate
 
+from flowlu_admin import api_document
 from tokens.api.urls import urlpatterns
 
 pytestmark = pytest.mark.django_db
@@ -31,6 +32,21 @@ def test_schema_is_valid_and_names_every_route_with_examples(client: Client) -> 
     assert set(document["paths"]["/api/v1/flowlu/{path}"]["get"]["responses"]) == {
         "200", "400", "401", "403", "404", "405", "422", "429", "502", "503", "504",
     }  # fmt: skip
+
+
+def test_schema_is_made_once_whatever_is_asked(client: Client) -> None:
+    first = client.get("/api/schema")
+    made = api_document._written.cache_info().misses
+
+    for query in ("", "?lang=es", "?version=2", f"?x={'y' * 1000}"):
+        again = client.get("/api/schema" + query, headers={"Accept-Language": "ru"})
+        assert (again.content, again.headers["Content-Type"]) == (first.content, first.headers["Content-Type"])
+
+    assert api_document._written.cache_info().misses == made
+    as_json = client.get("/api/schema", headers={"Accept": "application/json"})
+    assert as_json.json() == yaml.safe_load(first.content)
+    assert as_json.headers["Content-Disposition"] == 'inline; filename="Current-user API.json"'
+    assert client.get("/api/schema", headers={"Accept": "text/html"}).status_code == 406
 
 
 def test_page_loads_nothing_from_outside_and_nothing_inline(client: Client) -> None:
