@@ -5,6 +5,7 @@ from functools import cache
 from django.conf import settings
 from django.http import HttpResponse
 from django.utils import translation
+from django.utils.http import content_disposition_header
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.renderers import BaseRenderer
@@ -22,7 +23,7 @@ class ApiDocumentView(SpectacularAPIView):
     def get(self, request: Request) -> HttpResponse:
         renderer = type(request.accepted_renderer)
         form = f"{renderer.media_type}; charset={renderer.charset}" if renderer.charset else renderer.media_type
-        name = f'inline; filename="{settings.SPECTACULAR_SETTINGS["TITLE"]}.{renderer.format}"'
+        name = content_disposition_header(False, f"{settings.SPECTACULAR_SETTINGS['TITLE']}.{renderer.format}")
         written = _written(renderer)  # type: ignore[arg-type]  # its stubs do not know that a class has a hash
         return HttpResponse(written, content_type=form, headers={"Content-Disposition": name})
 

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from installations.errors import NotPermitted, ReasonHoldsSecret, ReasonRequired
 from installations.pasted import looks_like_credential
+from installations.said import said
 
 REASON_MAX = 1000
 
@@ -117,3 +118,9 @@ def clean_reason(reason: str) -> str:
     if looks_like_credential(cleaned):
         raise ReasonHoldsSecret
     return cleaned
+
+
+def secret_faults(**texts: str) -> dict[str, str]:
+    """Name the fields whose text looks like a credential: what describes a thing is kept and shown in clear."""
+    fault = said("looks like it holds a token, a key or a password. It is shown in clear: describe it in other words")
+    return {name: fault for name, text in texts.items() if looks_like_credential(text)}

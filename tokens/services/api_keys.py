@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from installations import audit, editions, scopes
-from installations.actors import Actor, clean_reason, system_actor
+from installations.actors import Actor, clean_reason, secret_faults, system_actor
 from installations.errors import InvalidRequest, StateConflict
 from installations.models import Installation
 from installations.said import said
@@ -60,7 +60,7 @@ def add_api_key(
     """
     actor.require("tokens.manage_apikey")
     why = clean_reason(reason)
-    fields = _label_faults(label) | _value_faults(key) | _expiry_faults(expires_at)
+    fields = _label_faults(label, key) | _value_faults(key) | _expiry_faults(expires_at)
     wanted, scope_faults = parse_scopes(scope_texts)
     found = list(purposes)
     fields |= scope_faults | _purpose_faults(found)
@@ -258,10 +258,12 @@ def coverage_of(named: Iterable[Scope]) -> dict[str, object]:
     return {scope.code: scopes.to_json(known.get(scope.code, ())) for scope in named}
 
 
-def _label_faults(label: str) -> dict[str, str]:
+def _label_faults(label: str, key: KeyText) -> dict[str, str]:
     if not label.strip() or len(label) > LABEL_MAX or not label.isprintable():
         return {"label": said("must be 1 to %(label_max)s visible characters", label_max=LABEL_MAX)}
-    return {}
+    if key.value and key.value in label:  # a short one may look like any word
+        return {"label": said("must not hold the key: it is shown in clear")}
+    return secret_faults(label=label)
 
 
 def _value_faults(key: KeyText) -> dict[str, str]:

@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from installations import audit
-from installations.actors import Actor, clean_reason
+from installations.actors import Actor, clean_reason, secret_faults
 from installations.errors import InvalidRequest, StateConflict
 from installations.said import said
 from installations.seen import check_seen
@@ -42,6 +42,7 @@ def declare_purpose(
         parse_purpose(code)
     except InvalidRequest:
         fields["code"] = said("must be 1 to 100 letters, digits, dashes and underscores")
+    fields = secret_faults(code=code) | fields
     if acts_as not in Purpose.ActsAs.values:
         fields["acts_as"] = said("must be user or system")
     wanted, scope_faults = parse_scopes(scope_texts)
@@ -136,7 +137,7 @@ def _faults(description: str, owner: str, expires_at: datetime | None) -> dict[s
         fields["owner"] = said("must be 1 to %(owner_max)s visible characters: who answers for it", owner_max=OWNER_MAX)
     if expires_at is not None and expires_at <= timezone.now():
         fields["expires_at"] = said("must be in the future")
-    return fields
+    return secret_faults(description=description, owner=owner) | fields
 
 
 def _locked(purpose_id: int) -> Purpose:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from installations import audit
-from installations.actors import Actor, clean_reason
+from installations.actors import Actor, clean_reason, secret_faults
 from installations.errors import InvalidRequest, StateConflict
 from installations.models import Application, Portal
 from installations.said import said
@@ -58,6 +58,8 @@ def create_service_client(*, name: str, allowed: Allowed, actor: Actor, reason: 
     why = clean_reason(reason)
     if not name.strip() or len(name) > NAME_MAX or not name.isprintable():
         raise InvalidRequest(fields={"name": said("must be 1 to %(name_max)s visible characters", name_max=NAME_MAX)})
+    if faults := secret_faults(name=name):
+        raise InvalidRequest(fields=faults)
     key = _new_key()
     try:
         with transaction.atomic(durable=True):

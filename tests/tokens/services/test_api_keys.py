@@ -148,6 +148,8 @@ def test_sealed_key_copied_to_another_row_does_not_unseal(
         ({"label": ""}, {"label"}),
         ({"label": "x" * 101}, {"label"}),
         ({"label": "two\nlines"}, {"label"}),
+        ({"label": f"for {VALUE}"}, {"label"}),
+        ({"label": "t0kenOf4nother" * 3}, {"label"}),
         ({"key": KeyText("")}, {"key"}),
         ({"key": KeyText("with space")}, {"key"}),
         ({"key": KeyText("x" * 4097)}, {"key"}),

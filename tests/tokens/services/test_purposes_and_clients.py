@@ -25,6 +25,7 @@ from tokens.services.service_clients import (
 pytestmark = pytest.mark.django_db
 
 NOTHING = Allowed.of((), (), ())
+PASTED = "t0kenOf4nother" * 3
 
 
 def declare(actor: Any = None, **changes: Any) -> Purpose:
@@ -74,6 +75,7 @@ def test_declared_purpose_is_as_it_was_declared_and_recorded(db: None) -> None:
         ({"description": " "}, {"description"}),
         ({"owner": ""}, {"owner"}),
         ({"owner": "a\nb"}, {"owner"}),
+        ({"code": PASTED, "description": f"With {PASTED}.", "owner": PASTED}, {"code", "description", "owner"}),
         ({"acts_as": "anybody"}, {"acts_as"}),
         ({"scope_texts": []}, {"scopes"}),
         ({"scope_texts": ["nothing.known"]}, {"scopes"}),
@@ -144,7 +146,7 @@ def test_two_keys_are_never_the_same() -> None:
     assert len(keys) == 20
 
 
-@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", "a\u202eb"])
+@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", "a\u202eb", PASTED])
 def test_name_of_a_client_is_visible_text(name: str) -> None:
     with nothing_changes(), pytest.raises(InvalidRequest):
         create_service_client(name=name, allowed=NOTHING, actor=factories.superactor(), reason="A test.")
