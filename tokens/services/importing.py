@@ -99,6 +99,8 @@ def import_pair(
             _check_user(portal_user)
             if known := _known(installation, user.id, kept):
                 return known
+            # Both hold the user's row: whoever moves the same token in for another application comes before or after.
+            _check_elsewhere(installation, pair)
             _check_room_locked(installation, portal_user, kept)
             token = store_pair_locked(installation, portal_user, kept).token
             audit.append(actor, token_event("token.imported", token, why))

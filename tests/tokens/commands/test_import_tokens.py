@@ -276,6 +276,20 @@ def asked_meanwhile(sandbox: SandboxServer, act: Callable[[], Any], *, clear: bo
 
 
 @pytest.mark.django_db(transaction=True)
+def test_token_that_comes_to_another_application_while_flowlu_is_asked_is_refused(
+    place: Installation, sandbox: SandboxServer, pair: Any, move: Any
+) -> None:
+    factories.installation(factories.application("com.example.other"), approved=["crm.accounts.full"])
+    line, user = pair("1"), PortalUser.objects.get(flowlu_user_id="1")
+
+    with asked_meanwhile(sandbox, lambda: factories.token(place, user, line["access_token"])):
+        told, _ = move(line | {"app_id": "com.example.other"})
+
+    assert told == ["line 1: refused: This token is stored for another application or portal"]
+    assert OAuthToken.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("what", ["portal", "installation", "user", "suspended", "uninstalled", "erased"])
 def test_what_is_cut_while_flowlu_is_asked_counts(
     place: Installation, sandbox: SandboxServer, pair: Any, move: Any, what: str
