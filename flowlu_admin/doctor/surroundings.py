@@ -137,8 +137,8 @@ def proxy(ca_file: str | None = None) -> Iterator[Finding]:
     if seen is None:
         yield Finding(
             Level.WARNING,
-            "PUBLIC_URL does not answer from this machine",
-            "start service and proxy; if it answers elsewhere, this machine's own network keeps it away",
+            "PUBLIC_URL gives this machine no answer that it trusts",
+            "start service and proxy, and see the certificate; if it answers elsewhere, this machine's network keeps it away",
         )
     elif seen.status == 400:
         yield Finding(Level.ERROR, "the service refuses the host of PUBLIC_URL", "add it to ALLOWED_HOSTS")

@@ -134,6 +134,17 @@ def test_password_is_nowhere_but_in_its_hash(create, all_logs, name):
     assert PASSWORD not in printed + logged + stored
 
 
+def test_terminal_is_asked_for_it(monkeypatch):
+    asked = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", lambda prompt="": asked.append(prompt) or PASSWORD)
+
+    call_command("create_operator", "ana", stdout=io.StringIO())
+
+    assert asked == ["New password: ", "Once more: "]
+    assert get_user_model().objects.get().check_password(PASSWORD) is True
+
+
 # --- changepassword --------------------------------------------------------------------------------------------
 
 

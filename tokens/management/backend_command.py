@@ -1,20 +1,20 @@
 """What the commands about API keys, purposes and service clients share."""
 
-import sys
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.core.management.base import CommandError, CommandParser
 
+from installations.management.typed import secret
 from tokens import backend_reads
 from tokens.models import Purpose
 from tokens.services.api_keys import KeyText
 
 
 def key_from_input() -> KeyText:
-    """Return the key from the first line of standard input: an argument would be in the process list."""
-    line = sys.stdin.readline().rstrip("\r\n")
+    """Return the key, typed unseen or from the first line of standard input."""
+    line = secret("The API key")
     if not line:
         raise CommandError("There is no key. Give it as the first line of standard input.")
     return KeyText(line)

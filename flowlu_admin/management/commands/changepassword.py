@@ -1,7 +1,5 @@
 """Set an operator's password. Django's command of this name would end no session that waits, and leave no trace."""
 
-import getpass
-import sys
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
@@ -14,6 +12,7 @@ from flowlu_admin.sessions import end_other_sessions
 from installations import audit
 from installations.actors import command_actor
 from installations.management.output import Refusal, VisibleCommand
+from installations.management.typed import new_password
 
 
 class Command(VisibleCommand):
@@ -27,10 +26,7 @@ class Command(VisibleCommand):
         operator = found.first()
         if operator is None:
             raise CommandError(f"There is no operator named {options['name']!r}.")
-        terminal = sys.stdin.isatty()
-        password = getpass.getpass("New password: ") if terminal else sys.stdin.readline().rstrip("\r\n")
-        if terminal and getpass.getpass("Once more: ") != password:
-            raise CommandError("The two are not the same. Nothing was changed.")
+        password = new_password()
         try:
             validate_password(password, operator)
         except ValidationError as error:

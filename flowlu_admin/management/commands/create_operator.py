@@ -1,6 +1,5 @@
 """Create an operator's account."""
 
-import sys
 from typing import Any
 
 from django.contrib.auth.models import Group
@@ -14,10 +13,11 @@ from installations.actors import command_actor
 from installations.errors import InvalidRequest
 from installations.management.operator_command import in_words
 from installations.management.output import VisibleCommand
+from installations.management.typed import new_password
 
 
 class Command(VisibleCommand):
-    help = "Create an operator. The password is the first line of standard input, never an argument."
+    help = "Create an operator. The password is the first line of standard input, or asked for; never an argument."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME")
@@ -26,7 +26,7 @@ class Command(VisibleCommand):
         parser.add_argument("--superuser", action="store_true", help="may do everything")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        password = sys.stdin.readline().rstrip("\r\n")
+        password = new_password()
         try:
             user = new_account(
                 name=options["name"],

@@ -1,8 +1,6 @@
 """Say what is wrong with the deployment, or what of Flowlu is assumed wrongly."""
 
-import getpass
 import json
-import sys
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -20,6 +18,7 @@ from flowlu_admin.redaction import REDACTED, redact
 from installations.errors import DomainError
 from installations.flowlu.calls import build_call
 from installations.flowlu.configured import flowlu_client, wire
+from installations.management import typed
 from installations.management.operator_command import in_words
 from installations.management.output import VisibleCommand
 from installations.portals import normalise_portal
@@ -95,8 +94,8 @@ class Command(VisibleCommand):
             assumed, client = wire(), flowlu_client()
         except ValueError:
             raise CommandError("The settings of Flowlu's wire are not usable: run doctor without --portal.") from None
-        token = _secret("access token")
-        api_key = _secret("API key") if options["with_key"] else None
+        token = _token_text("access token")
+        api_key = _token_text("API key") if options["with_key"] else None
         trial = Trial(
             client=client,
             portal=portal,
@@ -154,9 +153,8 @@ def _without(secrets: Sequence[str | None], shown: Shown) -> Shown:
     return shown
 
 
-def _secret(name: str) -> str:
-    """Return a secret from the next line of standard input: an argument would be in the process list."""
-    value = getpass.getpass(f"The {name}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+def _token_text(name: str) -> str:
+    value = typed.secret(f"The {name}")
     if not is_token_text(value):
         raise CommandError(
             f"There is no {name}. Give the token as the first line of standard input, a key as the second."

@@ -77,7 +77,7 @@ def test_clock_of_the_proxy(front: RawPortal, certificate: str, off: float, leve
 
 def test_proxy_that_is_not_there_or_not_trusted_by_this_machine(front: RawPortal, production: Any) -> None:
     front.answer_json(b"{}")
-    away = [("warning", "PUBLIC_URL does not answer from this machine")]
+    away = [("warning", "PUBLIC_URL gives this machine no answer that it trusts")]
     assert told(surroundings.proxy()) == away  # the certificate is nobody's
     production.PUBLIC_URL = f"https://{HOST}:1"
     assert told(surroundings.proxy()) == away
