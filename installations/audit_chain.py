@@ -237,7 +237,9 @@ class Walk:
                 yield Finding(Kind.HEAD, head.sequence, "the hash that the chain is said to end with is another one")
         newest = self._newest_anchor
         if newest is not None and newest.link.sequence > max(self.last.sequence, head.sequence if head else 0):
-            words = f"{_range(self.last.sequence + 1, newest.link.sequence)}, and were there at {newest.at}"
+            words = (
+                f"{_range(self.last.sequence + 1, newest.link.sequence)}; {newest.link.sequence} was, at {newest.at}"
+            )
             yield Finding(Kind.TAIL, self.last.sequence + 1, words)
 
     def _gap(self, sequence: int) -> Iterator[Finding]:

@@ -31,3 +31,5 @@ try:
 except urllib.error.HTTPError as error:
     refusal = json.load(error)
     sys.exit(f"{error.code} {refusal['error']}: {refusal['error_description']}")
+except urllib.error.URLError as error:
+    sys.exit(f"{SERVICE} was not reached: {error.reason}")

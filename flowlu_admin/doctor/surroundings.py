@@ -138,7 +138,7 @@ def proxy(ca_file: str | None = None) -> Iterator[Finding]:
         yield Finding(
             Level.WARNING,
             "PUBLIC_URL gives this machine no answer that it trusts",
-            "start service and proxy, and see the certificate; if it answers elsewhere, this machine's network keeps it away",
+            "start service and proxy, see the certificate; if it answers elsewhere, a network keeps it away",
         )
     elif seen.status == 400:
         yield Finding(Level.ERROR, "the service refuses the host of PUBLIC_URL", "add it to ALLOWED_HOSTS")

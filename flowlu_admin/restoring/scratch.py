@@ -95,7 +95,10 @@ def _restored_on(server: str, dump: Path) -> Iterator[str]:
                 sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(sql.Identifier(name))
             )
     except psycopg.Error as error:
-        raise NotTried(f"No scratch database could be made on the server: {_first_line(error)}") from None
+        raise NotTried(
+            f"No scratch database could be made on the server: {_first_line(error)}; "
+            "DRILL_DATABASE_URL names another role or server"
+        ) from None
     try:
         _pg_restore(program, server, name, dump)
         yield urlsplit(server)._replace(path=f"/{name}").geturl()
