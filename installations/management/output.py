@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, SystemCheckError
+from django.db import OperationalError, connection
 
 from installations.deception import one_line
 
@@ -15,7 +16,7 @@ class Refusal(CommandError):
 
 
 class VisibleCommand(BaseCommand):
-    """A command whose lines and refusals hold visible characters only."""
+    """A command whose lines and refusals hold visible characters only, and which refuses where no database answers."""
 
     def create_parser(self, *args: Any, **options: Any) -> CommandParser:
         """Return the parser; what it does not understand is repeated in visible characters only."""
@@ -32,6 +33,10 @@ class VisibleCommand(BaseCommand):
             raise  # of several lines; what the checks say is ours
         except CommandError as error:
             raise CommandError(one_line(error), returncode=error.returncode) from None
+        except OperationalError as error:
+            if connection.connection is not None:
+                raise  # of a database that was reached: where it happened tells more than what it says
+            raise CommandError(f"The database was not reached: {one_line(error)}") from error
 
     def say(self, line: object) -> None:
         self.stdout.write(one_line(line))

@@ -18,11 +18,11 @@ def shell(tmp_path, project_root):
         "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
     }
 
-    def run(*arguments, stdin=""):
+    def run(*arguments, stdin="", **more):
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=project_root,
-            env=environment,
+            env=environment | more,
             input=stdin,
             capture_output=True,
             text=True,
@@ -63,3 +63,12 @@ def test_exit_codes_and_lines_of_the_first_steps(shell, tmp_path):
     empty = shell("unlock", "--app", "com.example.desk", "--operator", "ana", "--reason=")
     assert (empty.returncode, empty.stdout) == (1, "")
     assert PASSWORD not in "".join(run.stdout + run.stderr for run in (imported, made, again, locked, unknown, empty))
+
+
+@pytest.mark.parametrize("address", ["sqlite:////nowhere/db.sqlite3", "postgres://nobody@127.0.0.1:1/nothing"])
+def test_database_that_is_away_is_said_in_one_line(shell, address):
+    refused = shell("key_status", DATABASE_URL=address)
+
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.splitlines()[-1].startswith("CommandError: The database was not reached: ")
+    assert "Traceback" not in refused.stderr
