@@ -185,7 +185,7 @@ kinds = st.sampled_from(list(Kind))
 pieces = st.lists(st.tuples(kinds, st.integers(0, 140)), max_size=8)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(mine=pieces, of_other=pieces)
 def test_stored_verdict_is_what_the_pure_function_says_of_all_the_evidence(
     here: Installation, application: Application, mine: Any, of_other: Any

@@ -68,7 +68,6 @@ def test_no_answer_is_an_error_of_the_server_or_not_documented(
 def ask_at_random(operation: Any, mode: GenerationMode, headers: Callable[[], dict[str, str]], tries: int) -> None:
     @settings(
         max_examples=tries,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
         derandomize=not _STRESS,  # the same requests each time, others under STRESS

@@ -330,7 +330,7 @@ def test_without_debug_no_portal_is_called_over_plain_http(ana: Frontend, settin
         max_size=6,
     )
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_json_object_gets_a_documented_answer(ana: Frontend, document: dict[str, Any]) -> None:
     for path in ("session", "session/token"):
         verb = ana.api.post if path == "session" else ana.api.put

@@ -20,7 +20,6 @@ from django.contrib.auth.models import Group
 from django.db import models
 from django.utils import timezone
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 
 from installations import audit, catalogue, editions
 from installations.actors import Actor, ActorKind, Via
@@ -494,7 +493,6 @@ def test_hostile_scope_is_told_from_the_one_that_it_imitates(scene: Scene) -> No
     assert {value.rpartition(".")[0] for value in values} <= {"crm.accounts"}
 
 
-@hypothesis_settings(deadline=None)
 @given(st.text(max_size=60) | st.sampled_from(ALL_LABELS + SCOPES), st.booleans())
 def test_any_text_is_shown_as_visible_text(text: str, ascii_only: bool) -> None:
     source = visible(text, ascii_only=ascii_only)

@@ -401,7 +401,6 @@ def test_no_sequence_of_acts_without_an_approval_widens() -> None:
         settings=settings(
             max_examples=40 * FACTOR,
             stateful_step_count=14,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             # To shrink takes minutes, as each try is a world of its own; the steps as found read well enough.
             phases=(Phase.explicit, Phase.reuse, Phase.generate),

@@ -401,7 +401,6 @@ def test_whole_life_never_disagrees_with_the_model(api: APIClient, sandbox: Sand
 _SETTINGS = settings(
     max_examples=30 * FACTOR,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     # To shrink takes minutes, as each try is a world of its own; the steps as found read well enough.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

@@ -2,7 +2,6 @@
 
 import base64
 
-import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +28,6 @@ def failure(sealed: bytes, context: Context = HERE, ring: KeyRing = RING) -> Uns
     return caught.value
 
 
-@hypothesis.settings(deadline=None)  # a busy machine is no defect
 @given(st.text())
 def test_every_text_comes_back(value):
     assert unseal(seal(value, HERE, RING), HERE, RING) == value
@@ -129,7 +127,6 @@ def test_contexts_of_the_same_letters_are_different_places(one, other):
     assert failure(seal(VALUE, one, RING), other).reason == "tampered"
 
 
-@hypothesis.settings(deadline=None)  # a busy machine is no defect
 @given(st.tuples(st.text(), st.text(), st.text()), st.tuples(st.text(), st.text(), st.text()))
 def test_no_two_contexts_share_an_encoding(one, other):
     assert (Context(*one).encoded() == Context(*other).encoded()) == (one == other)

@@ -250,7 +250,7 @@ def test_older_pieces_follow_without_gap_or_repetition_even_at_one_time(
 
 
 @given(st.one_of(st.text(max_size=60), st.from_regex(r"\A\d{0,40}-\d{0,3}-\d{0,40}\Z")))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_mark_that_is_none_is_no_mark(given_text: str) -> None:
     mark = _read_mark(given_text)
     assert mark is None or mark[2] < 10**18

@@ -592,7 +592,7 @@ json_values = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=150)
 @given(
     st.sampled_from([200, 201, 302, 400, 401, 403, 404, 422, 429, 500]),
     json_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=50),

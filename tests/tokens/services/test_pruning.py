@@ -108,7 +108,7 @@ def test_what_is_older_goes_in_batches_and_nothing_else_does(
     assert prune() == 1
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(mine=pieces, of_other=pieces, batch=st.integers(1, 5))
 def test_evidence_that_goes_is_what_no_verdict_depends_on(
     application: Application, mine: Any, of_other: Any, batch: int
