@@ -159,8 +159,10 @@ def test_time_to_refusal_is_that_of_the_probe_and_of_the_first_call(page: Fronte
     assert found["recent_revocations", (("probe", "let_in"),)] == 0
     assert 4 <= found["refusal_seconds", (("of", "probe"),)] <= 6
     assert 4 <= found["refusal_seconds", (("of", "call"),)] <= 6
+    Revocation.objects.update(probe=Revocation.Probe.LET_IN)
+    assert (value("recent_revocations", probe="let_in"), value("refusal_seconds", of="probe")) == (1, None)
     Revocation.objects.update(cut_at=timezone.now() - timedelta(hours=2))
-    assert value("recent_revocations", probe="refused") == 0
+    assert value("recent_revocations", probe="let_in") == 0
 
 
 def test_refreshes_are_counted_as_they_end(page: Frontend) -> None:
@@ -244,6 +246,15 @@ def test_trail_has_an_age(page: Frontend) -> None:
     assert 0 <= timezone.now().timestamp() - head <= 60
     assert ("audit_timestamp_seconds", (("what", "anchored"),)) not in found
     assert (found["audit_events", ()] > 0, found["audit_findings", ()]) == (True, 0)
+
+
+def test_trail_whose_key_is_unusable_has_an_age_and_nothing_else(page: Frontend, settings: Any) -> None:
+    settings.AUDIT_KEY = "no key"
+
+    found = read()
+
+    assert ("audit_timestamp_seconds", (("what", "head"),)) in found
+    assert not [name for name, _labels in found if name.startswith(("audit_events", "audit_findings"))]
 
 
 def test_as_many_statements_for_many_installations_as_for_few(page: Frontend) -> None:

@@ -243,3 +243,10 @@ def test_damaged_approval_covers_nothing_and_spoils_no_other(record, session, en
 
     assert covers["fin"] == ()
     assert [rule.model for rule in covers["crm.accounts"]] != []
+
+
+@pytest.mark.parametrize(
+    "entry", ["{no JSON", "[]", "null", '{"covers": 7}', '{"covers": [{}]}', {"covers": None}, None]
+)
+def test_damaged_approval_covers_nothing(entry):
+    assert selectors.approval_of("crm.accounts", "read", entry) == Approval("crm.accounts", Level.READ, ())

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from installations.admin import change_lists, filter_counts
 from installations.models import ApprovedPermission, Installation, Portal, PortalUser
+from installations.services import lock
 from tests import factories
 from tests.installations.admin.console import signed_in
 from tests.installations.admin.test_list_plans import the_list
@@ -180,6 +181,16 @@ def test_each_filter_costs_one_statement_at_most(superuser: Any, query: str) -> 
     # One filter looks its condition up. Which rows are left is asked once, and again for each filter that is chosen.
     chosen = query.count("=") if not query.startswith("q=") else 0
     assert len(asked) - len(counted) <= 2 + chosen, [each["sql"][:300] for each in asked]
+
+
+def test_installation_is_locked_with_its_application(superuser: Any) -> None:
+    locked, open_ = (factories.installation(factories.application(f"com.example.{name}")) for name in ("one", "two"))
+    assert the_list(Installation, "locked=yes", superuser).result_count == 0
+
+    lock(target=locked.application, actor=factories.superactor(), reason="A test.")
+
+    assert [row.pk for row in the_list(Installation, "locked=yes", superuser).result_list] == [locked.pk]
+    assert [row.pk for row in the_list(Installation, "locked=no", superuser).result_list] == [open_.pk]
 
 
 def test_unbounded_counts_of_django_are_off(client: Client, portal: Portal) -> None:

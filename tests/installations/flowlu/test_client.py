@@ -333,6 +333,14 @@ def test_retry_after_may_be_a_date(portal: RawPortal, client: FlowluClient) -> N
     assert 95 <= error.retry_after <= 100
 
 
+def test_retry_after_may_be_a_unix_time(portal: RawPortal, client: FlowluClient) -> None:
+    portal.answer_json(b"", "429 Too Many", f"Retry-After: {int(time.time()) + 100}\r\n")
+    error = _refusal(client, RateLimited)
+    assert isinstance(error, RateLimited)
+    assert error.retry_after is not None
+    assert 95 <= error.retry_after <= 101
+
+
 def test_answers_beyond_the_cap_are_refused(portal: RawPortal, client: FlowluClient) -> None:
     portal.answer_json(b'{"response": "' + b"x" * SHORT.body + b'"}')
     assert _refusal(client, FlowluError).context["reason"] == "too_large"
