@@ -63,7 +63,9 @@ def test_what_is_no_dump_is_said(tmp_path: Path, listing: str, restoring: str, s
 
 
 def test_interrupt_ends_it_at_once(tmp_path: Path) -> None:
-    own = program(tmp_path, f"echo $$ > number; kill -INT {os.getpid()}; exec sleep 60 >/dev/null")
+    # More than a pipe holds: it goes on when we read, and not while the process is still being started.
+    read = "head -c 200000 /dev/zero | tr '\\0' '\\n' >&2"
+    own = program(tmp_path, f"echo $$ > number; {read}; kill -INT {os.getpid()}; exec sleep 60 >/dev/null")
 
     with pytest.raises(KeyboardInterrupt):
         _pg_restore(own, SERVER, "flowlu_drill_1", Path("/backup"))
