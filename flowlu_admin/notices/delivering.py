@@ -51,7 +51,8 @@ def deliver_due(stopped: Callable[[], bool] = _never, *, seconds: float = 45.0) 
             break
         if _place(row) in down or not _claim(row):
             continue
-        outcome = _send(row)
+        # More than are made after an answer: each of them ended with its process.
+        outcome = _send(row) if row.tries <= MOST_TRIES else Outcome("worker_lost", final=True)
         _settle(row, outcome)
         sent += not outcome.problem
         if outcome.unreached:

@@ -19,6 +19,7 @@ PROBLEMS: Final = {
     "": "",
     "no_longer": said("Whoever it was for may not be told it any more, or chose not to be."),
     "not_configured": said("Its address is not configured any more."),
+    "worker_lost": said("Each try ended with the process that made it."),
     "mail_off": said("No mail server is configured: set EMAIL_HOST."),
     "mail_unreached": said("The mail server was not reached, or did not answer in time."),
     "mail_sign_in": said("The mail server refused the sign-in: check EMAIL_HOST_USER and its password."),

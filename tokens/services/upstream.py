@@ -116,7 +116,8 @@ def tell_due(
 def tell(*, upstream_id: int) -> bool:
     """Tell Flowlu about one pair, the refresh token first; returns whether this worker was the one to do it.
 
-    The try is counted before anything is sent. Telling twice does no harm (RFC 7009 §2.2).
+    The try is counted before anything is sent, so that one that ends with its process counts as well. Telling twice
+    does no harm (RFC 7009 §2.2).
     """
     if not can_revoke_upstream():
         return False
@@ -131,6 +132,10 @@ def tell(*, upstream_id: int) -> bool:
     if not mine.update(attempts=row.attempts + 1, next_try_at=lease, last_tried_at=now):
         return False
     row.attempts, row.next_try_at = row.attempts + 1, lease
+    if row.attempts > settings.UPSTREAM_TRIES:
+        # Every try ended with the process that made it, which may be of this row's doing.
+        _finish(row, _State.IRREVOCABLE, "worker_lost")
+        return True
     try:
         _send(row)
     except UnsealFailed:

@@ -190,6 +190,14 @@ def test_message_is_given_up_after_its_tries(mailbox: Mailbox, rita: User, setti
     assert delivery.ended_at is not None
 
 
+def test_message_whose_tries_all_ended_with_their_process_is_given_up_unsent(mailbox: Mailbox, rita: User) -> None:
+    delivery = due_for(rita)
+    NoticeDelivery.objects.update(tries=MOST_TRIES)
+    assert deliver_due() == 0
+    assert state(delivery) == ("failed", MOST_TRIES + 1, "worker_lost")
+    assert mailbox.mails == []
+
+
 @pytest.mark.parametrize("kind", [Kind.WAITS, Kind.TEST])
 def test_removed_operator_is_told_nothing_from_that_commit_on(mailbox: Mailbox, rita: User, kind: Kind) -> None:
     delivery = due_for(rita, kind=kind)

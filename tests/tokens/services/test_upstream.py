@@ -163,6 +163,20 @@ def test_worker_that_died_leaves_its_row_to_the_next(revoking, jose):
     assert (case().state, case().attempts) == ("confirmed", 3)
 
 
+def test_tries_that_each_end_with_their_worker_are_bounded_too(revoking, jose, settings):
+    revoking.state.oauth.add_fault("status_503", endpoint="revoke", times=1)
+    revoke()
+    UpstreamRevocation.objects.update(attempts=settings.UPSTREAM_TRIES)  # as many as were killed left it
+    told = hints(revoking)
+    come_due()
+
+    assert tell_due() == 1
+
+    assert (case().state, case().error, case().next_try_at) == ("irrevocable", "worker_lost", None)
+    assert hints(revoking) == told
+    assert last_event().verb == "upstream.irrevocable"
+
+
 def test_all_of_an_installation_move_in_one_statement(revoking, jose, django_assert_max_num_queries):
     token = OAuthToken.objects.get()
     for number in range(5):
