@@ -225,6 +225,9 @@ class UpstreamRevocation(models.Model):
                 condition=Q(sealed_access_token__isnull=False) | Q(sealed_refresh_token__isnull=False),
                 name="tokens_upstreamrevoc_sealed",
             ),
+            models.Index(fields=["-created_at", "-id"], name="tokens_upstreamrevoc_list"),
+            # What the first page counts: few among all that was ever told.
+            models.Index(fields=["created_at"], condition=Q(state="irrevocable"), name="tokens_upstreamrevoc_open"),
         ]
 
     def __str__(self) -> str:
