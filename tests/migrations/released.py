@@ -9,7 +9,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,30 @@ def _as_text(value: Any) -> Any:
 
 def load_into_file(release: Release, path: Path) -> None:
     """Make the SQLite database of the release."""
-    with closing(sqlite3.connect(path)) as database, database:
-        # Some constraints call it, as Django's connections know it.
-        database.create_function("REGEXP", 2, lambda pattern, text: bool(re.search(pattern, str(text))))
+    with _open(path) as database:
         for table in release.tables:
             for statement in table.made_by:
                 database.execute(statement)
+    insert_into_file(release, path)
+
+
+def insert_into_file(release: Release, path: Path) -> None:
+    """Fill a SQLite database that has the tables already, naming the columns that the release knew."""
+    with _open(path) as database:
+        for table in release.tables:
+            database.execute(f'DELETE FROM "{table.name}"')  # what its migrations put there
+            columns = ", ".join(f'"{column}"' for column in table.columns)
             marks = ", ".join("?" * len(table.columns))
             rows = [[_from_text(value) for value in row] for row in table.rows]
-            database.executemany(f'INSERT INTO "{table.name}" VALUES ({marks})', rows)
+            database.executemany(f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})', rows)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path)) as database, database:
+        # Some constraints call it, as Django's connections know it.
+        database.create_function("REGEXP", 2, lambda pattern, text: bool(re.search(pattern, str(text))))
+        yield database
 
 
 def _from_text(value: Any) -> Any:
