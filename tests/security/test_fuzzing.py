@@ -1,9 +1,11 @@
 """Every address of the API document, asked at random: no error of the server, and no answer that the document lacks.
 
-What is sent follows the document, or breaks it at some place; with a session, and without one.
+What is sent follows the document, or breaks it at some place; with a session, without one, and one after the other with
+the session that an answer before it opened.
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -77,3 +79,47 @@ def ask_at_random(operation: Any, mode: GenerationMode, headers: Callable[[], di
         case.call_and_validate(headers=headers(), excluded_checks=_NOT_SAID)
 
     ask()
+
+
+def test_no_order_of_requests_to_one_session_leads_to_another_answer(
+    documented: Any, sandbox: SandboxServer, api: APIClient
+) -> None:
+    """The document's links are followed: a session is opened, and its calls come in any order, the last ones too."""
+    seen: Counter[tuple[str, int]] = Counter()
+    ended: set[str] = set()
+
+    class Session(documented.as_state_machine()):  # type: ignore[misc]
+        def before_call(self, case: Any) -> None:
+            # The document cannot say which tokens and calls there are. What is drawn for them has its test above.
+            page = Frontend(api, sandbox, "acme.flowlu.com")
+            if case.operation.label == "POST /api/v1/session":
+                case.body = page.launch_values()
+            elif case.operation.label == "PUT /api/v1/session/token":
+                case.body = {"access_token": page.pair.access_token, "expires_at": page.pair.expires_at_text}
+            elif "path" in case.path_parameters:
+                case.path_parameters["path"] = "crm/account/list"
+                case.query = case.body = {}
+
+        def validate_response(self, response: Any, case: Any, **_more: Any) -> None:
+            seen[case.operation.label, response.status_code] += 1
+            case.validate_response(response, excluded_checks=_NOT_SAID)
+            session = (case.headers or {}).get("X-Session-Token", "")
+            if session in ended:
+                assert response.status_code == 401, case.operation.label
+                seen["ended", 401] += 1
+            elif case.operation.label == "DELETE /api/v1/session" and response.status_code == 204:
+                ended.add(session)
+
+    Session.run(
+        settings=settings(
+            max_examples=_TRIES,
+            stateful_step_count=12,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],
+            derandomize=not _STRESS,
+        )
+    )
+
+    assert {operation for operation, status in seen if status < 300} == OPERATIONS
+    assert seen["ended", 401] > 0

