@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
 from flowlu_admin.network import parse_networks
+from flowlu_admin.restoring.server import NoAddress, parameters
 from installations.flowlu.posting import is_post_address
 from installations.flowlu.wire import (
     ERROR_CODES,
@@ -54,6 +55,7 @@ def check_settings(app_configs: Any = None, **_kwargs: Any) -> list[CheckMessage
         *_liveness(),
         *_reviews(),
         *_processes(),
+        *_drill(),
         *_static_files(),
         *_oauth_client(),
         *_openid_provider(),
@@ -154,6 +156,18 @@ def _processes() -> Iterator[CheckMessage]:
             f"WEB_CONCURRENCY is {settings.WEB_CONCURRENCY}, and REDIS_URL is not set.",
             hint="Each process would count rates by itself, and take a code of a second factor that another one took.",
             id="flowlu_admin.E017",
+        )
+
+
+def _drill() -> Iterator[CheckMessage]:
+    try:
+        if settings.DRILL_DATABASE_URL:
+            parameters(settings.DRILL_DATABASE_URL)
+    except NoAddress as error:
+        yield Error(
+            f"DRILL_DATABASE_URL {error}.",
+            hint="For example postgres://name:password@db.example.com/postgres",
+            id="flowlu_admin.E028",
         )
 
 

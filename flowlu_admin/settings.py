@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
-from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
@@ -16,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from flowlu_admin import local_secrets
 from flowlu_admin.env import env_bool, env_choice, env_grants, env_int, env_list, env_pairs, env_secret, env_str
+from flowlu_admin.restoring.server import address_of, parameters_of
 from installations.flowlu.wire import ERROR_CODES, RETRY_HEADER, TOKEN_HEADER
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -307,7 +307,9 @@ else:
 DATABASES["default"]["ATOMIC_REQUESTS"] = False
 # From which database restore_drill makes its scratch one for a dump of PostgreSQL: unset, on the service's own server.
 DRILL_DATABASE_URL = env_secret("DRILL_DATABASE_URL") or (
-    urlsplit(_database_url)._replace(path="/postgres").geturl() if _database_url.startswith("postgres") else ""
+    address_of("postgres", parameters_of(DATABASES["default"]))
+    if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql"
+    else ""
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -45,6 +45,7 @@ def production(settings):
     settings.REFRESH_ATTEMPT_DAYS = 92
     settings.WEB_CONCURRENCY, settings.SHARES_COUNTS = 1, False
     settings.STATIC_ROOT, settings.METRICS_TOKEN = None, ""
+    settings.DRILL_DATABASE_URL = "postgres://drill:a%20b@db.example.com/postgres"
     settings.REVIEW_DAYS = {"low": 365, "medium": 180, "high": 90}
     settings.UNUSED_DAYS, settings.SCOPE_USAGE_DAYS = {"low": 180, "medium": 90, "high": 60}, 181
     return settings
@@ -193,6 +194,9 @@ PROVIDER = {
     "OIDC_CLIENT_SECRET": "a-secret-of-the-provider",
 }
 CASES = {
+    "drill-at-no-address": ({"DRILL_DATABASE_URL": "host=db.example.com password=abcdabcdabcd"}, ["E028"]),
+    "drill-at-two-databases": ({"DRILL_DATABASE_URL": "postgres://u:abcdabcdabcd@h/a?dbname=b"}, ["E028"]),
+    "drill-with-a-password-as-it-is": ({"DRILL_DATABASE_URL": "postgres://u:abcdabcdabcd%@h/a"}, ["E028"]),
     "high-risk-reviewed-later": ({"REVIEW_DAYS": {"low": 300, "medium": 100, "high": 101}}, ["E018"]),
     "medium-risk-unused-longer": ({"UNUSED_DAYS": {"low": 90, "medium": 91, "high": 60}}, ["E018"]),
     "reviewed-in-another-life": ({"REVIEW_DAYS": {"low": 3661, "medium": 100, "high": 90}}, ["E018"]),
@@ -309,7 +313,7 @@ def test_client_that_is_whole_has_no_finding(production):
 def test_every_id_is_in_the_table():
     covered = {found for _changes, expected in CASES.values() for found in expected} | {"E005", "E017", "E025"}
 
-    assert covered == {f"E{number:03}" for number in (*range(1, 21), 23, 24, 25, 26)}
+    assert covered == {f"E{number:03}" for number in (*range(1, 21), 23, 24, 25, 26, 28)}
 
 
 @pytest.mark.parametrize(("changes", "expected"), CASES.values(), ids=CASES.keys())
