@@ -4,18 +4,20 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
 
 from flowlu_admin.redaction import redact
+from flowlu_admin.restoring.server import NoAddress, address_of, parameters
 from flowlu_admin.restoring.steps import PREFIX
+from flowlu_admin.restoring.stopping import Stopping
 from installations.management.audit_command import bar
 
 _SQLITE: Final = b"SQLite format 3\x00"
@@ -32,18 +34,18 @@ class NotRestored(Exception):
 
 
 @contextmanager
-def restored(dump: Path, *, server: str, live: str) -> Iterator[str]:
+def restored(dump: Path, *, server: str, live: str, signals: Stopping) -> Iterator[str]:
     """Restore the backup into a scratch database and yield its URL; afterwards the database is gone.
 
     `server` is the URL of a database on the PostgreSQL server that a dump of pg_dump is restored on, `live` the file of
-    the service's own SQLite database, or "". Raises NotTried, NotRestored.
+    the service's own SQLite database, or "". Signals end it only while it restores. Raises NotTried, NotRestored.
     """
     head = _head_of(dump)
     if head.startswith(_SQLITE):
-        with _restored_file(dump, live) as url:
+        with _restored_file(dump, live, signals) as url:
             yield url
     elif head.startswith(_PG_DUMP):
-        with _restored_on(server, dump) as url:
+        with _restored_on(server, dump, signals) as url:
             yield url
     elif not head:
         raise NotRestored("the file is empty")
@@ -60,7 +62,7 @@ def _head_of(dump: Path) -> bytes:
 
 
 @contextmanager
-def _restored_file(dump: Path, live: str) -> Iterator[str]:
+def _restored_file(dump: Path, live: str, signals: Stopping) -> Iterator[str]:
     if live and Path(live).exists() and dump.samefile(live):
         raise NotTried(f"{str(dump)!r} is the database of the service itself, and no backup of it.")
     for journal in (dump.with_name(f"{dump.name}-wal"), dump.with_name(f"{dump.name}-journal")):
@@ -73,7 +75,12 @@ def _restored_file(dump: Path, live: str) -> Iterator[str]:
         size = dump.stat().st_size
         if shutil.disk_usage(folder).free < 2 * size:  # a migration may write a table anew
             raise NotTried(f"{folder!r} has not twice the room of the backup. TMPDIR names another folder.")
-        with dump.open("rb") as source, path.open("xb") as target, bar(size, "bytes") as progress:
+        with (
+            dump.open("rb") as source,
+            path.open("xb") as target,
+            bar(size, "bytes") as progress,
+            signals.heeded(),
+        ):
             while chunk := source.read(_CHUNK):
                 target.write(chunk)
                 progress.update(len(chunk))
@@ -81,12 +88,16 @@ def _restored_file(dump: Path, live: str) -> Iterator[str]:
 
 
 @contextmanager
-def _restored_on(server: str, dump: Path) -> Iterator[str]:
+def _restored_on(server: str, dump: Path, signals: Stopping) -> Iterator[str]:
     if not server:
         raise NotTried("This is a dump of PostgreSQL: DRILL_DATABASE_URL has to name a server to restore it on.")
     program = shutil.which("pg_restore")
     if program is None:
         raise NotTried("pg_restore was not found. It comes with PostgreSQL's client programs.")
+    try:
+        where = parameters(server)
+    except NoAddress as error:
+        raise NotTried(f"DRILL_DATABASE_URL {error}.") from None
     name = f"{PREFIX}{secrets.token_hex(8)}"
     try:
         with psycopg.connect(server, autocommit=True, connect_timeout=10) as connection:
@@ -100,8 +111,8 @@ def _restored_on(server: str, dump: Path) -> Iterator[str]:
             "DRILL_DATABASE_URL names another role or server"
         ) from None
     try:
-        _pg_restore(program, server, name, dump)
-        yield urlsplit(server)._replace(path=f"/{name}").geturl()
+        _pg_restore(program, where, name, dump, signals)
+        yield address_of(name, where)
     finally:
         _drop(server, name)
 
@@ -114,7 +125,7 @@ def _drop(server: str, name: str) -> None:
         raise NotTried(f"The scratch database {name} is still there, drop it: {_first_line(error)}") from None
 
 
-def _pg_restore(program: str, server: str, name: str, dump: Path) -> None:
+def _pg_restore(program: str, server: Mapping[str, str], name: str, dump: Path, signals: Stopping) -> None:
     where = _environment_for(server)
     listed = subprocess.run(  # noqa: S603 - the program is PostgreSQL's, the file an argument of its own
         [program, "--list", "--", str(dump)],
@@ -141,9 +152,10 @@ def _pg_restore(program: str, server: str, name: str, dump: Path) -> None:
         assert running.stderr is not None  # noqa: S101 - a pipe was asked for
         fault = ""
         try:
-            for line in running.stderr:
-                progress.update(line.startswith(("pg_restore: creating", "pg_restore: processing data")))
-                fault = fault or _fault_in([line])
+            with signals.heeded():
+                for line in running.stderr:
+                    progress.update(line.startswith(("pg_restore: creating", "pg_restore: processing data")))
+                    fault = fault or _fault_in([line])
         except BaseException:
             running.terminate()
             raise
@@ -151,11 +163,14 @@ def _pg_restore(program: str, server: str, name: str, dump: Path) -> None:
         raise NotRestored(fault or f"pg_restore ended with {running.returncode}")
 
 
-def _environment_for(server: str) -> dict[str, str]:
-    """Return the URL as libpq reads it from the environment: in an argument everybody sees its password."""
-    given = {option.keyword: option.val for option in psycopg.pq.Conninfo.parse(server.encode()) if option.val}
-    names = {option.keyword: option.envvar for option in psycopg.pq.Conninfo.get_defaults() if option.envvar}
-    return {names[keyword].decode(): value.decode() for keyword, value in given.items() if keyword in names}
+def _environment_for(server: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters as libpq reads them from the environment: in an argument everybody sees the password."""
+    names = {
+        option.keyword.decode(): option.envvar.decode()
+        for option in psycopg.pq.Conninfo.get_defaults()
+        if option.envvar
+    }
+    return {names[keyword]: value for keyword, value in server.items() if keyword in names}
 
 
 def _fault_in(lines: list[str]) -> str:

@@ -72,9 +72,23 @@ KEYS = (
     Breakage(
         "drill: it looks at, and migrates, any database",
         "flowlu_admin/restoring/__main__.py",
-        "    if not Path(name).name.startswith(PREFIX):",
-        "    if not name:",
+        "    return Path(name).name.startswith(PREFIX)",
+        "    return True",
         (f"{DRILL}::test_what_looks_refuses_a_database_that_is_no_scratch_one",),
+    ),
+    Breakage(
+        "drill: a database is taken for the one that its address names",
+        "flowlu_admin/restoring/__main__.py",
+        " and _is_scratch(_opened())",
+        "",
+        (f"{DRILL}::test_what_looks_asks_the_database_that_an_option_of_its_address_led_to",),
+    ),
+    Breakage(
+        "drill: a signal interrupts what drops the scratch database",
+        "flowlu_admin/restoring/stopping.py",
+        "            self._heeding = False  # what",
+        "            pass  # what",
+        (f"{DRILL}::test_drill_that_is_asked_to_stop_again_and_again_leaves_nothing",),
     ),
     Breakage(
         "drill: an empty database is a good backup",

@@ -1,12 +1,11 @@
 """Try whether a backup can be restored and is whole, without touching the service's own database."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from flowlu_admin.restoring.scratch import NotRestored, NotTried, restored
 from flowlu_admin.restoring.steps import Step, from_line
+from flowlu_admin.restoring.stopping import Stopping, stopping
 from installations.management.output import VisibleCommand
 
 NOT_TRIED = 2
@@ -41,10 +41,10 @@ class Command(VisibleCommand):
         began = time.monotonic()
         server = settings.DRILL_DATABASE_URL
         try:
-            with _terminated_in_order(), restored(options["file"], server=server, live=live) as url:
+            with stopping() as signals, restored(options["file"], server=server, live=live, signals=signals) as url:
                 steps.append(Step("restore", True, "restored into a scratch database", time.monotonic() - began))
                 self._tell(steps[-1])
-                with closing(_inspected(url, anchor)) as inspected:
+                with closing(_inspected(url, anchor, signals)) as inspected:
                     for step in inspected:
                         steps.append(step)
                         self._tell(step)
@@ -62,29 +62,20 @@ class Command(VisibleCommand):
         self.say(f"{'ok' if step.good else 'BAD':<4}{step.seconds:8.1f} s  {step.name}: {step.words}")
 
 
-def _inspected(url: str, anchor: str) -> Generator[Step]:
+def _inspected(url: str, anchor: str, signals: Stopping) -> Generator[Step]:
     """Yield what a process finds whose only database is the scratch one."""
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL_FILE"}
     environment |= {"DATABASE_URL": url, "PYTHONPATH": str(settings.BASE_DIR)}
-    with subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-m", "flowlu_admin.restoring", anchor], env=environment, stdout=subprocess.PIPE, text=True
-    ) as looking:
+    # -P: no code of the folder that the caller is in. Paths in the environment are still meant from there.
+    command = [sys.executable, "-P", "-m", "flowlu_admin.restoring", anchor]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as looking:  # noqa: S603 - ours
         assert looking.stdout is not None  # noqa: S101 - a pipe was asked for
         try:
-            for line in looking.stdout:
-                yield from_line(line)
+            with signals.heeded():
+                for line in looking.stdout:
+                    yield from_line(line)
         except BaseException:
             looking.terminate()
             raise
     if looking.returncode:
         yield Step("inspection", False, f"it ended early, with {looking.returncode}; the reason is in the lines above")
-
-
-@contextmanager
-def _terminated_in_order() -> Iterator[None]:
-    """Have the scratch database dropped by a SIGTERM as well, as by Ctrl-C."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

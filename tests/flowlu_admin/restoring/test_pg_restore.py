@@ -1,13 +1,16 @@
 """How pg_restore is called: no password in an argument, no row of the dump in what is said. A script plays it."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from flowlu_admin.restoring.scratch import NotRestored, NotTried, _drop, _pg_restore
+from flowlu_admin.restoring.server import parameters
+from flowlu_admin.restoring.stopping import Stopping, stopping
 
-SERVER = "postgres://ana:a%20password@db.example.com:5433/postgres?sslmode=require"
+SERVER = parameters("postgres://ana:a%20password@db.example.com:5433/postgres?sslmode=require")
 
 
 def program(folder: Path, restoring: str, listing: str = "echo '; head'; echo '1; TABLE a'; echo '2; TABLE b'") -> str:
@@ -18,7 +21,9 @@ def program(folder: Path, restoring: str, listing: str = "echo '; head'; echo '1
 
 
 def test_password_is_in_the_environment_and_in_no_argument(tmp_path: Path) -> None:
-    _pg_restore(program(tmp_path, 'echo "$@" > line; env > given'), SERVER, "flowlu_drill_1", Path("/backup"))
+    _pg_restore(
+        program(tmp_path, 'echo "$@" > line; env > given'), SERVER, "flowlu_drill_1", Path("/backup"), Stopping()
+    )
 
     line, given = (tmp_path / "line").read_text(), (tmp_path / "given").read_text().splitlines()
     options = "--verbose --exit-on-error --no-owner --no-privileges"
@@ -42,7 +47,7 @@ def test_of_what_failed_the_first_line_is_said_and_no_row(tmp_path: Path) -> Non
     said = "; ".join(f"echo '{line}' >&2" for line in lines)
 
     with pytest.raises(NotRestored) as caught:
-        _pg_restore(program(tmp_path, f"{said}; exit 1"), SERVER, "flowlu_drill_1", Path("/backup"))
+        _pg_restore(program(tmp_path, f"{said}; exit 1"), SERVER, "flowlu_drill_1", Path("/backup"), Stopping())
 
     assert str(caught.value) == "invalid input syntax, password=[redacted]"
 
@@ -57,19 +62,19 @@ def test_of_what_failed_the_first_line_is_said_and_no_row(tmp_path: Path) -> Non
 )
 def test_what_is_no_dump_is_said(tmp_path: Path, listing: str, restoring: str, said: str) -> None:
     with pytest.raises(NotRestored) as caught:
-        _pg_restore(program(tmp_path, restoring, listing), SERVER, "flowlu_drill_1", Path("/backup"))
+        _pg_restore(program(tmp_path, restoring, listing), SERVER, "flowlu_drill_1", Path("/backup"), Stopping())
 
     assert str(caught.value) == said
 
 
-def test_interrupt_ends_it_at_once(tmp_path: Path) -> None:
-    # More than a pipe holds: it goes on when we read, and not while the process is still being started.
-    read = "head -c 200000 /dev/zero | tr '\\0' '\\n' >&2"
-    own = program(tmp_path, f"echo $$ > number; {read}; kill -INT {os.getpid()}; exec sleep 60 >/dev/null")
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
+def test_signal_ends_it_at_once(tmp_path: Path, name: str) -> None:
+    own = program(tmp_path, f"echo $$ > number; kill -{name} {os.getpid()}; exec sleep 60 >/dev/null")
 
-    with pytest.raises(KeyboardInterrupt):
-        _pg_restore(own, SERVER, "flowlu_drill_1", Path("/backup"))
+    with pytest.raises(SystemExit) as ended, stopping() as signals:
+        _pg_restore(own, SERVER, "flowlu_drill_1", Path("/backup"), signals)
 
+    assert ended.value.code == 128 + signal.Signals[f"SIG{name}"]
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "number").read_text()), 0)
 

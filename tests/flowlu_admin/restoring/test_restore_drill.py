@@ -5,18 +5,23 @@ No test here may use the tests' own database, and so neither may the command.
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from django.conf import settings as configured
 from django.core.management import CommandError, call_command
@@ -27,8 +32,9 @@ from flowlu_admin.restoring.steps import PREFIX
 from installations.audit import audit_keys
 from installations.audit_chain import Link
 from installations.audit_files import anchor_line
+from tests.flowlu_admin.restoring.test_pg_restore import program
 from tests.migrations import released
-from tests.migrations.trying import ROOT, environment, migrate_to
+from tests.migrations.trying import ROOT, environment, migrate_to, server_database
 
 DAY = "2026-04-01T00:00:00.000000Z"
 
@@ -58,6 +64,11 @@ def change(path: Path, *statements: str) -> None:
             database.execute(statement)
 
 
+def head_of(path: Path) -> Link:
+    with closing(sqlite3.connect(path)) as database:
+        return Link(*database.execute("SELECT sequence, hash FROM installations_audithead").fetchone())
+
+
 def damaged(sealed: str) -> str:
     """Return the sealed value with its last bit turned over."""
     content = b64decode(sealed)
@@ -72,6 +83,25 @@ def drill(*line: str | Path) -> tuple[int, list[str]]:
     except CommandError as error:
         return error.returncode, [*out.getvalue().splitlines(), str(error)]
     return 0, out.getvalue().splitlines()
+
+
+def started(dump: Path, preexec_fn: Callable[[], Any] | None = None, **settings: str) -> subprocess.Popen[str]:
+    line = [sys.executable, "-u", "manage.py", "restore_drill", str(dump)]
+    own = environment("sqlite://") | settings
+    return subprocess.Popen(line, cwd=ROOT, env=own, stdout=subprocess.PIPE, text=True, preexec_fn=preexec_fn)
+
+
+def ask_until_it_ends(running: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 60
+    while running.poll() is None:
+        assert time.monotonic() < until
+        running.send_signal(signal.SIGTERM)
+        time.sleep(0.005)
+
+
+def looked_through(address: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "flowlu_admin.restoring", ""]
+    return subprocess.run(line, cwd=ROOT, env=environment(address), capture_output=True, text=True)
 
 
 def bad(lines: list[str]) -> list[str]:
@@ -263,9 +293,7 @@ def test_damaged_file_is_not_good(backup: Path) -> None:
 
 
 def test_anchors_up_to_the_backup_are_asked_and_younger_ones_told(backup: Path, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(backup)) as database:
-        head = Link(*database.execute("SELECT sequence, hash FROM installations_audithead").fetchone())
-    key, anchors = audit_keys().newest, tmp_path / "anchors.jsonl"
+    head, key, anchors = head_of(backup), audit_keys().newest, tmp_path / "anchors.jsonl"
     anchors.write_text(anchor_line(head, DAY, key) + anchor_line(Link(head.sequence + 9, "e" * 64), DAY, key))
 
     code, lines = drill(backup, "--anchor", anchors)
@@ -358,15 +386,54 @@ def test_empty_file_and_copy_of_a_database_in_use_are_no_good_backups(backup: Pa
 
 def test_what_looks_refuses_a_database_that_is_no_scratch_one(backup: Path) -> None:
     before = backup.read_bytes()
-    line = [sys.executable, "-m", "flowlu_admin.restoring", ""]
 
     with pytest.raises(SystemExit, match="is for the scratch database of restore_drill only"):
         look_through("")  # that of the tests
-    ended = subprocess.run(line, cwd=ROOT, env=environment(f"sqlite:///{backup}"), capture_output=True, text=True)
+    ended = looked_through(f"sqlite:///{backup}")
 
     assert ended.returncode == 1
     assert "is for the scratch database of restore_drill only" in ended.stderr
     assert backup.read_bytes() == before
+
+
+def test_what_looks_asks_the_database_that_an_option_of_its_address_led_to(backup: Path, tmp_path: Path) -> None:
+    change(backup, "DELETE FROM django_migrations WHERE app = 'tokens' AND name > '0016'")
+    before = backup.read_bytes()
+    address = f"sqlite:///{tmp_path}/{PREFIX}1.sqlite3?database={backup}"
+
+    ended = looked_through(address)
+
+    assert ended.returncode == 1
+    assert "is for the scratch database of restore_drill only" in ended.stderr
+    assert backup.read_bytes() == before
+
+
+@pytest.mark.postgresql
+def test_what_looks_asks_it_on_a_server_as_well() -> None:
+    with server_database() as live:
+        name = urlsplit(live).path[1:]
+
+        ended = looked_through(f"{urlsplit(live)._replace(path=f'/{PREFIX}1').geturl()}?dbname={name}")
+
+        assert ended.returncode == 1
+        assert "is for the scratch database of restore_drill only" in ended.stderr
+        with psycopg.connect(live) as connection:
+            assert connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+
+
+def test_code_that_lies_in_the_folder_of_the_caller_is_not_run(backup: Path, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in ("dj_database_url", "django", "flowlu_admin", "json"):
+        (here / f"{name}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'a').write({name!r})\n")
+    # A path of the caller's is still read from there.
+    (here / "anchors").write_text(anchor_line(head_of(backup), DAY, audit_keys().newest))
+    line = [sys.executable, str(ROOT / "manage.py"), "restore_drill", str(backup), "--anchor", "anchors"]
+
+    ended = subprocess.run(line, cwd=here, env=environment("sqlite://"), capture_output=True, text=True)
+
+    assert (tmp_path / "run").exists() is False
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_inspection_that_ends_early_is_not_good(backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,20 +446,62 @@ def test_inspection_that_ends_early_is_not_good(backup: Path, monkeypatch: pytes
     assert bad(lines) == ["inspection: it ended early, with 1; the reason is in the lines above"]
 
 
-def test_stopped_drill_leaves_nothing(backup: Path, room: Path) -> None:
-    line = [sys.executable, "-u", "manage.py", "restore_drill", str(backup)]
-    own = environment("sqlite://") | {"TMPDIR": str(room)}
-    with subprocess.Popen(line, cwd=ROOT, env=own, stdout=subprocess.PIPE, text=True) as running:
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stopped_drill_leaves_nothing(backup: Path, room: Path, asked: signal.Signals) -> None:
+    with started(backup, TMPDIR=str(room)) as running:
         assert running.stdout is not None
         assert "restore: " in running.stdout.readline()
         assert "file: " in running.stdout.readline()
         assert len(list(room.glob(f"{PREFIX}*"))) == 1
 
-        running.send_signal(signal.SIGTERM)
+        running.send_signal(asked)
 
         assert "GOOD" not in running.stdout.read()
-    assert running.returncode == 128 + signal.SIGTERM
+    assert running.returncode == 128 + asked
     assert list(room.glob(f"{PREFIX}*")) == []
+
+
+def test_drill_that_is_asked_to_stop_again_and_again_leaves_nothing(backup: Path, room: Path) -> None:
+    with started(backup, TMPDIR=str(room)) as running:
+        assert running.stdout is not None
+        assert "restore: " in running.stdout.readline()
+
+        ask_until_it_ends(running)
+
+    assert running.returncode != 0
+    assert list(room.glob(f"{PREFIX}*")) == []
+
+
+@pytest.mark.postgresql
+def test_nor_does_it_on_a_server(tmp_path: Path) -> None:
+    dump, called = tmp_path / "backup.dump", tmp_path / "called"
+    dump.write_bytes(b"PGDMP\x01\x0e")
+    program(tmp_path, f'echo "$@" > {called}.new; mv {called}.new {called}; exec sleep 60')
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    with started(dump, PATH=path, DRILL_DATABASE_URL=os.environ["DATABASE_URL"]) as running:
+        while not called.exists():
+            assert running.poll() is None
+            time.sleep(0.01)
+
+        ask_until_it_ends(running)
+
+    (name,) = re.findall(rf"--dbname=({PREFIX}\w+)", called.read_text())
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        found = connection.execute("SELECT datname FROM pg_database WHERE datname = %s", [name]).fetchall()
+    assert found == []
+
+
+def test_signal_that_was_ignored_before_is_ignored_still(backup: Path, room: Path) -> None:
+    """As under nohup, whose terminal goes away."""
+    ignoring = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    with started(backup, preexec_fn=ignoring, TMPDIR=str(room)) as running:
+        assert running.stdout is not None
+        assert "restore: " in running.stdout.readline()
+
+        running.send_signal(signal.SIGHUP)
+
+        assert "GOOD: " in running.stdout.read()
+    assert running.returncode == 0
 
 
 @pytest.mark.postgresql
