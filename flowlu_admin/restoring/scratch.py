@@ -24,6 +24,22 @@ _SQLITE: Final = b"SQLite format 3\x00"
 _PG_DUMP: Final = b"PGDMP"
 _CHUNK: Final = 1024 * 1024
 
+# Whether the role can harm more than what it makes here. A superuser is in every role. session_user: a dump goes back
+# to it from whatever role the connection is set to.
+_CAN_HARM: Final = """
+    SELECT EXISTS (
+        SELECT FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER') AND (
+            rolsuper OR rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files'))
+    ) OR EXISTS (
+        SELECT FROM pg_database WHERE pg_has_role(session_user, datdba, 'MEMBER') AND NOT starts_with(datname, %s))
+"""
+_WHY_NOT: Final = (
+    "A dump is a program that runs as the role of DRILL_DATABASE_URL, and this role owns other databases, reaches "
+    "files or programs of the server, or is a superuser: a forged dump could drop what is there. Name a role that may "
+    "make databases and nothing else (CREATE ROLE flowlu_drill LOGIN CREATEDB PASSWORD '…'). For a dump that nobody "
+    "else could have written, --trust-dump goes on."
+)
+
 
 class NotTried(Exception):
     """Nothing can be said of the backup: there is none, or no place to restore it to."""
@@ -34,18 +50,19 @@ class NotRestored(Exception):
 
 
 @contextmanager
-def restored(dump: Path, *, server: str, live: str, signals: Stopping) -> Iterator[str]:
+def restored(dump: Path, *, server: str, live: str, signals: Stopping, trusted: bool = False) -> Iterator[str]:
     """Restore the backup into a scratch database and yield its URL; afterwards the database is gone.
 
     `server` is the URL of a database on the PostgreSQL server that a dump of pg_dump is restored on, `live` the file of
-    the service's own SQLite database, or "". Signals end it only while it restores. Raises NotTried, NotRestored.
+    the service's own SQLite database, or "". Signals end it only while it restores. Unless the dump is
+    `trusted`, no role is taken that could harm more than the scratch database. Raises NotTried, NotRestored.
     """
     head = _head_of(dump)
     if head.startswith(_SQLITE):
         with _restored_file(dump, live, signals) as url:
             yield url
     elif head.startswith(_PG_DUMP):
-        with _restored_on(server, dump, signals) as url:
+        with _restored_on(server, dump, signals, trusted) as url:
             yield url
     elif not head:
         raise NotRestored("the file is empty")
@@ -88,7 +105,7 @@ def _restored_file(dump: Path, live: str, signals: Stopping) -> Iterator[str]:
 
 
 @contextmanager
-def _restored_on(server: str, dump: Path, signals: Stopping) -> Iterator[str]:
+def _restored_on(server: str, dump: Path, signals: Stopping, trusted: bool) -> Iterator[str]:
     if not server:
         raise NotTried("This is a dump of PostgreSQL: DRILL_DATABASE_URL has to name a server to restore it on.")
     program = shutil.which("pg_restore")
@@ -101,6 +118,8 @@ def _restored_on(server: str, dump: Path, signals: Stopping) -> Iterator[str]:
     name = f"{PREFIX}{secrets.token_hex(8)}"
     try:
         with psycopg.connect(server, autocommit=True, connect_timeout=10) as connection:
+            if not trusted and connection.execute(_CAN_HARM, [PREFIX]).fetchone() == (True,):
+                raise NotTried(_WHY_NOT)
             # From template0: what an installation added to template1 is no part of the dump. Fails where it exists.
             connection.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(sql.Identifier(name))

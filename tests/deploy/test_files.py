@@ -8,11 +8,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
+from flowlu_admin.restoring.server import address_of, parameters
 from tests.deploy import image
 from tests.deploy.edge import NAMES, ROOT
+from tests.migrations.trying import manage
 
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
@@ -109,6 +112,31 @@ def test_made_secrets_belong_together_and_are_never_made_twice(tmp_path: Path) -
     again = subprocess.run([DEPLOY / "make-secrets", folder], capture_output=True, text=True, check=False)
     assert (again.returncode, "is not empty" in again.stderr) == (1, True)
     assert make_secrets(tmp_path / "others") != made
+
+
+@pytest.mark.postgresql
+def test_service_connects_as_a_role_that_is_no_superuser(tmp_path: Path) -> None:
+    """By the file that compose gives the image, with another name than the service's own on this server."""
+    assert "./database.sql:/docker-entrypoint-initdb.d/flowlu.sql:ro" in SERVICES["database"]["volumes"]
+    assert "POSTGRES_USER" not in SERVICES["database"]["environment"]
+    name, password, server = f"flowlu_role_{tmp_path.stat().st_ino}", tmp_path / "password", os.environ["DATABASE_URL"]
+    password.write_text("a 'quoted' password\n", encoding="utf-8")
+    script = (DEPLOY / "database.sql").read_text(encoding="utf-8")
+    script = script.replace("/run/secrets/database_password", str(password)).replace(" flowlu", f" {name}")
+    line = ["psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--quiet", "--dbname", server]
+    with psycopg.connect(server, autocommit=True) as connection:
+        try:
+            subprocess.run(line, input=script, text=True, check=True)
+            url = address_of(name, parameters(server) | {"user": name, "password": "a 'quoted' password"})
+            manage(url, "migrate", "--verbosity=0")
+            with psycopg.connect(url) as own:
+                (superuser,) = own.execute("SHOW is_superuser").fetchone() or ()
+            asked = "SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = %s"
+            found = connection.execute(asked, [name]).fetchall()
+        finally:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            connection.execute(f"DROP ROLE IF EXISTS {name}")
+    assert (superuser, found) == ("off", [(False, False, False)])
 
 
 def test_what_nginx_is_filled_with_is_told_and_set() -> None:

@@ -32,6 +32,11 @@ class Command(VisibleCommand):
         parser.add_argument(
             "--anchor", metavar="FILE", help="anchors written by anchor_audit (default: AUDIT_ANCHOR_FILE)"
         )
+        parser.add_argument(
+            "--trust-dump",
+            action="store_true",
+            help="take a role that could harm more than the scratch database: so could who wrote the dump",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         anchor = options["anchor"] if options["anchor"] is not None else settings.AUDIT_ANCHOR_FILE
@@ -41,7 +46,12 @@ class Command(VisibleCommand):
         began = time.monotonic()
         server = settings.DRILL_DATABASE_URL
         try:
-            with stopping() as signals, restored(options["file"], server=server, live=live, signals=signals) as url:
+            with (
+                stopping() as signals,
+                restored(
+                    options["file"], server=server, live=live, signals=signals, trusted=options["trust_dump"]
+                ) as url,
+            ):
                 steps.append(Step("restore", True, "restored into a scratch database", time.monotonic() - began))
                 self._tell(steps[-1])
                 with closing(_inspected(url, anchor, signals)) as inspected:

@@ -6,6 +6,7 @@ No test here may use the tests' own database, and so neither may the command.
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import sqlite3
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from io import StringIO
@@ -28,6 +29,7 @@ from django.core.management import CommandError, call_command
 
 from flowlu_admin.restoring import inspection
 from flowlu_admin.restoring.__main__ import main as look_through
+from flowlu_admin.restoring.server import address_of, parameters
 from flowlu_admin.restoring.steps import PREFIX
 from installations.audit import audit_keys
 from installations.audit_chain import Link
@@ -86,7 +88,7 @@ def drill(*line: str | Path) -> tuple[int, list[str]]:
 
 
 def started(dump: Path, preexec_fn: Callable[[], Any] | None = None, **settings: str) -> subprocess.Popen[str]:
-    line = [sys.executable, "-u", "manage.py", "restore_drill", str(dump)]
+    line = [sys.executable, "-u", "manage.py", "restore_drill", str(dump), "--trust-dump"]
     own = environment("sqlite://") | settings
     return subprocess.Popen(line, cwd=ROOT, env=own, stdout=subprocess.PIPE, text=True, preexec_fn=preexec_fn)
 
@@ -513,7 +515,51 @@ def test_dump_that_is_cut_short_is_not_good_and_leaves_nothing(tmp_path: Path, s
     )
     dump.write_bytes(dump.read_bytes()[:200])
 
-    code, lines = drill(dump)
+    code, lines = drill(dump, "--trust-dump")
 
     assert code == 1
     assert lines[-1].startswith("NOT good: it cannot be restored: ")
+
+
+@pytest.fixture
+def plain_role() -> Iterator[str]:
+    """Make a role that may make databases and nothing else, and return its address on the server of the tests."""
+    name, server = f"flowlu_plain_{secrets.token_hex(6)}", parameters(os.environ["DATABASE_URL"])
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN CREATEDB PASSWORD 'a password'")
+        try:
+            yield address_of("postgres", server | {"user": name, "password": "a password"})
+        finally:
+            connection.execute(f"DROP OWNED BY {name}")
+            connection.execute(f"DROP ROLE {name}")
+
+
+@pytest.mark.postgresql
+def test_role_that_could_harm_more_than_the_scratch_is_refused(tmp_path: Path, settings: Any, plain_role: str) -> None:
+    settings.DRILL_DATABASE_URL = plain_role
+    name = parameters(plain_role)["user"]
+    dump = tmp_path / "backup.dump"
+    with server_database() as url, psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        migrate_to(url, released.read(released.releases()[-1]).applied)
+        subprocess.run(["pg_dump", "--format=custom", f"--file={dump}", f"--dbname={url}"], check=True)
+
+        for more, less in (
+            (f"GRANT pg_execute_server_program TO {name}", f"REVOKE pg_execute_server_program FROM {name}"),
+            (f"ALTER ROLE {name} SUPERUSER", f"ALTER ROLE {name} NOSUPERUSER"),
+            (
+                f"ALTER DATABASE {urlsplit(url).path[1:]} OWNER TO {name}",
+                f"ALTER DATABASE {urlsplit(url).path[1:]} OWNER TO CURRENT_USER",
+            ),
+        ):
+            connection.execute(more)
+            code, lines = drill(dump)
+            connection.execute(less)
+            assert (code, len(lines)) == (2, 1)
+            assert lines[0].startswith("A dump is a program that runs as the role of DRILL_DATABASE_URL")
+
+        code, lines = drill(dump)
+
+    assert code == 1
+    assert words(lines, "restore") == "restored into a scratch database"
+    # Nothing ever happened in it.
+    assert [line.partition(":")[0] for line in bad(lines)] == ["contents"]
