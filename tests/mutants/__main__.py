@@ -59,7 +59,10 @@ def main() -> None:
         undecorate_properties(copy)
         mutmut(copy, "run", *sys.argv[1:])
         found = dict(verdicts(copy))
-        # A mutant that only ran out of time counts as one that lives: the machine may have been busy.
+        if late := [name for name, verdict in found.items() if verdict == "timeout"]:
+            # The machine may have been busy; one that runs out of time again counts as one that lives.
+            mutmut(copy, "run", *sys.argv[1:], *late)
+            found = dict(verdicts(copy))
         living = {read_mutant(copy, name): verdict for name, verdict in found.items() if verdict != "killed"}
     for mutant, verdict in living.items():
         what = EXPLAINED.get(mutant, f"{verdict.upper()}, AND NO REASON GIVEN")
