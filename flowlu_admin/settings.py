@@ -300,7 +300,14 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     )
 else:
     DATABASES["default"].setdefault("OPTIONS", {}).update(
-        pool={"min_size": 1, "max_size": env_int("DATABASE_POOL_SIZE", 32, minimum=1), "timeout": 10},
+        pool={
+            "min_size": 1,
+            "max_size": env_int("DATABASE_POOL_SIZE", 32, minimum=1),
+            "timeout": 10,
+            # The pool tries again after twice as long each time. At its default of 300 seconds a PostgreSQL that was away
+            # for minutes would be left alone for minutes more; so whoever asks after this begins anew, at once.
+            "reconnect_timeout": 10,
+        },
         # What is asked so many times of one connection is planned once (tokens/prepared.py).
         prepare_threshold=2 if env_bool("DATABASE_PREPARES", True) else None,
     )

@@ -8,14 +8,35 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from django.db import NotSupportedError, connection
+from django.db import NotSupportedError, OperationalError, connection
 
 
 def rows_of(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Return all rows of the statement. It counts and fails as any other of the connection."""
+    """Return all rows of a statement that reads. It counts and fails as any other of the connection.
+
+    A connection that the server has ended is replaced by the next one of the pool, outside of transactions: after a
+    restart all that lay there are dead, and each would fail a call.
+    """
     if connection.vendor != "postgresql":
         with connection.cursor() as cursor:
             return _fetched(cursor, statement, values)
+    for _dead in range(_pooled()):
+        try:
+            return _planned(statement, values)
+        except OperationalError:
+            link = connection.connection  # None: there was none to be had
+            if link is None or not link.closed or connection.in_atomic_block:
+                raise
+            connection.close()
+    return _planned(statement, values)
+
+
+def _pooled() -> int:
+    size: int = (connection.settings_dict["OPTIONS"].get("pool") or {}).get("max_size", 1)
+    return size
+
+
+def _planned(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
     try:
         return _prepared(statement, values)
     except NotSupportedError:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import NotSupportedError, connection, transaction
+from django.db import NotSupportedError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from installations.models import Application
@@ -73,6 +73,40 @@ def test_nothing_is_tried_again_inside_a_transaction(table: Any) -> None:
 
     with pytest.raises(NotSupportedError), transaction.atomic():
         prepared.rows_of(READ, ["x"])
+
+
+def pid_of(link: Any) -> int:
+    with link.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid: int = cursor.fetchone()[0]
+        return pid
+
+
+def end(pids: list[int], *, by: Any) -> None:
+    """End these connections as a restart of the server does: nobody tells whoever holds them."""
+    with by.cursor() as cursor:
+        cursor.execute("SELECT bool_and(pg_terminate_backend(pid, 5000)) FROM unnest(%s) AS pid", [pids])
+        assert cursor.fetchone() == (True,)
+    by.close()
+
+
+def test_connections_that_the_server_ended_fail_nobody(table: Any) -> None:
+    """All that lay in the pool, one after the other."""
+    connection.close()
+    last, *others = [connection.copy() for _ in range(6)]
+    pids = [pid_of(each) for each in (last, *others)]
+    for each in others:
+        each.close()  # gives it back to the pool
+    end(pids[1:], by=last)
+
+    assert prepared.rows_of(READ, ["x"]) == [("here",)]
+
+
+def test_connection_that_the_server_ended_fails_what_is_in_a_transaction(table: Any) -> None:
+    with pytest.raises(OperationalError), transaction.atomic():
+        end([pid_of(connection)], by=connection.copy())
+        prepared.rows_of(READ, ["x"])
+    connection.close()
 
 
 def test_nothing_is_prepared_where_that_is_switched_off(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
