@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: help run test lint pins format check-types scripts pytest stress bench broken-rules mutants coverage messages screenshots update licences sbom audit clean
+.PHONY: help run test lint pins format check-types scripts pytest stress chaos bench broken-rules mutants coverage messages screenshots update licences sbom audit clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ stress: $(VENV)/.installed-dev ## Race real processes on PostgreSQL thousands of
 	@rm -f var/stress.txt; mkdir -p var
 	@status=0; STRESS=$(or $(STRESS),2000) STRESS_REPORT=var/stress.txt DATABASE_URL="$(or $(DATABASE_URL),postgres://root@127.0.0.1:5432/postgres)" \
 		$(BIN)/pytest -n 1 tests/security/races $(PYTEST_ARGS) || status=$$?; cat var/stress.txt; exit $$status
+
+chaos: $(VENV)/.installed-dev ## Take PostgreSQL, Redis, the broker, the disk, portals and the clock away, and see what is answered (CHAOS='-k clock')
+	@MAKE_CHAOS=1 $(BIN)/pytest -n 0 tests/chaos $(CHAOS)
 
 bench: $(VENV)/.installed-dev ## Measure the long jobs on PostgreSQL: speed and peak memory (DATABASE_URL=…, BENCH='rewrap', SCALE=1)
 	@DATABASE_URL="$(or $(DATABASE_URL),postgres://root@127.0.0.1:5432/postgres)" \

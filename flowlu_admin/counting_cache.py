@@ -58,12 +58,13 @@ def _or_own(ask: Any) -> Any:
         try:
             answer = ask(self, *args, **kwargs)
         except RedisError as error:
-            _away_until[self.server] = time.monotonic() + _SECONDS_AWAY
-            if until is None:
+            again_at = time.monotonic() + _SECONDS_AWAY
+            if _away_until.setdefault(self.server, again_at) is again_at:  # of threads that fail together the first
                 logger.warning(
                     "Redis does not answer (%s): each process counts rates for itself until it does.",
                     type(error).__name__,
                 )
+            _away_until[self.server] = again_at
             return getattr(self.own, ask.__name__)(*args, **kwargs)
         if until is not None and _away_until.pop(self.server, None) is not None:
             logger.warning("Redis answers again: rates are counted for all processes together.")

@@ -304,8 +304,8 @@ else:
             "min_size": 1,
             "max_size": env_int("DATABASE_POOL_SIZE", 32, minimum=1),
             "timeout": 10,
-            # The pool tries again after twice as long each time. At its default of 300 seconds a PostgreSQL that was away
-            # for minutes would be left alone for minutes more; so whoever asks after this begins anew, at once.
+            # The pool doubles its pauses for so long, by default 300 seconds: a PostgreSQL that was away for minutes
+            # would be left alone for minutes more. Whoever asks after this begins anew, at once.
             "reconnect_timeout": 10,
         },
         # What is asked so many times of one connection is planned once (tokens/prepared.py).

@@ -179,8 +179,8 @@ def _memory_mib(pid: int) -> float:
     return total / 1024
 
 
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Write a certificate for this machine's loopback address, which signs itself, and its key."""
+def make_certificate(folder: Path, names: Sequence[str] = ()) -> tuple[Path, Path]:
+    """Write a certificate for this machine's loopback address and these names, which signs itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
     now = datetime.now(UTC)
@@ -192,7 +192,10 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), *map(x509.DNSName, names)]),
+            critical=False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

@@ -68,11 +68,17 @@ class Edge:
         ):
             return link.version()
 
+    @contextmanager
+    def connected(self) -> Iterator[ssl.SSLSocket]:
+        """Give a connection on which to send whatever one likes."""
+        plain = socket.create_connection(("127.0.0.1", self.https), 10)
+        with _trusting().wrap_socket(plain, server_hostname=NAME) as link:
+            yield link
+
     def send(self, raw: bytes) -> bytes:
         """Send bytes that no client would, and return what comes back until the connection is closed."""
         found = b""
-        plain = socket.create_connection(("127.0.0.1", self.https), 10)
-        with suppress(OSError), _trusting().wrap_socket(plain, server_hostname=NAME) as link:
+        with suppress(OSError), self.connected() as link:
             link.sendall(raw)
             link.settimeout(0.3)  # nginx keeps the connection for more
             while part := link.recv(65536):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -315,3 +316,20 @@ def test_service_writes_nothing_among_its_files(deployed: Deployed) -> None:
         deployed.edge.ask(path)
 
     assert {path: path.stat().st_mtime_ns for path in deployed.files.rglob("*")} == before_it
+
+
+def test_slow_senders_hold_no_thread(deployed: Deployed) -> None:
+    """Many more than there are threads, in the midst of their headers or bodies: nginx alone waits for them."""
+    begun = (
+        b"GET /slow-headers HTTP/1.1\r\nHost: %s\r\nX-A: " % NAME.encode(),
+        b"POST /slow-body HTTP/1.1\r\nHost: %s\r\nContent-Length: 1000\r\n\r\n{" % NAME.encode(),
+    )
+    with ExitStack() as stack:
+        slow = [stack.enter_context(deployed.edge.connected()) for _ in range(48)]
+        for drip in range(2):
+            for number, link in enumerate(slow):
+                with suppress(OSError):  # nginx ends those that take too long
+                    link.sendall(b"x" if drip else begun[number % 2])
+            answers = [deployed.edge.ask("/api/v1/session") for _ in range(4)]
+            assert [json.loads(answer.body)["error"] for answer in answers] == ["invalid_session"] * 4
+        assert [path for path in deployed.answered() if "slow" in path] == []

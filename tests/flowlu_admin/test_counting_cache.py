@@ -158,6 +158,28 @@ def test_process_counts_for_itself_while_redis_is_gone_and_says_so_once(
     assert caplog.records[-1].getMessage() == "Redis answers again: rates are counted for all processes together."
 
 
+def test_threads_that_find_it_gone_together_say_so_once(
+    way: Way, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caches_of_threads = [process(way, prefix) for _ in range(8)]
+    for each in caches_of_threads:
+        each.count("a", 60)
+    begin = threading.Barrier(len(caches_of_threads))
+
+    def count(cache: SharedCache) -> None:
+        begin.wait()
+        cache.count("a", 60)
+
+    way.cut()
+    threads = [threading.Thread(target=count, args=(cache,)) for cache in caches_of_threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(caplog.records) == 1
+
+
 def test_connection_that_broke_while_it_lay_idle_is_no_outage(
     way: Way, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
