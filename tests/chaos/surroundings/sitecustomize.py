@@ -1,8 +1,8 @@
 """The hosts file and the clock of a process that a test starts. Python imports this at its start, by its name.
 
-NAMES_FILE has a name and an address in each line. CLOCK_FILE says by how many seconds the clock is wrong; what it is set
-to is written behind it, under the process's number. What measures how long something takes goes on as it does on a
-machine whose clock is set.
+NAMES_FILE has a name and an address in each line. CLOCK_FILE says by how many seconds the clock is wrong; what it is
+set to is written beside it, under the process's number. What measures how long something takes goes on, as it does on
+a machine whose clock is set.
 """
 
 import os
