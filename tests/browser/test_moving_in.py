@@ -107,7 +107,7 @@ def test_the_guide_from_its_beginning_to_its_end(
 
     guide.run(job, 0)
     assert names[0] in guide.run(job, 1)
-    assert guide.run(job, 2).split("\n")[: len(names)] == names
+    assert guide.run(job, 2).split("\n")[: len(names)] == [repr(name) for name in names]
 
     guide.run(move, 0)
     table = (tmp_path / "table.jsonl").read_text()

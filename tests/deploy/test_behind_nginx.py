@@ -301,6 +301,17 @@ def test_http_leads_to_https_and_another_name_leads_nowhere(deployed: Deployed) 
     assert deployed.edge.ask("/admin/", name="else.example.com").status == 421
 
 
+@pytest.mark.parametrize("path", ["/service/v1/flowlu/crm/account/list", "/api/v1/session", "//service/v1/x"])
+def test_call_over_plain_http_is_refused_and_not_led_on(deployed: Deployed, path: str) -> None:
+    before_it = len(deployed.edge.passed_on())
+    answer = deployed.edge.ask(path, plain=True, headers={"Authorization": "Bearer fls_SECRET"})
+
+    assert (answer.status, answer.headers["Location"]) == (403, None)
+    told = json.loads(answer.body)
+    assert (told["error"], told["request_id"]) == ("https_required", answer.headers["X-Request-ID"])
+    assert deployed.edge.passed_on()[before_it:] == []
+
+
 def test_only_tls_that_is_not_broken_is_spoken(deployed: Deployed) -> None:
     assert deployed.edge.shake_hands(ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
     assert deployed.edge.shake_hands(ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
