@@ -74,12 +74,21 @@ def nested(params: Iterable[tuple[str, str]]) -> dict[str, Any]:
         *way, last = name.replace("]", "").split("[")
         place = root
         for step in way:
-            inner = place.setdefault(step or str(len(place)), {})
+            step = step or _next_in(place)
+            inner = place.setdefault(step, {})
             if not isinstance(inner, dict):
                 inner = place[step] = {}
             place = inner
-        place[last or str(len(place))] = value
+        place[last or _next_in(place)] = value
     return {name: _listed(value) for name, value in root.items()}
+
+
+def _next_in(place: dict[str, Any]) -> str:
+    """Return the first number from the count on that is free: `a[1]` may stand before `a[]`."""
+    number = len(place)
+    while str(number) in place:
+        number += 1
+    return str(number)
 
 
 def _listed(value: Any) -> Any:

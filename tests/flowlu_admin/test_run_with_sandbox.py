@@ -70,9 +70,10 @@ def test_sample_is_registered_once_and_a_manifest_of_somebodys_own_stays() -> No
 def test_operator_is_made_once_and_gets_a_new_password_when_its_file_is_gone(
     settings: Any, tmp_path: Any, django_user_model: Any
 ) -> None:
-    settings.VAR_DIR = tmp_path
+    settings.VAR_DIR = tmp_path / "new" / "var"
 
     path = Command()._operator()
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     first = path.read_text()
     assert Command()._operator() == path
     assert path.read_text() == first

@@ -122,6 +122,8 @@ class Command(BaseCommand):
 
     def _operator(self) -> Path:
         """Make the sandbox operator once for this database; the file has its name and password."""
+        # On PostgreSQL, and with secrets in the environment, nothing else has made it.
+        settings.VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         path: Path = settings.VAR_DIR / "sandbox-operator.txt"
         user_model = get_user_model()
         user = user_model.objects.filter(username=OPERATOR).first()
