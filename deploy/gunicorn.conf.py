@@ -5,6 +5,10 @@ both. SQLite and the in-process cache allow one process only.
 """
 
 import os
+import resource
+
+# Whoever starts it: a core dump would hold every key in clear.
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 bind = f"{os.environ.get('BIND', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 worker_class = "gthread"

@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,18 @@ def test_every_container_is_confined() -> None:
         assert service["security_opt"] == ["no-new-privileges:true"], name
         if name != "database":  # its entry point takes its folder over, and steps down
             assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+
+
+def test_no_process_with_keys_leaves_a_core_dump() -> None:
+    assert {name: SERVICES[name].get("ulimits") for name in OURS} == dict.fromkeys(OURS, {"core": 0})
+    assert "\nLimitCORE=0\n" in CONFINED
+    code = f"""
+import resource, runpy
+runpy.run_path({str(DEPLOY / "gunicorn.conf.py")!r})
+print(resource.getrlimit(resource.RLIMIT_CORE))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "(0, 0)\n"
 
 
 def test_nothing_but_nginx_is_reached_from_outside() -> None:
