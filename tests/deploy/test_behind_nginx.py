@@ -16,12 +16,14 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.urls import resolve
 
-from installations.errors import RequestTooLarge
+from installations.errors import RateLimited, RequestTooLarge
 from tests.bench.load import free_port
 from tests.deploy import image
 from tests.deploy.edge import MISSING, NAME, ROOT, TEMPLATE, Answer, Edge, before, running
 from tests.security.test_smuggling import AMBIGUOUS, BEHIND
+from tokens.api.parsers import CALL_BYTES, HANDSHAKE_BYTES
 
 pytestmark = [
     pytest.mark.skipif(
@@ -39,6 +41,22 @@ SECURITY_HEADERS = (
     "Cross-Origin-Opener-Policy",
     "Cache-Control",
 )
+UPLOADS = (
+    "/admin/installations/application/import/",
+    "/admin/installations/installation/7/manifest/",
+    "/admin/installations/catalogueedition/import/",
+    "/admin/tokens/oauthtoken/leaked/",
+)
+TAKES = {
+    "/": 256 * 1024,
+    "/accounts/login/": 256 * 1024,
+    "/admin/installations/installation/7/change/": 256 * 1024,
+    "/api/v1/session": HANDSHAKE_BYTES,
+    "/service/v1/other": HANDSHAKE_BYTES,
+    "/api/v1/flowlu/crm/account/create": CALL_BYTES,
+    "/service/v1/flowlu/crm/account/create": CALL_BYTES,
+    **dict.fromkeys(UPLOADS, 3 * 1024 * 1024),
+}
 OWN_HEADERS = ("Strict-Transport-Security", "X-Content-Type-Options", "Cache-Control", "X-Request-ID")
 
 
@@ -187,22 +205,71 @@ def test_body_over_the_limit_is_refused_as_the_api_refuses_it(deployed: Deployed
     assert (page.status, page.body) == (413, f"{RequestTooLarge.public_message}\n".encode())
 
 
-def test_body_that_the_api_itself_refuses_gets_there(deployed: Deployed) -> None:
-    body = b'{"portal": "' + b"x" * 70_000 + b'"}'
-    answer = deployed.edge.ask(
-        "/api/v1/session", method="POST", body=body, headers={"Content-Type": "application/json"}
-    )
-    assert (answer.status, json.loads(answer.body)["error"]) == (413, RequestTooLarge.code)
-    assert once(answer, OWN_HEADERS) == dict.fromkeys(OWN_HEADERS, 1)
-
-
-def test_body_within_the_limit_is_passed_on_whole_and_is_never_on_a_disk(echoing: Edge) -> None:
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    answer = echoing.ask("/", method="POST", body=b"x" * limit)
+@pytest.mark.parametrize(("path", "limit"), TAKES.items())
+def test_body_within_the_limit_is_passed_on_whole_and_is_never_on_a_disk(echoing: Edge, path: str, limit: int) -> None:
+    answer = echoing.ask(path, method="POST", body=b"x" * limit)
 
     assert json.loads(answer.body)["received"] == limit
-    sizes = re.findall(r"client_(?:max_body|body_buffer)_size (\d+)m;", TEMPLATE.read_text(encoding="utf-8"))
-    assert [int(size) * 1024 * 1024 for size in sizes] == [limit, limit]
+    assert echoing.ask(path, method="POST", body=b"x" * (limit + 1)).status == 413
+    template = TEMPLATE.read_text(encoding="utf-8")
+    # What may come is in memory as a whole.
+    assert re.findall(r"client_max_body_size (\w+);", template) == re.findall(
+        r"client_body_buffer_size (\w+);", template
+    )
+
+
+def test_pages_that_take_a_file_are_known() -> None:
+    assert {TAKES[path] for path in UPLOADS} == {settings.DATA_UPLOAD_MAX_MEMORY_SIZE}
+    assert [resolve(path).url_name for path in UPLOADS if resolve(path).url_name is None] == []
+    taking = [
+        f"{path.parent.name}/{path.name}: {form}"
+        for path in sorted(ROOT.glob("*/*forms.py"))
+        for form in re.findall(
+            r"^class (\w+)\((?:(?!^class ).)*?forms\.FileField\(", path.read_text(encoding="utf-8"), re.M | re.S
+        )
+    ]
+    assert taking == [
+        "installations/catalogue_forms.py: ImportCatalogueForm",
+        "installations/forms.py: ImportForm",
+        "tokens/forms.py: LeakedForm",
+    ]
+
+
+@pytest.mark.parametrize(("path", "many"), [("/", 100), (UPLOADS[0], 10), ("/api/v1/session", 100)])
+def test_address_has_so_many_requests_under_way_and_no_more(echoing: Edge, path: str, many: int) -> None:
+    """Each says that it brings more, and does not: what it holds is bounded, and others come in again when it ends."""
+    began = f"POST {path} HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 1000\r\n\r\nx".encode()
+    with ExitStack() as held:
+        for _ in range(many):
+            held.enter_context(echoing.connected()).sendall(began)
+        answer = ask_until(echoing, path, 429)
+
+        assert answer.headers["Retry-After"] == "1"
+        assert once(answer, OWN_HEADERS) == dict.fromkeys(OWN_HEADERS, 1)
+        if path.startswith("/api/"):
+            assert json.loads(answer.body)["error"] == RateLimited.code
+        if many == 10:  # the small forms beside them
+            assert echoing.ask("/", method="POST", body=b"").status == 200
+    assert ask_until(echoing, path, 200).headers["Retry-After"] is None
+
+
+def ask_until(edge: Edge, path: str, status: int) -> Answer:
+    """Ask until nginx has heard of every connection that was opened, or closed."""
+    deadline = time.monotonic() + 20
+    while (answer := edge.ask(path, method="POST", body=b"")).status != status:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return answer
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/api/schema"])
+def test_what_is_dear_is_asked_for_a_few_times_a_second(echoing: Edge, path: str) -> None:
+    ask_until(echoing, path, 200)
+    refused = [answer for _ in range(60) if (answer := echoing.ask(path, method="POST", body=b"")).status == 429]
+
+    assert refused[0].headers["Retry-After"] == "1"
+    assert once(refused[0], OWN_HEADERS) == dict.fromkeys(OWN_HEADERS, 1)
+    assert echoing.ask("/healthz", method="POST", body=b"").status == 200
 
 
 def test_nobody_says_for_whom_they_speak(echoing: Edge) -> None:
