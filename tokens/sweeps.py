@@ -12,7 +12,7 @@ from django.utils import timezone
 from installations import reviewing
 from installations.trail import anchoring, refusals
 from tokens.models import SweepRun
-from tokens.services import api_keys, day_counting, long_runs, probing, pruning, storing, upstream, wiping
+from tokens.services import api_keys, day_counting, long_runs, probing, pruning, upstream, wiping
 
 LEASE = timedelta(minutes=10)  # a run that did not end by then was ended by something else
 
@@ -41,7 +41,7 @@ JOBS: list[Job] = [
     Job("tell_upstream", 30, lambda stopped: upstream.tell_due(stopped=stopped)),
     Job("wipe_expired", 3600, wiping.wipe_expired),
     Job("wipe_orphans", 300, wiping.wipe_orphans),
-    Job("prune_replaced_fingerprints", 3600, lambda _stopped: storing.prune_replaced_fingerprints()),
+    Job("prune_replaced_fingerprints", 3600, pruning.prune_replaced_fingerprints),
     Job("wipe_expired_api_keys", 300, lambda _stopped: api_keys.wipe_expired_api_keys()),
     Job("prune_service_calls", 3600, lambda _stopped: pruning.prune_service_calls()),
     Job("prune_scope_usage", 3600, lambda _stopped: pruning.prune_scope_usage()),

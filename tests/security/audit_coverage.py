@@ -453,7 +453,7 @@ VERBS: dict[str, Covered] = {
     "tokens.services.storing.remember_replaced_locked": _STEP,
     "tokens.services.storing.make_room_locked": _STEP,
     "tokens.services.storing.holds_already": _READS,
-    "tokens.services.storing.prune_replaced_fingerprints": "Forgets hashes of pairs that are out of use by their age.",
+    "tokens.services.pruning.prune_replaced_fingerprints": "Forgets hashes of pairs that are out of use by their age.",
     "tokens.services.storing.store_pair_locked": _STEP,
     "tokens.services.upstream.close_upstream": "upstream.closed, shown by its act and in test_upstream.py.",
     "tokens.services.upstream.enqueue_pair_locked": _STEP,

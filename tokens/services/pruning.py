@@ -1,5 +1,5 @@
 """What is kept for some days only: rows of calls, counts of use, sessions that are over, evidence, attempts at
-refreshing. 0 days keep all.
+refreshing, fingerprints that were replaced. 0 days keep all, but for these, of which the last day is kept at least.
 
 None of it gives or takes a right: tokens, approvals, the ledger and the audit trail are not touched here.
 """
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from installations.liveness import NEITHER, SIGNS, Kind
 from installations.models import Evidence, ScopeUsage
-from tokens.models import EmbedSession, RefreshAttempt, ServiceCall
+from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, ReplacedFingerprint, ServiceCall
 
 _BATCH = 5000
 
@@ -80,6 +80,18 @@ def prune_refresh_attempts(stopped: Stopped = _never, *, days: int | None = None
     of_the_past = Q(outcome__in=settled, generation__lt=F("oauth_token__generation") - 1)
     old = RefreshAttempt.objects.filter(started_at__lt=timezone.now() - timedelta(days=days))
     return _walk(old.annotate(is_superseded=_truth(of_the_past)), "started_at", stopped)
+
+
+def prune_replaced_fingerprints(stopped: Stopped = _never) -> int:
+    """Forget the fingerprints that were replaced longer ago than the setting says. Returns how many.
+
+    A hand-over forgets those of its own lineage; this is for lineages that nobody uses any more. Those of a revoked
+    one stay: the ledger says by them that a pair may live at Flowlu that it was not told about.
+    """
+    before = timezone.now() - timedelta(days=settings.REPLACED_FINGERPRINT_DAYS)
+    old = ReplacedFingerprint.objects.filter(replaced_at__lt=before)
+    out_of_use = ~Q(oauth_token__state=OAuthToken.State.REVOKED)
+    return _walk(old.annotate(is_superseded=_truth(out_of_use)), "replaced_at", stopped)
 
 
 def _truth(condition: Q) -> Case:

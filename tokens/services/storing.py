@@ -106,18 +106,6 @@ def remember_replaced_locked(row: OAuthToken, fingerprints: set[str], key_id: st
     row.replaced_fingerprints.filter(replaced_at__lt=now - timedelta(days=settings.REPLACED_FINGERPRINT_DAYS)).delete()
 
 
-def prune_replaced_fingerprints() -> int:
-    """Forget the fingerprints that were replaced longer ago than the setting says. Returns how many.
-
-    A hand-over forgets those of its own lineage; this is for lineages that nobody uses any more. Those of a revoked
-    one stay: the ledger says by them that a pair may live at Flowlu that it was not told about.
-    """
-    before = timezone.now() - timedelta(days=settings.REPLACED_FINGERPRINT_DAYS)
-    old = ReplacedFingerprint.objects.filter(replaced_at__lt=before)
-    forgotten, _ = old.exclude(oauth_token__state=OAuthToken.State.REVOKED).delete()
-    return forgotten
-
-
 def _refresh_token_to_keep(installation: Installation, pair: Pair) -> str | None:
     approved = installation.status == Installation.Status.ACTIVE
     return pair.refresh_token if approved and installation.application.stores_refresh_tokens else None

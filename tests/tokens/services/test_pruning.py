@@ -14,8 +14,10 @@ from installations.liveness import Kind, Observation, superseded
 from installations.models import Application, Evidence, ScopeUsage
 from tests import factories
 from tokens import selectors
-from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, ServiceCall
+from tokens.models import EmbedSession, OAuthToken, RefreshAttempt, ReplacedFingerprint, ServiceCall
 from tokens.services import pruning
+from tokens.services.revocation import revoke_tokens
+from tokens.targets import RevocationTarget
 
 pytestmark = pytest.mark.django_db
 
@@ -158,6 +160,27 @@ def test_attempts_that_still_say_something_stay(application: Application) -> Non
     assert pruning.prune_refresh_attempts(lambda: True, days=1) == 0
     assert pruning.prune_refresh_attempts(days=1) == 2
     assert sorted(RefreshAttempt.objects.values_list("pk", flat=True)) == sorted(stay)
+
+
+def test_replaced_fingerprints_go_in_batches_past_those_that_stay(
+    application: Application, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "_BATCH", 2)
+    settings.REPLACED_FINGERPRINT_DAYS = 10
+    record = factories.launch(application)
+    live, revoked = (factories.token(record.installation, record.portal_user, name) for name in ("live", "revoked"))
+    revoke_tokens(target=RevocationTarget.of_token(revoked.pk), actor=factories.superactor(), reason="A test.")
+    for place, days in enumerate(AGES * 2):
+        ReplacedFingerprint.objects.create(
+            oauth_token=(live, revoked)[place % 2], fingerprint=f"{place:064x}", replaced_at=ago(days)
+        )
+    kept = ReplacedFingerprint.objects.exclude(oauth_token=live, replaced_at__lt=ago(10) + timedelta(seconds=30))
+    expected = set(kept.values_list("pk", flat=True))
+
+    assert pruning.prune_replaced_fingerprints(lambda: True) == 0
+    assert pruning.prune_replaced_fingerprints() == 10 - len(expected)
+    assert set(ReplacedFingerprint.objects.values_list("pk", flat=True)) == expected
+    assert 0 < len(expected) < 10
 
 
 def test_session_that_is_pruned_leaves_its_token(application: Application) -> None:

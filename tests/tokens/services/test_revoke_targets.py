@@ -20,13 +20,14 @@ from tokens.models import EmbedSession, OAuthToken, ReplacedFingerprint, Revocat
 from tokens.revocation_selectors import pin_of
 from tokens.selectors import hash_session_token, is_revoked
 from tokens.services import cutting
+from tokens.services.pruning import prune_replaced_fingerprints
 from tokens.services.revocation import (
     drill_revocation,
     resume_revocation,
     revoke_tokens,
     uninstall_installation,
 )
-from tokens.services.storing import Pair, prune_replaced_fingerprints, store_pair_locked
+from tokens.services.storing import Pair, store_pair_locked
 from tokens.targets import RevocationTarget
 
 ACTOR = factories.superactor()
