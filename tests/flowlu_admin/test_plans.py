@@ -97,8 +97,8 @@ COUNTED = ("installations_installation", 'COUNT("installations_installation"."id
 FREE = ("installations_portaluser", '"locked_at" IS NULL LIMIT 1001')
 ALIVE = ("installations_liveness", '"installations_liveness"."state" = %s LIMIT 1001')
 WHOLE = {
-    UNJUDGED: "every five minutes, for what a release before verdicts made; by its key alone",
-    COUNTED: "every five minutes, for the chart of installations by status; by the index of the status alone",
+    UNJUDGED: "every five minutes, for what a release before verdicts made; docs/operations.md says how long it takes",
+    COUNTED: "every five minutes, for the chart of installations by status; the same",
     FREE: "nearly all are such, so a thousand are found at once",
     ALIVE: "the same of installations that are in use; the others are found by the index of the state",
 }
