@@ -6,6 +6,7 @@ from tests.broken_rules.backend import BACKEND
 from tests.broken_rules.console import CONSOLE
 from tests.broken_rules.cutting import CUT
 from tests.broken_rules.deployment import DEPLOYMENT
+from tests.broken_rules.hosts import HOSTS
 from tests.broken_rules.identity import IDENTITY
 from tests.broken_rules.keys import KEYS
 from tests.broken_rules.liveness import LIVENESS
@@ -32,4 +33,5 @@ BREAKAGES = (
     *ORIGINS,
     *NOTICES,
     *DEPLOYMENT,
+    *HOSTS,
 )
