@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.cast", "tests.emptying", "tests.stage"]
+pytest_plugins = ["tests.cast", "tests.emptying", "tests.grouping", "tests.stage"]
 
 # A busy machine is no defect. What suppresses a health check of its own names this one too: the lists are not joined.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
