@@ -20,15 +20,16 @@ def rows_of(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> list[t
     if connection.vendor != "postgresql":
         with connection.cursor() as cursor:
             return _fetched(cursor, statement, values)
-    for _dead in range(_pooled()):
+    dead = 0
+    while True:
         try:
             return _planned(statement, values)
         except OperationalError:
             link = connection.connection  # None: there was none to be had
-            if link is None or not link.closed or connection.in_atomic_block:
+            if dead == _pooled() or link is None or not link.closed or connection.in_atomic_block:
                 raise
             connection.close()
-    return _planned(statement, values)
+            dead += 1
 
 
 def _pooled() -> int:
