@@ -1,6 +1,7 @@
 """The service and its parts. What takes long runs with `make chaos` only; the others once, with the suite on SQLite."""
 
 import os
+import shutil
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,8 @@ def sandbox_here() -> Iterator[SandboxServer]:
 
 @pytest.fixture(scope="session")
 def redis_here() -> Iterator[Redis]:
+    if shutil.which("redis-server") is None:
+        pytest.skip("NOT RUN without redis-server (Debian: redis-server)")
     with Redis() as server:
         yield server
 
