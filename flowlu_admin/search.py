@@ -60,6 +60,11 @@ def find(text: str, may: Callable[[str], bool]) -> list[Kind]:
     return [kind for kind in kinds if kind.hits]
 
 
+def is_too_short(text: str) -> bool:
+    """Return whether the text is looked for nowhere: a letter is the beginning of too much. A digit is a number."""
+    return 0 < len(text) < _FEWEST and text.isascii() and not text.isdigit()
+
+
 def may_search(may: Callable[[str], bool]) -> list[str]:
     """Return what an operator may search for, in words."""
     return [str(words) for permission, words in _WORDS.items() if may(permission)]

@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext
 
-from flowlu_admin.search import LONGEST, find, may_search
+from flowlu_admin.search import LONGEST, find, is_too_short, may_search
 from installations.pasted import looks_like_credential
 
 
@@ -41,4 +41,6 @@ def search_view(request: HttpRequest) -> HttpResponse:
 def _problem(text: str) -> str:
     if len(text) > LONGEST:
         return gettext("Search for at most %(longest)s characters: the beginning is enough.") % {"longest": LONGEST}
+    if is_too_short(text):
+        return gettext("Type more of it: one letter is the beginning of too much, so it was not searched for.")
     return gettext("What you typed holds a character that nothing has here. Type it again.") if "\0" in text else ""

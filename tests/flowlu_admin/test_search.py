@@ -233,7 +233,15 @@ def test_no_page_searches_for_a_credential_in_its_address(client: Client, world:
     assert ["looks like a token" in message for message in messages(answer)] == [True]
 
 
-@pytest.mark.parametrize(("wanted", "words"), [("a " * 101, "at most 200 characters"), ("a\0b", "Type it again")])
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("a " * 101, "at most 200 characters"),
+        ("a\0b", "Type it again"),
+        ("a", "Type more of it"),
+        ("-", "Type more of it"),
+    ],
+)
 def test_what_cannot_be_searched_for_says_so(client: Client, world: dict[str, Any], wanted: str, words: str) -> None:
     for ask in (client.post, client.get):
         answer = ask(url("search"), {"q": wanted})
