@@ -215,6 +215,7 @@ def test_no_act_tells_a_secret(page: Page, scene: Scene, canaries: Canaries, log
             wrong |= {"review-fin": secret, "review_by": secret}
             wrong |= {"pinned": secret, "fingerprints": secret, "stored_before": secret, "confirmed": secret}
             wrong |= {"seen_in_force": secret}
+            wrong |= {"label": secret, "name": secret, "code": secret, "description": secret, "owner": secret}
             canaries.look_at_response(f"{key}, in the address", client.post(f"{where}?x={secret}", {}))
             refused = client.post(where, wrong, headers={"X-Session-Token": secret})
             assert refused.status_code == 200
