@@ -60,6 +60,7 @@ ROOT = Path(__file__).resolve().parents[3]
 WHY: dict[str, Any] = {"actor": factories.superactor(), "reason": "A test."}
 HOSTS = 2
 CALLERS = 6
+REDELIVERY_SECONDS = 3
 CALL = "/api/v1/flowlu/crm/account/list"
 
 
@@ -247,7 +248,7 @@ def environment_of(page: Page, shared: str, **more: str) -> dict[str, str]:
         "REDIS_URL": shared,
         "FLOWLU_PORTAL_URL": page.sandbox.portal_url_template,
         "FLOWLU_REVOCATION_URL": page.sandbox.revocation_url,
-        "TESTED_REDELIVERY_SECONDS": "3",
+        "TESTED_REDELIVERY_SECONDS": str(REDELIVERY_SECONDS),
         **endpoints_of(page.sandbox),
         **more,
     }
@@ -283,6 +284,11 @@ def its_lease_ends() -> None:
     UpstreamRevocation.objects.filter(state="pending").update(next_try_at=timezone.now())
 
 
+def its_message_is_for_another(link: Any) -> bool:
+    """Say whether a worker that starts now takes it over: at its start it looks, and then not for a minute and more."""
+    return int(link.zcount("unacked_index", 0, time.time() - REDELIVERY_SECONDS)) == 1
+
+
 def is_done_with(link: Any) -> bool:
     """Say whether no message waits, and none is held by a worker."""
     return link.llen("celery") == 0 and link.hlen("unacked") == 0
@@ -302,6 +308,7 @@ def test_task_of_a_killed_host_is_done_once_by_another(
         assert UpstreamRevocation.objects.get().state == "pending"
         page.sandbox.state.oauth.clear_faults()
         its_lease_ends()
+        wait_until(lambda: its_message_is_for_another(emptied))
         # Nothing else asks for it: no sweep runs here.
         with worker(tmp_path, shared, page, "second") as second:
             wait_until(lambda: is_done_with(emptied), second)
