@@ -75,6 +75,18 @@ print(resource.getrlimit(resource.RLIMIT_CORE))
     assert ended.stdout == "(0, 0)\n"
 
 
+def test_what_is_there_for_good_is_not_collected_during_calls() -> None:
+    code = f"""
+import gc, runpy
+configured = runpy.run_path({str(DEPLOY / "gunicorn.conf.py")!r})
+import flowlu_admin.checks
+configured["post_worker_init"](None)
+print(gc.is_tracked(vars(flowlu_admin.checks)), any(each is vars(flowlu_admin.checks) for each in gc.get_objects()))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "True False\n"
+
+
 def test_nothing_but_nginx_is_reached_from_outside() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["nginx"]
     assert COMPOSE["networks"]["back"] == {"internal": True}
