@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, Final
 
 from django.contrib import messages
@@ -25,7 +26,7 @@ AFTER: Final = "after"
 BEFORE: Final = "before"
 _PLACES: Final = (AFTER, BEFORE)
 # Of what a filter leaves so many are found by their keys. Where there are more, a way through the list meets them soon.
-FOUND: Final = 2_000
+FOUND: Final = 5_000
 
 
 class ConsoleChangeList(ChangeList):
@@ -42,7 +43,8 @@ class ConsoleChangeList(ChangeList):
         self.after, self.before = (request.GET.get(name, "") for name in _PLACES)
         self.previous_url = self.next_url = self.first_url = ""
         self.is_counted_out = True
-        self._few: list[Any] | None = None  # keys of what the list holds, up to what is counted and one more
+        # Keys of what each part holds, up to what is counted and one more.
+        self._few: list[list[Any]] | None = None
         super().__init__(request, *args, **kwargs)
         name = str(self.opts.verbose_name_plural)
         self.title = name[:1].upper() + name[1:]
@@ -93,7 +95,7 @@ class ConsoleChangeList(ChangeList):
         if (is_unused and (self.result_count > BOUND or not self.is_counted_out)) or (self.query and not is_unused):
             return ()
         rest = self._few_keys() if is_unused else first_keys([self.without(spec)], BOUND)
-        return counts_in_rest(self.root_queryset, rest, spec, asked)
+        return counts_in_rest(self.root_queryset, list(chain.from_iterable(rest)), spec, asked)
 
     @property
     def _is_narrowed(self) -> bool:
@@ -106,10 +108,18 @@ class ConsoleChangeList(ChangeList):
             return min(BOUND, self.most_counted)
         return min(FOUND, self.most_counted) if self._is_narrowed else self.most_counted
 
-    def _few_keys(self) -> list[Any]:
+    def _few_keys(self) -> list[list[Any]]:
         if self._few is None:
             self._few = first_keys(self.parts, self._most)
         return self._few
+
+    def _named_parts(self) -> tuple[Sequence[QuerySet[Any]], int]:
+        """Return the parts, those by their keys of which all are known, and how many were counted."""
+        found = self._few_keys()
+        counted = sum(map(len, found))
+        whole = found if counted <= self._most else found[:-1]  # there may be more where counting ended
+        named = [rows.filter(pk__in=keys) for rows, keys in zip(self.parts, whole, strict=False)]
+        return [*named, *self.parts[len(whole) :]], counted
 
     @cached_property
     def parts(self) -> Sequence[QuerySet[Any]]:
@@ -131,8 +141,7 @@ class ConsoleChangeList(ChangeList):
         opened: list[Any] | None = None
         if self._is_narrowed:
             # What is left may be few among a million. They are looked for once; all else goes by what was found.
-            counted = len(self._few_keys())
-            parts = [rows.filter(pk__in=self._few_keys()) for rows in parts] if counted <= bound else parts
+            parts, counted = self._named_parts()
         elif self.after or self.before:
             counted = count_up_to(parts, bound)
         else:

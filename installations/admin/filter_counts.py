@@ -48,12 +48,15 @@ def counts_in_whole(rows: QuerySet[Any], spec: Any, choices: Sequence[dict[str, 
     return [_as_counted(count) for count in _counted(rows, parts)]
 
 
-def first_keys(parts: Sequence[QuerySet[Any]], bound: int) -> list[Any]:
-    """Return the keys of the rows, as many as are counted and one more. One statement a part."""
-    found: list[Any] = []
+def first_keys(parts: Sequence[QuerySet[Any]], bound: int) -> list[list[Any]]:
+    """Return the keys of the rows of each part, as many in all as are counted and one more. One statement a part, and
+    none for those behind the last key."""
+    found: list[list[Any]] = []
+    left = bound + 1
     for rows in parts:
-        if len(found) <= bound:
-            found += rows.order_by().values_list("pk", flat=True)[: bound + 1 - len(found)]
+        if left:
+            found.append(list(rows.order_by().values_list("pk", flat=True)[:left]))
+            left -= len(found[-1])
     return found
 
 

@@ -119,6 +119,16 @@ def test_pages_of_the_queue_go_on_from_risk_to_risk_and_back(
         assert "more than 5 reviews" in text(cut)
         assert [row.pk for row in cut.context["cl"].result_list] == shown[0]
         assert cut.context["cl"].next_url
+    # Narrowed, the parts that were counted to their end are found by their keys, and the others as they are.
+    for most in range(12):
+        with monkeypatch.context() as fewer:
+            fewer.setattr(reviews, "MOST_UNUSED", most)
+            narrowed = client.get(url(QUEUE), {"installation__application__id__exact": here.application_id})
+            found = [row.pk for row in narrowed.context["cl"].result_list]
+            while narrowed.context["cl"].next_url:
+                narrowed = client.get(url(QUEUE) + narrowed.context["cl"].next_url)
+                found += [row.pk for row in narrowed.context["cl"].result_list]
+            assert found == whole, most
     for earlier in reversed(shown[:-1]):
         page = client.get(url(QUEUE) + page.context["cl"].previous_url)
         assert [row.pk for row in page.context["cl"].result_list] == earlier
