@@ -36,8 +36,12 @@ def fold(found: Iterable[Found], lists: dict[Kind, str]) -> Iterator[Found]:
         if len(here) <= MOST:
             yield from here
             continue
-        key = f"{here[0].key}…{here[-1].key}"[:LONGEST]
-        yield Found(kind, key, here[-1].at, "", lists.get(kind, ""), sum(one.count for one in here))
+        yield as_one(kind, here[0], here[-1], sum(one.count for one in here), lists)
+
+
+def as_one(kind: Kind, first: Found, last: Found, count: int, lists: dict[Kind, str]) -> Found:
+    """Return what stands for all of a kind from the first to the last: their number and the list that shows them."""
+    return Found(kind, f"{first.key}…{last.key}"[:LONGEST], last.at, "", lists.get(kind, ""), count)
 
 
 def digest_is_due(now: datetime, hour: int, last: datetime | None) -> bool:

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from flowlu_admin.notices.kinds import Kind
-from flowlu_admin.notices.occasions import LONGEST, Found
+from flowlu_admin.notices.occasions import LONGEST, MOST, Found, as_one
 from flowlu_admin.redaction import redact
 from installations import selectors
 from installations.admin.display import change_url, installation_name, list_url
@@ -157,13 +157,25 @@ _BY_VERB: Final[dict[str, Callable[[Sequence[AuditEvent]], Iterator[Found]]]] = 
 
 
 def suspected_between(after: datetime, until: datetime) -> Iterator[Found]:
-    """Give the installations that came under suspicion after one time and up to another."""
+    """Give the installations that came under suspicion after one time and up to another.
+
+    A portal's long outage may bring very many at once: those are counted, and not read.
+    """
     rows = Liveness.objects.filter(state=Liveness.State.SUSPECTED, since__gt=after, since__lte=until)
-    for row in rows.select_related("installation__portal", "installation__application").order_by("since", "pk"):
-        here = row.installation
-        assert row.since is not None  # noqa: S101 - it was asked for
-        key = f"{here.pk} {row.since.isoformat()}"
-        yield Found(Kind.SUSPECTED, key, row.since, readable(installation_name(here)), change_url(here))
+    rows = rows.select_related("installation__portal", "installation__application").order_by("since", "pk")
+    some = list(rows[: MOST + 1])
+    if len(some) <= MOST:
+        yield from map(_suspected, some)
+        return
+    last = rows.last() or some[-1]  # each of them may have been seen alive meanwhile
+    yield as_one(Kind.SUSPECTED, _suspected(some[0]), _suspected(last), rows.count(), lists())
+
+
+def _suspected(row: Liveness) -> Found:
+    here = row.installation
+    assert row.since is not None  # noqa: S101 - it was asked for
+    key = f"{here.pk} {row.since.isoformat()}"
+    return Found(Kind.SUSPECTED, key, row.since, readable(installation_name(here)), change_url(here))
 
 
 def reviews_between(after: datetime, until: datetime) -> Iterator[Found]:

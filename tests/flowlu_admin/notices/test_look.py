@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection, transaction
 from django.db.models import F
+from django.db.models.signals import post_init
 from django.utils import timezone
 
 from flowlu_admin.notices import sources
@@ -268,6 +269,28 @@ def test_many_at_once_are_told_as_one(application: Application, mia: User) -> No
     (occasion,) = NoticeOccasion.objects.all()
     assert (occasion.kind, occasion.count, occasion.label) == ("waits", MOST + 1, "")
     assert occasion.path == "/admin/installations/installation/?status__exact=pending_approval"
+
+
+def test_very_many_under_suspicion_are_told_as_one_and_most_are_not_read(application: Application, mia: User) -> None:
+    look()
+    many = [launched(application, f"portal{number}.flowlu.com") for number in range(2 * MOST)]
+    for row in many:
+        suspect(row)
+    read: list[int] = []
+
+    def note(instance: Liveness, **_more: object) -> None:
+        read.append(instance.pk)
+
+    post_init.connect(note, sender=Liveness)
+    try:
+        look()
+    finally:
+        post_init.disconnect(note, sender=Liveness)
+
+    occasion = NoticeOccasion.objects.get(kind=Kind.SUSPECTED)
+    assert (occasion.count, occasion.label) == (2 * MOST, "")
+    assert len(read) == MOST + 2  # as many as show that there are more, and the last
+    assert occasion.path == "/admin/installations/installation/?liveness=suspected_removed"
 
 
 def test_each_is_told_what_they_may_see_and_chose(here: Installation, settings: Any) -> None:
