@@ -12,14 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
-from urllib.parse import urlsplit, urlunsplit
-
-import psycopg
-from psycopg import sql
 
 from tests import bench
+from tests.bench.databases import database
 from tests.bench.figures import ROOT, as_line, as_table, read_lines
 
 DEFAULT_URL = "postgres://root@127.0.0.1:5432/postgres"
@@ -33,21 +29,6 @@ def benches() -> Iterator[str]:
         source = (ROOT / "tests" / "bench" / f"{found.name}.py").read_text(encoding="utf-8")
         if "\ndef measure(" in source:
             yield found.name
-
-
-@contextmanager
-def database(server: str, name: str, template: str = "template1") -> Iterator[str]:
-    """Make a database, give its address, and drop it again whatever happens."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        make = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
-        # As docs/operations.md wants it of the role.
-        connection.execute(sql.SQL("ALTER DATABASE {} SET jit = off").format(sql.Identifier(name)))
-    try:
-        yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    finally:
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def child(name: str, scale: float) -> None:

@@ -43,7 +43,7 @@ from installations.models import (  # noqa: E402
     PortalUser,
 )
 from tests import catalogues, factories  # noqa: E402
-from tokens import activity, observations, refusals, usage  # noqa: E402
+from tokens import activity, observations, refusals, sweeps, usage  # noqa: E402
 from tokens.models import Purpose, RefreshAttempt  # noqa: E402
 from tokens.services import api_keys, keys, long_runs, probing, proving, refreshing, revocation  # noqa: E402
 from tokens.services.acting import act_as_system, act_as_user  # noqa: E402
@@ -109,6 +109,18 @@ def stop_revocation(number: int) -> bool:
 
 def revoke_killed(target: dict[str, Any], batch: int, point: int) -> str:
     """Revoke in a child that is killed at its `point`th statement or commit. Tells whether it came that far."""
+    return _killed(
+        lambda: revocation.revoke_tokens(target=RevocationTarget.from_json(target), batch=batch, **WHY), point
+    )
+
+
+def killed(order: dict[str, Any], point: int) -> str:
+    """Do another job in a child that is killed at its `point`th statement or commit. Tells whether it came that far."""
+    job = _JOBS[order.pop("job")]
+    return _killed(lambda: job(**order), point)
+
+
+def _killed(work: Callable[[], Any], point: int) -> str:
     # The child needs connections of its own.
     connection.close()
     connection.close_pool()
@@ -116,7 +128,7 @@ def revoke_killed(target: dict[str, Any], batch: int, point: int) -> str:
     if child == 0:
         try:
             _die_at(point)
-            revocation.revoke_tokens(target=RevocationTarget.from_json(target), batch=batch, **WHY)
+            work()
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -344,6 +356,11 @@ def act(portal: str, app_id: str, user: str | None = None) -> str:
     return "ok"
 
 
+def sweep() -> list[str]:
+    """Run what is due; return what failed."""
+    return sweeps.run_due().failed
+
+
 def probe() -> int:
     return probing.probe_quiet(lambda: False)
 
@@ -365,14 +382,14 @@ def store_refresh_tokens(application: int, on: bool) -> bool:
 _JOBS: dict[str, Callable[..., Any]] = {
     job.__name__: job
     for job in (
-        handshake, hand_over, call, delete, many, revoke, revoke_target, revoke_killed, uninstall, suspend, resume,
-        cut_in_background, stop_revocation,
+        handshake, hand_over, call, delete, many, revoke, revoke_target, revoke_killed, killed, uninstall,
+        suspend, resume, cut_in_background, stop_revocation,
         lock, unlock, toggle, remove_operator, invite, accept, admit, withdraw_invitation, remove_factor,
         give_code, reset_factors,
         approve, approve_as_seen, approve_and_note, edit_catalogue, declare, withdraw, keep, lower, decide,
         ask, approve_many, confirm, refuse, import_manifest,
         store_refresh_tokens, use_keys, rewrap, refresh,
-        add_key, replace_key, revoke_key, wipe_keys, act, probe, judge, state_present,
+        add_key, replace_key, revoke_key, wipe_keys, act, sweep, probe, judge, state_present,
     )
 }  # fmt: skip
 
