@@ -1,18 +1,21 @@
-"""A portal that is gone, silent, somebody else's or endless: its own callers are told, and nobody else notices."""
+"""A portal that is gone, silent, somebody else's, slow, endless or talks nonsense: its own callers are told, and nobody
+else notices."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.chaos.conftest import Portals
 from tests.chaos.parts import wait_for
-from tests.chaos.service import PORTALS, Load, Service
+from tests.chaos.service import PORTALS, Load, Service, Told
 
 pytestmark = pytest.mark.xdist_group("chaos")
 ACME, GLOBEX = PORTALS
 OK, UNAVAILABLE = (200, ""), (503, "flowlu_unavailable")
+LIMITED, ERROR, TIMED_OUT = (429, "rate_limited"), (502, "flowlu_error"), (504, "flowlu_timeout")
 
 
 @pytest.fixture
@@ -46,6 +49,58 @@ def test_portal_that_is_not_reached_is_given_up_and_taken_up_again(small: Servic
     assert f"{ACME} is not reached: it is asked once in 1 seconds until it is." in small.log
     assert f"{ACME} is reached again." in small.log
     small.look_for_secrets()
+
+
+@pytest.mark.parametrize(
+    ("fault", "how", "told"),
+    [
+        ("reset", {}, UNAVAILABLE),
+        ("malformed", {}, ERROR),
+        ("html", {}, ERROR),
+        pytest.param("delay", {"delay_seconds": 60}, TIMED_OUT, marks=pytest.mark.chaos),
+        pytest.param("drip", {"delay_seconds": 0.5}, TIMED_OUT, marks=pytest.mark.chaos),
+    ],
+    ids=["resetting", "garbage", "another page", "slow", "dripping"],
+)
+def test_portal_that_answers_badly_holds_up_its_own_callers_and_nobody_else(
+    small: Service, mended: Portals, fault: str, how: dict[str, Any], told: Told
+) -> None:
+    """More of them call than there are threads; their places are half of these, and who finds none is told at once."""
+    session, other = small.open(ACME), small.open(GLOBEX)
+    small.sandbox.state.add_fault("acme", fault, **how)
+    try:
+        with (
+            Load(small, [other] * 2).going_on() as others,
+            Load(small, [session] * 12).going_on() as callers,
+        ):
+            if told == TIMED_OUT:
+                callers.wait_for_more(LIMITED)
+                others.wait_for_more(OK)
+            callers.wait_for_more(told, 4)
+            others.wait_for_more(OK)
+    finally:
+        small.sandbox.state.clear_faults()
+
+    assert (set(callers.told) - {LIMITED}, callers.unanswered) == ({told}, 0)
+    assert (set(others.told), others.unanswered) == ({OK}, 0)
+    # It was reached, whatever it answered: it is not given up.
+    assert {small.call(session).told for _ in range(3)} == {OK}
+    small.look_for_secrets()
+
+
+def test_redirect_to_itself_is_not_followed(small: Service, mended: Portals) -> None:
+    session = small.open(ACME)
+    small.sandbox.state.clear_requests()
+    assert small.call(session).told == OK
+    (asked,) = small.sandbox.state.requests()
+    small.sandbox.state.add_fault("acme", "redirect", location=asked.path)
+    try:
+        assert small.call(session).told == ERROR
+    finally:
+        small.sandbox.state.clear_faults()
+
+    assert [entry.status for entry in small.sandbox.state.requests()] == [200, 302]
+    assert small.call(session).told == OK
 
 
 def test_refusal_says_when_to_come_again(small: Service, mended: Portals) -> None:
