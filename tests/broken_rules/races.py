@@ -45,6 +45,14 @@ RACES = (
         ("tests/tokens/services/test_sessions.py",),
     ),
     race(
+        "race: what a launch stored is in the trail a commit later",
+        "tokens/services/sessions.py",
+        "        audit.append(portal_user_actor(portal, user.id), *events)\n    return OpenedSession",
+        "    with transaction.atomic():\n        audit.append(portal_user_actor(portal, user.id), *events)\n"
+        "    return OpenedSession",
+        ("tests/security/races/test_killed.py",),
+    ),
+    race(
         "race: erasing a user does not hold the portal",
         "tokens/services/erasing.py",
         "        Portal.objects.select_for_update(no_key=True).get(pk=portal_id)\n",
