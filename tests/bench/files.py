@@ -17,7 +17,7 @@ from tokens.models import OAuthToken
 
 
 def measure(scale: float) -> Iterator[Figure]:
-    yield seeded(max(1_000, int(20_000 * scale)))
+    yield from seeded(max(1_000, int(20_000 * scale)))
     client = Client()
     client.force_login(factories.operator("bench", superuser=True), "django.contrib.auth.backends.ModelBackend")
     for model in (Installation, OAuthToken):

@@ -23,7 +23,7 @@ _CHOICES = 4  # of each filter, at most
 
 
 def measure(scale: float) -> Iterator[Figure]:
-    yield seeded(max(100, int(1_000_000 * scale)))
+    yield from seeded(max(100, int(1_000_000 * scale)))
     yield from pages()
 
 

@@ -68,7 +68,7 @@ _KINDS = (
 
 
 def measure(scale: float) -> Iterator[Figure]:
-    yield seeded(max(300, int(20_000 * scale)))
+    yield from seeded(max(300, int(20_000 * scale)))
     OAuthToken.objects.update(generation=9)  # attempts at the pair that is there now are kept
     rows = int(100_000 * scale)
     for kind in _KINDS:

@@ -5,6 +5,7 @@ import hmac
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from resource import RUSAGE_SELF, getrusage
 from tempfile import TemporaryDirectory
 
 from django.db import connection, transaction
@@ -27,6 +28,9 @@ def measure(scale: float) -> Iterator[Figure]:
         list(writers.map(lambda _writer: _acts(acts // _WRITERS), range(_WRITERS)))
         rate = acts // _WRITERS * _WRITERS / (time.monotonic() - began)
     yield Figure(f"append, {_WRITERS} writers at once", rate, "events/s", "a bare INSERT each, one writer", bare)
+    before = _peak_mib()
+    _per_second(acts, _append)
+    yield Figure(f"peak memory: append {acts:,} events more", _peak_mib(), "MiB", "before", before)
 
     few = run_command("verify_audit")
     count = max(1_000, int(200_000 * scale))
@@ -49,6 +53,10 @@ def measure(scale: float) -> Iterator[Figure]:
         yield Figure(
             f"verify a file of {count:,} events", count / ended.seconds, "events/s", "an HMAC of as much text", hashing
         )
+
+
+def _peak_mib() -> float:
+    return getrusage(RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _memory(what: str, peak: float, of_few: float) -> Figure:
