@@ -10,6 +10,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -41,15 +42,17 @@ from tokens.models import EmbedSession
 _PORTALS, _USERS = 100, 10
 _CONNECTIONS = (1, 16, 64, 256)
 _DELAYS = (0, 100)  # ms
-_ROUNDS = 3
-_SECONDS = 8
-_PATH = "/api/v1/flowlu/crm/account/list?page=2"
+ROUNDS = 3
+SECONDS = 8
+PATH = "/api/v1/flowlu/crm/account/list?page=2"
 # What is measured has a core of its own; the load, the portal, PostgreSQL and Redis share the others.
 _CORE = "0"
-_OTHER_CORES = set(range(1, os.cpu_count() or 2))
-_OTHERS = ",".join(map(str, sorted(_OTHER_CORES)))
+OTHER_CORES = set(range(1, os.cpu_count() or 2))
+OTHERS = ",".join(map(str, sorted(OTHER_CORES)))
 _REDIS = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/9")
 _THREADS = {0: 32, 100: 256}  # a thread for each call that waits
+_CALLS = 100_000  # over which memory is looked at
+_IDLE = 11  # seconds until the last connection has told PostgreSQL's statistics what it did
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,9 @@ def measure(scale: float) -> Iterator[Figure]:
     missing = missing_tools()
     if missing:
         sys.exit(f"The forward bench needs {', '.join(missing)}: apt-get install nginx-light wrk util-linux")
-    seconds = max(1, round(_SECONDS * scale))
+    seconds = max(1, round(SECONDS * scale))
     found: dict[tuple[str, int, int], list[Loaded]] = {}
-    with tempfile.TemporaryDirectory() as made, kept_to(_OTHER_CORES, _servers()):
+    with tempfile.TemporaryDirectory() as made, kept_to(OTHER_CORES, database_servers()):
         folder = Path(made)
         os.environ["BENCH_LOGS"] = made
         scripts = _scripts(folder)
@@ -76,15 +79,17 @@ def measure(scale: float) -> Iterator[Figure]:
             with ExitStack() as stack:
                 peers = list(_start(stack, folder, delay, scripts))
                 for each in peers:  # connections, statements and code get warm
-                    _load(each, 16, 2)
-                for _round, each, connections in itertools.product(range(_ROUNDS), peers, _CONNECTIONS):
-                    found.setdefault((each.name, delay, connections), []).append(_load(each, connections, seconds))
+                    under_load(each, 16, 2)
+                for _round, each, connections in itertools.product(range(ROUNDS), peers, _CONNECTIONS):
+                    found.setdefault((each.name, delay, connections), []).append(under_load(each, connections, seconds))
                 if not delay:
-                    yield from _statements(peers[-1], seconds)
+                    for each in peers[1:]:
+                        yield from _statements(each, seconds)
+                    yield _memory(peers[-1], int(_CALLS * scale), seconds)
     yield from _figures(found)
 
 
-def _servers() -> list[int]:
+def database_servers() -> list[int]:
     """Return the processes of PostgreSQL and Redis where they run on this machine under the account that may say so."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
@@ -106,14 +111,14 @@ def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def _load(under: Under, connections: int, seconds: int) -> Loaded:
-    return load(under.served, under.path, connections=connections, seconds=seconds, script=under.script, cores=_OTHERS)
+def under_load(under: Under, connections: int, seconds: int) -> Loaded:
+    return load(under.served, under.path, connections=connections, seconds=seconds, script=under.script, cores=OTHERS)
 
 
 def _scripts(folder: Path) -> dict[str, Path]:
     """Make what callers need, and write for each peer what wrk sends."""
-    ours = _script(folder, "ours", "X-Session-Token", _sessions())
-    nothing = _script(folder, "nothing", "X-Nothing", ["nothing"])
+    ours = wrk_script(folder, "ours", "X-Session-Token", _sessions())
+    nothing = wrk_script(folder, "nothing", "X-Nothing", ["nothing"])
     tokens = subprocess.run(
         [sys.executable, "-m", "tests.bench.peers.fill", str(_PORTALS * _USERS)],
         cwd=ROOT,
@@ -122,7 +127,7 @@ def _scripts(folder: Path) -> dict[str, Path]:
         stdout=subprocess.PIPE,
         text=True,
     ).stdout.split()
-    dot = _script(folder, "dot", "Authorization", [f"Bearer {token}" for token in tokens])
+    dot = wrk_script(folder, "dot", "Authorization", [f"Bearer {token}" for token in tokens])
     return {"nginx": nothing, "floor": nothing, "dot": dot, "ours": ours}
 
 
@@ -135,7 +140,7 @@ def _start(stack: ExitStack, folder: Path, delay: int, scripts: Mapping[str, Pat
         if delay
         else portal_that_answers_at_once(folder, portal, certificate, key)
     )
-    stack.enter_context(served(command, portal, _OTHERS))
+    stack.enter_context(served(command, portal, OTHERS))
     at = {
         "FLOWLU_PORTAL_URL": f"https://127.0.0.1:{portal}",
         "SSL_CERT_FILE": str(certificate),
@@ -143,16 +148,16 @@ def _start(stack: ExitStack, folder: Path, delay: int, scripts: Mapping[str, Pat
     }
     port = free_port()
     proxy = stack.enter_context(served(plain_proxy(folder, port, portal), port, _CORE))
-    yield Under("nginx", proxy, _PATH, scripts["nginx"])
-    peers = stack.enter_context(_gunicorn({**at, "DJANGO_SETTINGS_MODULE": "tests.bench.peers.settings"}))
-    yield Under("floor", peers, _PATH, scripts["floor"])
+    yield Under("nginx", proxy, PATH, scripts["nginx"])
+    peers = stack.enter_context(gunicorn({**at, "DJANGO_SETTINGS_MODULE": "tests.bench.peers.settings"}))
+    yield Under("floor", peers, PATH, scripts["floor"])
     if not delay:  # it does not forward
         yield Under("dot", peers, "/dot", scripts["dot"])
-    service = stack.enter_context(_gunicorn({**at, "DJANGO_SETTINGS_MODULE": "flowlu_admin.settings"}))
-    yield Under("ours", service, _PATH, scripts["ours"])
+    service = stack.enter_context(gunicorn({**at, "DJANGO_SETTINGS_MODULE": "flowlu_admin.settings"}))
+    yield Under("ours", service, PATH, scripts["ours"])
 
 
-def _gunicorn(environment: Mapping[str, str]) -> AbstractContextManager[Served]:
+def gunicorn(environment: Mapping[str, str]) -> AbstractContextManager[Served]:
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]
     return served(
@@ -189,7 +194,7 @@ def _sessions() -> list[str]:
     return found
 
 
-def _script(folder: Path, name: str, header: str, values: list[str]) -> Path:
+def wrk_script(folder: Path, name: str, header: str, values: list[str]) -> Path:
     """Write what wrk does for each request: take the next of these values."""
     written = folder / f"{name}.lua"
     listed = ", ".join(f'"{value}"' for value in values)
@@ -236,20 +241,40 @@ def _figures(found: Mapping[tuple[str, int, int], list[Loaded]]) -> Iterator[Fig
         )
     one = {name: median(each.p50_ms for each in found[name, 0, 1]) for name in ("ours", "floor")}
     yield Figure("forward, ours: p50 added at one connection", one["ours"] - one["floor"], "ms", "promised", 1.2)
+    more = _THREADS[100] - _THREADS[0]
+    held = {
+        name: median(each.memory_mib for each in found[name, 100, 256])
+        - median(each.memory_mib for each in found[name, 0, 256])
+        for name in ("ours", "floor")
+    }
+    per_thread = {name: mib * 1024 / more for name, mib in held.items()}
+    yield Figure("forward, ours: memory for each thread", per_thread["ours"], "KiB", "floor", per_thread["floor"])
     slow, fast = rates["ours", 100, 256], rates["ours", 0, 256]
     yield Figure("forward, ours: 256 slow callers", slow, "calls/s", "256 fast ones", fast)
 
 
-def _statements(ours: Under, seconds: int) -> Iterator[Figure]:
-    """Count on the server what a call costs: transactions, and rows that were written."""
+def _statements(under: Under, seconds: int) -> Iterator[Figure]:
+    """Count on the server what a call costs: statements, each of which is a transaction here, and rows written."""
     before = _counters()
-    calls = _load(ours, 16, seconds).per_second * seconds
+    calls = under_load(under, 16, seconds).per_second * seconds
     committed, written = (after - before[place] for place, after in enumerate(_counters()))
-    yield Figure("forward, ours: transactions for each call", committed / calls, "")
-    yield Figure("forward, ours: rows written for each call", written / calls, "")
+    yield Figure(f"forward, {under.name}: SQL statements for each call", committed / calls, "")
+    yield Figure(f"forward, {under.name}: rows written for each call", written / calls, "")
+
+
+def _memory(under: Under, calls: int, seconds: int) -> Figure:
+    """Make so many calls more and see what they leave."""
+    before = under_load(under, 16, 1).memory_mib
+    made = 0.0
+    while made < calls:
+        loaded = under_load(under, 16, seconds)
+        made += loaded.per_second * seconds
+    what = f"forward, {under.name}: memory after {calls:,} calls more"
+    return Figure(what, loaded.memory_mib, "MiB", "before them", before)
 
 
 def _counters() -> tuple[int, int]:
+    time.sleep(_IDLE)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_stat_force_next_flush()")
         cursor.execute(
