@@ -94,6 +94,7 @@ class OperatorAdminSite(admin.AdminSite):
         from flowlu_admin.notices.page import notices_view
         from flowlu_admin.search_page import search_view
         from flowlu_admin.sessions_page import sessions_view
+        from flowlu_admin.state_page import state_view
         from installations.admin import saved_filters
 
         return [
@@ -101,6 +102,7 @@ class OperatorAdminSite(admin.AdminSite):
             path("glossary/", self.admin_view(glossary_view), name="glossary"),
             path("notices/", self.admin_view(notices_view), name="notices"),
             path("sessions/", self.admin_view(sessions_view), name="sessions"),
+            path("state/", self.admin_view(state_view), name="state"),
             path("filters/", self.admin_view(saved_filters.save_view), name="saved_filter_save"),
             path("filters/<int:object_id>/", self.admin_view(saved_filters.open_view), name="saved_filter"),
             path(

@@ -1,4 +1,4 @@
-"""Which keys rows need, which the rings hold, and what follows: reads for `key_status` and `/readyz`."""
+"""Which keys rows need, which the rings hold, and what follows: reads for `key_status`, the console and `/readyz`."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -74,6 +74,25 @@ def report() -> list[RingReport]:
     note(Ring.FINGERPRINT_KEY, 1, "revoked fingerprints", _denied_by_key())
     note(Ring.AUDIT_KEY, 1, "audit events", _events_by_key())
     return [RingReport(ring, list(_lines(ring, needs[ring]))) for ring in Ring.values]
+
+
+def standings() -> list[RingReport]:
+    """Return every key as `report` does, but for how many rows need it: at a cost that does not grow with the rows.
+
+    What is sealed under a key and would be made anew without it, such as a session, is no need here.
+    Raises KeyRingError when a ring is not usable.
+    """
+    found = []
+    for ring in Ring.values:
+        held, needed, recorded = ring_of(ring), keys_needed(ring), _recorded(ring)
+        ids = [key.id for key in held]
+        lines = []
+        for key_id in [*ids, *sorted(needed - set(ids))]:
+            key, known = held.get(key_id), recorded.get(key_id, [])
+            standing = _standing(ring, key, key is held.newest, key_id in needed, known)
+            lines.append(KeyLine(key_id, key.fingerprint if key else "", known, standing))
+        found.append(RingReport(ring, lines))
+    return found
 
 
 def _lines(ring: str, needs: dict[str, tuple[dict[str, int], dict[str, int]]]) -> Iterator[KeyLine]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
@@ -295,7 +296,7 @@ def _jobs() -> Iterator[Item]:
                 "Nothing is refreshed, wiped, anchored or told to Flowlu meanwhile. Start Celery's worker and beat, "
                 "or manage.py sweep."
             ),
-            "",
+            reverse("admin:state"),
             "bad",
         )
     for run in runs:
@@ -303,7 +304,7 @@ def _jobs() -> Iterator[Item]:
             yield Item(
                 gettext("The periodic job %(run)s fails") % {"run": run.name},
                 _failing(run.name, run.failing_since),
-                "",
+                reverse("admin:state"),
                 "bad",
             )
 

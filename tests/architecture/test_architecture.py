@@ -57,6 +57,11 @@ LOCAL_IMPORTS = {
     (
         "flowlu_admin/admin_site.py",
         "get_urls",
+        "flowlu_admin.state_page",
+    ): "as the page of the sessions",
+    (
+        "flowlu_admin/admin_site.py",
+        "get_urls",
         "installations.admin",
     ): "it registers models, which are there only once apps are ready; the site is made before",
     (

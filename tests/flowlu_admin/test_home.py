@@ -101,6 +101,19 @@ def test_every_need_says_how_many_and_since_when(here: Installation, token: OAut
     assert re.search(r"1 portal is locked ?: The oldest lock is 9 days old", page)
 
 
+def test_every_need_leads_to_where_it_is_seen(here: Installation, auditor: Any) -> None:
+    SweepRun.objects.create(name="a_job", started_at=ago(hours=1), failing_since=ago(hours=7))
+    factories.suspect(here)
+
+    page = signed_in(auditor).get(reverse("admin:index")).content.decode()
+
+    found = re.findall(r'<p class="need [^"]*"><a href="([^"]*)">(.*?)</a>', page)
+    assert len(found) == page.count('<p class="need ')
+    led = {words: url for url, words in found}
+    assert led["The periodic job a_job fails"] == led["No periodic job ran for 1 hour"] == reverse("admin:state")
+    assert all(signed_in(auditor).get(url.replace("&amp;", "&")).status_code == 200 for url in led.values())
+
+
 def test_red_needs_come_first(here: Installation, auditor: Any) -> None:
     Revocation.objects.create(
         scope="token", actor_name="rita", reason="x", tokens_cut=1, probe="let_in", probed_at=ago(days=2)

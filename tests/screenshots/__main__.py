@@ -51,6 +51,7 @@ PICTURES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "search": ("/admin/search/?q=studio",),
     "audit": ("/admin/installations/auditevent/",),
+    "state": ("/admin/state/",),
 }
 
 

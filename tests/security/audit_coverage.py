@@ -202,6 +202,7 @@ PAGES: dict[str, str] = {
     "admin:index": "Reads only.",
     "admin:search": "Reads only.",
     "admin:glossary": "Reads only.",
+    "admin:state": "Reads only.",
     "admin:sessions": "Calls end_own_session or end_own_other_sessions, which record what they ended.",
     "admin:notices": "Records operator.notices_chosen: see notices/test_pages.py.",
     "admin:saved_filter_save": _OWN_FILTER,

@@ -146,6 +146,7 @@ URLS: dict[str, dict[str, str]] = {
         "GET": "302 302 200 200 200 200 302 200",
         "POST": "302 302 302 302 302 302 302 302",
     },
+    "admin:state": READ,
     # who may see nothing has nothing to choose
     "admin:notices": {
         "GET": "302 302 200 200 200 200 302 200",
