@@ -99,7 +99,7 @@ def _view(model_admin: Any, tab: Tab, content: _Content, request: HttpRequest, o
         "title": visible_text(installation_name(row)),
         "tab": tab.label,
         "tabs": tab_links(request, row.pk, tab.slug),
-        "badges": model_admin.badges(row),
+        "badges": model_admin.header(row),
         "back_url": change_url(row),
         **content(request, row),
     }

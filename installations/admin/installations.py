@@ -56,6 +56,7 @@ from installations.admin.permissions_page import permissions_view
 from installations.admin.searching import by_application, by_portal
 from installations.admin.text import visible
 from installations.four_columns import utc_today
+from installations.liveness import Verdict
 from installations.models import PENDING_FIRST, Installation
 from installations.review_rules import is_due, is_overdue
 from tokens.admin.api_keys import AddKey
@@ -156,6 +157,11 @@ class InstallationAdmin(ReadOnlyAdmin):
         )
         return [*state_badges(row), *locks]
 
+    def header(self, row: Installation, verdict: Verdict | None = None) -> Sequence[Any]:
+        """Return what stands above every tab: its state, its locks, and whether it is still there by the evidence."""
+        verdict = selectors.liveness_of(row, count=0).verdict if verdict is None else verdict
+        return [*self.badges(row), verdict_badge(verdict)]
+
     def audit_query(self, row: Installation) -> dict[str, Any]:
         return {"installation_id": row.pk}
 
@@ -167,7 +173,7 @@ class InstallationAdmin(ReadOnlyAdmin):
             context["tables"] = [evidence_table(row, observed), *context["tables"]]
         return {
             **context,
-            "badges": [*context["badges"], verdict_badge(observed.verdict)],
+            "badges": self.header(row, observed.verdict),
             "verdict": observed.verdict,
             "uninstall_url": _uninstall_url(context["acts"]) if is_suspected_now(observed) else "",
             "tabs": tab_links(request, row.pk, ""),

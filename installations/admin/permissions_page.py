@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Case, Value, When
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
@@ -54,21 +53,24 @@ class WhatIf:
     rule: str
 
 
-def permissions_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, object_id: int) -> HttpResponse:
+def permissions_view(model_admin: Any, request: HttpRequest, object_id: int) -> HttpResponse:
     """Show the four columns of an installation, or hand them out as a file."""
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["GET", "HEAD"])
     found = editions.with_edition(Installation.objects.filter(pk=object_id))
-    installation = found.select_related("portal", "application", "manifest").defer("manifest__document").first()
+    found = found.select_related("portal", "application", "manifest", "decided_manifest", "liveness")
+    installation = found.defer("manifest__document", "decided_manifest__document").first()
     if installation is None:
         raise Http404
     form = WhatIfForm(request.GET, may_choose_user=request.user.has_perm("installations.view_portaluser"))
     people = _people(installation, form) if form.may_choose_user else []
     user = _chosen_user(people, form)
     may_view_purposes = request.user.has_perm("tokens.view_purpose")
-    page = _Page(installation, selectors.approvals_in_force(installation), user, may_view_purposes=may_view_purposes)
+    in_force = selectors.approvals_in_force(installation)
+    vars(installation)["in_force"] = in_force  # as the header reads it, which needs no statement for it then
+    page = _Page(installation, in_force, user, may_view_purposes=may_view_purposes)
     wanted = request.GET.get("format", "")
     if wanted == "csv":
         body = "".join(csv_lines(COLUMNS, ([row[name] for name in COLUMNS] for row in page.rows())))
@@ -83,6 +85,7 @@ def permissions_view(model_admin: "ModelAdmin[Any]", request: HttpRequest, objec
             gettext("Permissions: %(installation_name)s") % {"installation_name": installation_name(installation)}
         ),
         "installation": installation,
+        "badges": model_admin.header(installation),
         "tabs": tab_links(request, installation.pk, "permissions"),
         "back_url": change_url(installation),
         "form": form,

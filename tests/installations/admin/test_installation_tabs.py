@@ -149,6 +149,21 @@ def test_people_are_those_who_opened_it_with_their_sessions(auditor: Any, token:
     assert f"/embedsession/{open_one.pk}/change/" in page.content.decode()
 
 
+def test_state_locks_and_liveness_stand_above_every_tab(auditor: Any, active: Installation) -> None:
+    factories.suspect(active)
+    Installation.objects.update(locked_at=timezone.now())
+    client = signed_in(auditor)
+    for address in (
+        url("installations_installation_change", active.pk),
+        *(tab(active, slug) for slug in ("permissions", *SLUGS)),
+    ):
+        head = client.get(address).content.decode().partition('<p class="state">')[2].partition("</p>")[0]
+        words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", head))
+        assert "active" in words, address
+        assert "installation locked since" in words, address
+        assert "liveness: suspected" in words, address
+
+
 def test_pages_cost_the_same_however_many_people_there_are(auditor: Any, token: OAuthToken) -> None:
     client, here = signed_in(auditor), token.installation
 
