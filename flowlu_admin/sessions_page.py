@@ -8,13 +8,17 @@ from django.utils.translation import gettext, ngettext
 
 from flowlu_admin.open_sessions import handle_of, open_sessions
 from flowlu_admin.own_sessions import end_own_other_sessions, end_own_session
-from installations.admin.acts import actor_of
+from installations.admin.acts import actor_of, history_of_own, with_history
 
 
 def sessions_view(request: HttpRequest) -> HttpResponse:
     """Show the sessions, or end what the form names and say so."""
     if request.method == "POST":
-        messages.success(request, _end(request))
+        ended, words = _end(request)
+        if ended:
+            messages.success(request, with_history(request, words, history_of_own(request)))
+        else:
+            messages.info(request, words)
         return redirect("admin:sessions")
     actor = actor_of(request)
     context = {
@@ -26,16 +30,15 @@ def sessions_view(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "admin/sessions.html", context)
 
 
-def _end(request: HttpRequest) -> str:
+def _end(request: HttpRequest) -> tuple[int, str]:
+    """Return how many sessions were ended, and what to say of it."""
     actor, key = actor_of(request), request.session.session_key
     handle = request.POST.get("session", "")
     if handle == "others":
         ended = end_own_other_sessions(session_key=key, actor=actor)
-        return ngettext("%(count)s session ended.", "%(count)s sessions ended.", ended) % {"count": f"{ended:,}"}
+        return ended, ngettext("%(count)s session ended.", "%(count)s sessions ended.", ended) % {"count": f"{ended:,}"}
     if handle == handle_of(key):
-        return gettext("This is the session that you are in. Log out to end it.")
-    return (
-        gettext("The session ended.")
-        if end_own_session(handle=handle, actor=actor)
-        else gettext("That session was over already.")
-    )
+        return 0, gettext("This is the session that you are in. Log out to end it.")
+    if end_own_session(handle=handle, actor=actor):
+        return 1, gettext("The session ended.")
+    return 0, gettext("That session was over already.")

@@ -19,7 +19,7 @@ from flowlu_admin.notices.recipients import choices_of
 from flowlu_admin.notices.shown import state_badge, told_kinds, with_what_may_be_seen
 from flowlu_admin.notices.telling import choose_notices, send_test
 from flowlu_admin.notices.wording import problem_words
-from installations.admin.acts import ConfirmFirst, actor_of, where_to_confirm
+from installations.admin.acts import ConfirmFirst, actor_of, history_of_own, where_to_confirm, with_history
 from installations.admin.display import Table, when
 from installations.admin.text import sentences, translated
 from installations.errors import RateLimited
@@ -67,7 +67,11 @@ def notices_view(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         choices = {kind: How(form.cleaned_data[kind]) for kind in kinds}
         changed = choose_notices(operator=operator, choices=choices, actor=actor_of(request))
-        messages.success(request, gettext("What you are told is changed.") if changed else gettext("Nothing changed."))
+        if changed:
+            words = with_history(request, gettext("What you are told is changed."), history_of_own(request))
+            messages.success(request, words)
+        else:
+            messages.info(request, gettext("Nothing changed."))
         return redirect("admin:notices")
     context: dict[str, Any] = {
         **admin.site.each_context(request),

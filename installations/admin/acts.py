@@ -1,9 +1,10 @@
 """An act on an object: its own page that says what will happen, asks for a reason and calls one verb."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -12,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -20,7 +22,7 @@ from installations.admin.display import change_url, link, list_url
 from installations.admin.text import Text, translated, visible, visible_text
 from installations.errors import DomainError, NotPermitted
 from installations.forms import ReasonForm
-from installations.models import Installation
+from installations.models import AuditEvent, Installation
 from installations.said import said
 from installations.services import Lockable, public_id
 from installations.trail.refusals import note_refused
@@ -96,6 +98,23 @@ def pointing_to(request: HttpRequest, words: str, row: Model | None) -> str:
     if "#" in named:
         return format_html("{}{}{}", visible(before), link(row), visible(after))
     return format_html(gettext("{words} See {row}."), words=visible(words), row=link(row))
+
+
+def with_history(request: HttpRequest, words: str, query: Mapping[str, Any]) -> str:
+    """Return a message with the way to what the audit trail has of it, where the operator may look at that."""
+    if not admin.site.get_model_admin(AuditEvent).has_view_permission(request):
+        return words
+    return format_html(
+        '{} <a class="to-history" href="{}">{}</a>',
+        words if isinstance(words, SafeString) else visible(words),
+        list_url(AuditEvent, urlencode(query)),
+        gettext("See it in the audit trail."),
+    )
+
+
+def history_of_own(request: HttpRequest) -> dict[str, str]:
+    """Return what the audit trail is filtered by to see what was done to the account of whoever asks."""
+    return {"target_kind": "operator", "target_id": actor_of(request).id}
 
 
 def _may_view(request: HttpRequest, row: Model) -> bool:
@@ -223,6 +242,13 @@ class Act(ABC):
         query = self.model_admin.audit_query(target) or {"target_kind": self.model_admin.opts.model_name}
         return query["target_kind"], query.get("target_id", str(target.pk)), installation
 
+    def history_of(self, target: Any) -> dict[str, Any]:
+        """Return what the audit trail is filtered by to see what it has of the target."""
+        if isinstance(target, Installation):
+            return {"installation_id": target.pk}
+        kind, name, _installation = self.audited_as(target)
+        return {"target_kind": kind, "target_id": name} if name else {"target_kind": kind}
+
     def refuse(self, request: HttpRequest, target: Any) -> PermissionDenied:
         """Record the attempt and return the refusal to raise."""
         kind, name, installation_id = self.audited_as(target) if target is not None else ("console", "", None)
@@ -256,6 +282,8 @@ class Act(ABC):
     def done(self, request: HttpRequest, target: Any, outcome: Outcome) -> HttpResponse:
         """Say what was done, on the page that the operator came from or of what came out of it."""
         words = pointing_to(request, outcome.message, outcome.recorded)
+        if outcome.changed and outcome.recorded is None:
+            words = with_history(request, words, self.history_of(target))
         messages.add_message(request, messages.SUCCESS if outcome.changed else messages.INFO, words)
         shown = outcome.leads_to
         if shown is not None and _may_view(request, shown):

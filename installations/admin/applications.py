@@ -15,7 +15,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from installations.actors import Actor
-from installations.admin.acts import Act, Outcome, actor_of, note_refusal, posted
+from installations.admin.acts import Act, Outcome, actor_of, note_refusal, posted, with_history
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.change_lists import ConsoleChangeList
 from installations.admin.display import (
@@ -278,7 +278,9 @@ class ApplicationAdmin(ReadOnlyAdmin):
                             mono(manifest.sha256[:8]),
                             len(manifest.requested_scopes),
                             when(manifest.imported_at),
-                            badge(gettext("current"), "good") if manifest.pk == row.current_manifest_id else "replaced",
+                            badge(gettext("current"), "good")
+                            if manifest.pk == row.current_manifest_id
+                            else gettext("replaced"),
                         )
                         for manifest in versions
                     ],
@@ -315,7 +317,11 @@ class ApplicationAdmin(ReadOnlyAdmin):
             except NotPermitted:
                 raise PermissionDenied from None
             else:
-                messages.add_message(request, messages.SUCCESS if result.changed else messages.INFO, _imported(result))
+                words = _imported(result)
+                if result.changed:
+                    of_it = {"target_kind": "application", "target_id": result.application.app_id}
+                    words = with_history(request, words, of_it)
+                messages.add_message(request, messages.SUCCESS if result.changed else messages.INFO, words)
                 may_view = request.user.has_perm("installations.view_manifest")
                 return HttpResponseRedirect(change_url(result.manifest if may_view else result.application))
         context = {

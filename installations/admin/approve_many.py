@@ -12,7 +12,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from installations import editions, selectors
-from installations.admin.acts import ConfirmFirst, actor_of, pointing_to, where_to_confirm
+from installations.admin.acts import ConfirmFirst, actor_of, pointing_to, where_to_confirm, with_history
 from installations.admin.approval_requests import in_force_words
 from installations.admin.display import Table, link, list_url, status_badge
 from installations.admin.text import sentences, visible_text
@@ -64,8 +64,12 @@ def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Inst
         except DomainError as error:
             form.add_error(None, visible_text(error.public_message))
         else:
-            asked = result.asked.request if result.asked is not None else None
-            model_admin.message_user(request, pointing_to(request, _words(result), asked), messages.SUCCESS)
+            words = (
+                pointing_to(request, _words(result), result.asked.request)
+                if result.asked is not None
+                else with_history(request, _words(result), {"verb": "scopes.approved"})
+            )
+            model_admin.message_user(request, words, messages.SUCCESS)
             return None
     four_eyes = settings.FOUR_EYES == "on"
     context = {

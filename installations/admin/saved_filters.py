@@ -10,12 +10,13 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from installations.admin.acts import actor_of
 from installations.admin.display import list_url
-from installations.admin.text import visible_text
+from installations.admin.text import visible, visible_text
 from installations.errors import DomainError, InvalidRequest
 from installations.list_filters import (
     LONGEST_NAME,
@@ -86,7 +87,8 @@ def save_view(request: HttpRequest) -> HttpResponse:
     except DomainError as error:
         messages.error(request, visible_text(error.public_message))
     else:
-        messages.success(request, gettext("Saved as “%(name)s”.") % {"name": visible_text(saved.name)})
+        named = format_html('<a href="{}">{}</a>', reverse("admin:saved_filter", args=[saved.pk]), visible(saved.name))
+        messages.success(request, format_html(gettext("Saved as “{name}”."), name=named))
     # What looks like a token is in no address either.
     query = "" if may_hold_secret(parameters) else as_query(parameters)
     return HttpResponseRedirect(list_url(model_admin.model, query))

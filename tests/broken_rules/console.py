@@ -277,6 +277,27 @@ CONSOLE = (
         FACTORS,
     ),
     Breakage(
+        "console: what was done is linked to for those who may not look at the trail",
+        "installations/admin/acts.py",
+        "    if not admin.site.get_model_admin(AuditEvent).has_view_permission(request):\n        return words\n",
+        "",
+        ("tests/installations/admin/test_acts.py",),
+    ),
+    Breakage(
+        "console: a message with a link is not escaped",
+        "installations/admin/acts.py",
+        "        words if isinstance(words, SafeString) else visible(words),\n",
+        "        SafeString(words),\n",
+        ("tests/installations/admin/test_acts.py",),
+    ),
+    Breakage(
+        "console: the keys are for everybody who may see installations",
+        "flowlu_admin/state_page.py",
+        "[_keys()] if may(SEES_KEYS) else []",
+        "[_keys()]",
+        ("tests/flowlu_admin/test_state_page.py",),
+    ),
+    Breakage(
         "console: a session that lies open does what cannot be taken back",
         "installations/admin/acts.py",
         '        return self.empowers or self.tone == "danger"\n',

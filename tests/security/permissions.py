@@ -255,7 +255,7 @@ URLS: dict[str, dict[str, str]] = {
     "admin:tokens_upstreamrevocation_list_export": LIST_EXPORT,
     "admin:tokens_upstreamrevocation_changelist": LIST,
     "admin:tokens_upstreamrevocation_add": NOBODY,
-    "admin:tokens_upstreamrevocation_history": NOT_THERE,
+    "admin:tokens_upstreamrevocation_history": HISTORY,
     "admin:tokens_upstreamrevocation_delete": NOBODY,
     "admin:tokens_upstreamrevocation_change": OBJECT,
     "admin/tokens/upstreamrevocation/<path:object_id>/": LEADS_ON,

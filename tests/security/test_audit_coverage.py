@@ -1,9 +1,11 @@
 """Nothing that changes something goes unrecorded: every act, action, route, command and verb, walked and run."""
 
 import base64
+import html
 import inspect
 import io
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -245,6 +247,20 @@ def test_act_records_its_events(scene: Scene, name: str) -> None:
         stays = response.streaming or name.endswith(("_leaked", "serviceclient_new", "serviceclient_new_key"))
         assert response.status_code == (200 if stays else 302), response.content
     assert tuple(found) == ACTS[name]
+    if not stays:
+        assert_links_to_what_tells_of_it(client, response.url, found)
+
+
+def assert_links_to_what_tells_of_it(client: Any, led_to: str, verbs: list[str]) -> None:
+    """Hold that the message on the page that one is led to links to a row, or to events, that tell what was done."""
+    message = str(list(client.get(led_to).context["messages"])[-1].message)
+    links = [html.unescape(link) for link in re.findall(r'<a [^>]*href="([^"]+)"', message)]
+    assert links, message
+    for link in links:
+        page = client.get(link)
+        assert page.status_code == 200
+        if "/auditevent/?" in link:
+            assert verbs[-1] in page.content.decode().partition('id="result_list"')[2], link
 
 
 @pytest.mark.parametrize("row", recorded_rows(ACTIONS))
@@ -257,8 +273,9 @@ def test_action_records_its_events(scene: Scene, row: str) -> None:
     where, client = reverse(f"admin:{label.replace('.', '_')}_changelist"), scene.client("superuser")
     shown = client.post(where, {key: value for key, value in body.items() if key != "confirmed"})
     with events() as found:
-        client.post(where, body | pin(shown))
+        response = client.post(where, body | pin(shown))
     assert tuple(found) == ACTIONS[row]
+    assert_links_to_what_tells_of_it(client, response.url, found)
 
 
 @pytest.mark.parametrize("name", recorded_rows(COMMANDS))

@@ -29,6 +29,7 @@ from installations.admin.acts import (
     note_refusal,
     posted,
     where_to_confirm,
+    with_history,
 )
 from installations.admin.display import badge, join, link, list_url, mono, when
 from installations.admin.text import translated, visible
@@ -127,6 +128,8 @@ def _cut_ticked(request: HttpRequest) -> HttpResponse:
     if done["token"] and request.user.has_perm("tokens.view_revocation"):
         ledger = format_html('<a href="{}">{}</a>', list_url(Revocation), gettext("the ledger"))
         words = format_html(gettext("{words} See {row}."), words=visible(words), row=ledger)
+    elif done["api_key"]:
+        words = with_history(request, words, {"verb": "api_key.revoked"})
     messages.add_message(request, messages.ERROR if failed else messages.SUCCESS, words)
     for message in failed[:_SAID]:
         messages.add_message(request, messages.ERROR, message)

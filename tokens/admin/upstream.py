@@ -205,3 +205,6 @@ class UpstreamRevocationAdmin(ReadOnlyAdmin):
 
     def badges(self, row: UpstreamRevocation) -> Sequence[Any]:
         return [state_badge(row)]
+
+    def audit_query(self, row: UpstreamRevocation) -> dict[str, Any]:
+        return {"target_kind": "token", "target_id": str(row.oauth_token_id)}

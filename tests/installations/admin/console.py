@@ -97,6 +97,12 @@ def text(response: Any) -> str:
 
 
 def messages(response: Any) -> list[str]:
-    """Return what the messages of a page say. One with a link is HTML: of that, what a person reads."""
+    """Return what the messages of a page say. One with a link is HTML: of that, what a person reads, without the way to
+    the audit trail at its end."""
     said = [message.message for message in response.context["messages"]]
-    return [html.unescape(re.sub(r"<[^>]+>", "", one)) if isinstance(one, SafeString) else str(one) for one in said]
+    return [_as_read(one) if isinstance(one, SafeString) else str(one) for one in said]
+
+
+def _as_read(message: SafeString) -> str:
+    without = re.sub(r' <a class="to-history".*?</a>', "", message)
+    return html.unescape(re.sub(r"<[^>]+>", "", without))

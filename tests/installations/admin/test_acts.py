@@ -4,7 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
+from django.utils.safestring import mark_safe
 
+from installations.admin.acts import with_history
 from installations.models import Application, Installation, PortalUser
 from tests import factories
 from tests.installations.admin.console import confirm, messages, signed_in, text, url
@@ -53,6 +56,29 @@ def test_act_does_its_verb_and_says_so(
     assert last_event().verb == verb
     assert last_event().reason == REASON["reason"]
     assert last_event().actor_name == role
+
+
+def test_message_leads_to_the_audit_trail_whoever_may_look_at_it(responder: Any, active: Installation) -> None:
+    link = f'<a class="to-history" href="{url("installations_auditevent_changelist")}?installation_id={active.pk}">'
+
+    page = confirm(signed_in(responder), installation_act("lock")(active), REASON, follow=True).content.decode()
+    said = page.partition('<ul class="messagelist">')[2].partition("</ul>")[0]
+    assert f"is locked now. {link}" in said
+
+    for group in responder.groups.all():
+        group.permissions.remove(Permission.objects.get(codename="view_auditevent"))
+    page = confirm(signed_in(responder), installation_act("unlock")(active), REASON, follow=True).content.decode()
+    said = page.partition('<ul class="messagelist">')[2].partition("</ul>")[0]
+    assert "unlocked" in said
+    assert "to-history" not in said
+
+
+def test_words_of_a_message_are_escaped_once_whether_or_not_a_link_follows(rf: Any, auditor: Any) -> None:
+    request = rf.get("/")
+    request.user = auditor
+
+    assert with_history(request, "<b>O'Neil", {}).startswith("&lt;b&gt;O&#x27;Neil <a ")
+    assert with_history(request, mark_safe("<i>5 &lt; 6</i>"), {}).startswith("<i>5 &lt; 6</i> <a ")  # noqa: S308
 
 
 @_case_act
