@@ -76,7 +76,7 @@ def _company(row: Operator) -> Any:
     if not is_on():
         return gettext("sign-in with one is off")
     linked = company_account_of(row.pk)
-    return join((badge(gettext("linked"), "good"), when(linked.linked_at))) if linked else "none"
+    return join((badge(gettext("linked"), "good"), when(linked.linked_at))) if linked else gettext("none")
 
 
 class _OperatorAct(Act):
@@ -310,7 +310,7 @@ class OperatorAdmin(ReadOnlyAdmin):
     can_be_exported = True
     facts = (
         column("name", _("name"), lambda row: visible(row.get_username())),
-        column("mail", _("mail address"), lambda row: visible(row.email or "none")),
+        column("mail", _("mail address"), lambda row: visible(row.email or gettext("none"))),
         column("state", _("state"), _state),
         column("may", _("groups"), _groups),
         column("factor", _("second factor"), _factors),

@@ -9,11 +9,12 @@ from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from installations.admin.audit_trail import actor_words
-from installations.admin.display import join, link, when
+from installations.admin.display import link, when
 from installations.admin.text import Text, visible
 from installations.models import AuditEvent, Evidence, Installation
 from tokens import backend_use
@@ -109,7 +110,10 @@ def _entries(kind: Kind, row: Installation, before: _Mark | None) -> Iterator[En
     else:
         calls = backend_use.calls_with_names(row.service_calls.all())
         for call in _older(calls, "at", "pk", place, before):
-            who = join((client_words(call), "as", acted_as(call), "for", purpose_words(call)))
+            who = format_html(
+                gettext("{client} as {whom} for {purpose}"),
+                client=client_words(call), whom=acted_as(call), purpose=purpose_words(call),
+            )  # fmt: skip
             what = link(call, call.call or gettext("not a call"))
             yield Entry(call.at, kind, what, who, outcome_badge(call), (call.at, place, call.pk))
 

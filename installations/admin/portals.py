@@ -208,4 +208,4 @@ def installations_table(
 
 
 def _role(user: PortalUser) -> Any:
-    return badge(gettext("portal administrator"), "plain") if user.is_portal_admin else "user"
+    return badge(gettext("portal administrator"), "plain") if user.is_portal_admin else gettext("user")

@@ -194,10 +194,7 @@ class ReviewAdmin(ReadOnlyAdmin):
         return reviews.in_review(Review._default_manager.get_queryset())
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        may = (
-            request.user.has_perm(gettext("installations.%(name)s") % {"name": name})
-            for name in ("approve_scopes", "withdraw_scopes")
-        )
+        may = map(request.user.has_perm, ("installations.approve_scopes", "installations.withdraw_scopes"))
         return self.list_display if any(may) else self.list_display[:-1]
 
     def badges(self, row: Review) -> Sequence[Any]:

@@ -213,6 +213,8 @@ HEAD = "from django.utils.translation import gettext_lazy as _, ngettext\n"
         ("def state_words(row):\n    return 'open' if row else _('Shut.')", ["3: open"]),
         ("words = _('Not open.') if row else 'open'", ["2: open"]),
         ("messages.success(request, 'saved')", ["2: saved"]),
+        ("cell = badge(_('open')) if row else 'shut'", ["2: shut"]),
+        ("cell = visible(row.mail or 'none'); other = when(row.at, 'never')", ["2: never", "2: none"]),
         ("raise ValidationError('wrong')", ["2: wrong"]),
         ("format_html('<a href=\"{}\">compare</a>', url)", ['2: <a href="{}">compare</a>']),
         ('format_html(\'<a class="some words" href="{}">{}</a>\', url, name)', []),

@@ -48,10 +48,13 @@ _TEXT_NAMES = frozenset(
 )  # fmt: skip
 # Of what is given to these by place: which are shown.
 _TEXT_ARGUMENTS = {
-    "add_error": (1,), "at": (1,), "badge": (0,), "column": (1,), "error": (1,), "info": (1,), "lock_badge": (0,),
-    "message_user": (1,), "of": (1,), "Outcome": (0,), "Series": (0,), "success": (1,), "Table": (0, 1, 3),
-    "text_of": (1,), "to": (1,), "ValidationError": (0,), "warning": (1,),
+    "add_error": (1,), "at": (1,), "badge": (0,), "column": (1,), "error": (1,), "info": (1,), "join": (0,),
+    "lock_badge": (0,), "message_user": (1,), "of": (1,), "Outcome": (0,), "Series": (0,), "success": (1,),
+    "Table": (0, 1, 3), "text_of": (1,), "to": (1,), "ValidationError": (0,), "visible": (0,), "warning": (1,),
+    "when": (1,),
 }  # fmt: skip
+# What these return is shown, and so is what stands in the place of it.
+_SHOWING_CALLS = frozenset({"_", "badge", "gettext", "join", "link", "lock_badge", "ngettext", "visible", "when"})
 _KEPT = frozenset({"__all__", "permissions"})  # what permissions are called is kept in a table of Django's
 _TAG = re.compile(r"</?[a-zA-Z][^>]*>|</?[a-z][^>]*$")
 _SPOKEN = re.compile(r"""\b(?:alt|aria-label|placeholder|title)="([^"]*)\"""")
@@ -225,6 +228,8 @@ def _text_places(node: ast.AST) -> Iterator[ast.expr]:
             yield from (value for key, value in pairs if isinstance(key, ast.Constant) and key.value in _TEXT_NAMES)
         case ast.IfExp() if any(_reads_as_text(part, False) for part in _literals(node)):  # so is what is said else
             yield node
+        case ast.IfExp() if any(called(part) in _SHOWING_CALLS for part in _calls(node)):
+            yield node
         case ast.JoinedStr() if _reads_as_text(node, False):
             yield from (part.value for part in node.values if isinstance(part, ast.FormattedValue))
         case ast.FunctionDef(name=name) if "word" in name:
@@ -260,6 +265,16 @@ def _literals(node: ast.expr) -> Iterator[ast.Constant | ast.JoinedStr]:
         case ast.BoolOp(values=parts) | ast.Tuple(elts=parts) | ast.List(elts=parts):
             for part in parts:
                 yield from _literals(part)
+
+
+def _calls(node: ast.expr) -> Iterator[ast.Call]:
+    """Give the calls of which an expression can come to be the answer."""
+    match node:
+        case ast.Call():
+            yield node
+        case ast.IfExp():
+            yield from _calls(node.body)
+            yield from _calls(node.orelse)
 
 
 def called(node: ast.Call) -> str:

@@ -265,7 +265,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         column("state_word", _("state"), key_badge, order="state"),
         column("scope_words", _("scopes"), key_scopes),
         column("purpose_words", _("purposes"), _purposes),
-        column("expires", _("expires"), lambda row: when(row.expires_at, "never"), order="expires_at"),
+        column("expires", _("expires"), lambda row: when(row.expires_at, gettext("never")), order="expires_at"),
         column("at_flowlu", _("at Flowlu"), deletion),
     )
     list_filter = ("state", ("installation__application", NamedFilter))
@@ -291,7 +291,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         column("print", _("fingerprint (first 8 digits of a keyed hash)"), lambda row: mono(row.fingerprint[:8])),
         column("scope_words", _("may be used within"), key_scopes),
         column("purpose_words", _("for"), _purposes),
-        column("expires", _("expires"), lambda row: when(row.expires_at, "never")),
+        column("expires", _("expires"), lambda row: when(row.expires_at, gettext("never"))),
         text_of("added_by", _("added by")),
         at("created_at", _("added")),
         at("revoked_at", _("wiped"), empty=_("not wiped")),
@@ -377,7 +377,7 @@ def keys_table(request: HttpRequest, keys: QuerySet[ApiKey], query: str, *, titl
                     key_badge(row),
                     key_scopes(row),
                     _purposes(row),
-                    when(row.expires_at, "never"),
+                    when(row.expires_at, gettext("never")),
                     deletion(row),
                 )
                 for row in rows.prefetch_related("purposes").order_by("state", "-created_at", "-pk")[:20]

@@ -43,7 +43,7 @@ def people_table(installation: Installation) -> Table:
         [
             (
                 link(user, person(user)),
-                badge(gettext("portal administrator"), "plain") if user.is_portal_admin else "user",
+                badge(gettext("portal administrator"), "plain") if user.is_portal_admin else gettext("user"),
                 user.live,
                 when(user.stored),
                 lock_badge(gettext("user locked")) if user.locked_at else "–",

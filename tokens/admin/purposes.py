@@ -214,7 +214,7 @@ class PurposeAdmin(ReadOnlyAdmin):
         column("kind", _("acts as"), lambda row: row.get_acts_as_display(), order="acts_as"),
         column("scope_words", _("scopes"), lambda row: _scopes(row)),
         text_of("owner", _("owner")),
-        column("expires", _("expires"), lambda row: when(row.expires_at, "never"), order="expires_at"),
+        column("expires", _("expires"), lambda row: when(row.expires_at, gettext("never")), order="expires_at"),
         column("used", _("calls, 30 days"), lambda row: f"{row.used:,}"),
     )
     list_filter = ("enabled", UnusedFilter, "acts_as")
@@ -229,7 +229,7 @@ class PurposeAdmin(ReadOnlyAdmin):
         column("kind", _("acts as"), lambda row: row.get_acts_as_display()),
         column("scope_words", _("scopes at most"), lambda row: _scopes(row)),
         text_of("owner", _("who answers for it")),
-        column("expires", _("expires"), lambda row: when(row.expires_at, "never")),
+        column("expires", _("expires"), lambda row: when(row.expires_at, gettext("never"))),
         at("created_at", _("declared")),
     )
     act_classes: ClassVar = (Declare, Change, SwitchOn, SwitchOff)
@@ -285,7 +285,7 @@ def _clients(row: Purpose) -> Table:
             (
                 link(client),
                 badge(gettext("on"), "good") if client.enabled else badge(gettext("off"), "bad"),
-                when(client.last_used_at, "never"),
+                when(client.last_used_at, gettext("never")),
             )
             for client in row.service_clients.defer("key_hash").order_by("name")[:50]
         ],

@@ -237,7 +237,7 @@ class ServiceClientAdmin(ReadOnlyAdmin):
         column("in", _("applications"), lambda row: _links(row.applications.all())),
         column("on", _("portals"), lambda row: _links(row.portals.all())),
         at("key_made_at", _("key made")),
-        column("used", _("last used"), lambda row: when(row.last_used_at, "never"), order="last_used_at"),
+        column("used", _("last used"), lambda row: when(row.last_used_at, gettext("never")), order="last_used_at"),
     )
     list_filter = ("enabled", UnusedFilter)
     allowed_lookups = frozenset({"enabled__exact", "purposes__id__exact"})
@@ -260,7 +260,7 @@ class ServiceClientAdmin(ReadOnlyAdmin):
         column("on", _("on"), lambda row: _links(row.portals.all()) if row.portals.all() else gettext("no portal")),
         at("created_at", _("created")),
         at("key_made_at", _("present key made")),
-        column("used", _("last used"), lambda row: when(row.last_used_at, "never")),
+        column("used", _("last used"), lambda row: when(row.last_used_at, gettext("never"))),
     )
     act_classes: ClassVar = (Create, Change, RenewKey, SwitchOn, SwitchOff)
     words_here = ("purpose",)

@@ -29,7 +29,7 @@ def fingerprint(token: OAuthToken) -> Any:
 
 
 def expiry(token: OAuthToken) -> Any:
-    return when(token.expires_at, "unknown")
+    return when(token.expires_at, gettext("unknown"))
 
 
 def user_label(token: OAuthToken) -> str:
