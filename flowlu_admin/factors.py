@@ -25,7 +25,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from flowlu_admin.models import Operator
-from flowlu_admin.sessions import end_other_sessions
 from installations import audit
 from installations.actors import Via, operator_actor
 from installations.errors import StateConflict
@@ -114,8 +113,8 @@ def replace_app(*, request: HttpRequest, secret: str) -> None:
             raise StateConflict(said("There is no authenticator app to replace."))
         app.data, app.created_at, app.last_used_at = {"secret": encrypt(secret)}, timezone.now(), None
         app.save(update_fields=["data", "created_at", "last_used_at"])
+        # Which ends the other sessions.
         signals.authenticator_reset.send(sender=Authenticator, request=request, user=user, authenticator=app)
-        end_other_sessions(user.pk, request.session.session_key)
     clear_totp_secret(request)
 
 

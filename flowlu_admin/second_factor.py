@@ -76,6 +76,7 @@ def connect() -> None:
     """Do what belongs to a change of factors from now on."""
     signals.authenticator_added.connect(_added, dispatch_uid="flowlu_admin.factor_added")
     signals.authenticator_removed.connect(_removed, dispatch_uid="flowlu_admin.factor_removed")
+    signals.authenticator_reset.connect(_renewed, dispatch_uid="flowlu_admin.factor_renewed")
     password_changed.connect(_password_changed, dispatch_uid="flowlu_admin.password_ends_sessions")
     password_reset.connect(_password_changed, dispatch_uid="flowlu_admin.new_password_ends_sessions")
 
@@ -95,6 +96,11 @@ def _removed(request: HttpRequest, user: AbstractBaseUser, authenticator: Authen
     left = set(Authenticator.objects.filter(user_id=user.pk).values_list("pk", flat=True))
     records = get_authentication_records(request, user)
     _keep(request, [each for each in records if each.get("method") != _METHOD or each.get("id") in left])
+    end_other_sessions(user.pk, request.session.session_key)
+
+
+def _renewed(request: HttpRequest, user: AbstractBaseUser, **_more: Any) -> None:
+    # A session that came in with the app or a code of before may be of whoever it was renewed for.
     end_other_sessions(user.pk, request.session.session_key)
 
 

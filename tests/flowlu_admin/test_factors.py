@@ -210,3 +210,17 @@ def test_replacing_asks_for_the_factor_first(superuser: Any, owner: Client) -> N
     other.force_login(superuser, backend="django.contrib.auth.backends.ModelBackend")
 
     assert other.get(reverse("mfa_replace_totp")).headers["Location"].startswith(reverse("mfa_reauthenticate"))
+
+
+def test_new_recovery_codes_end_the_session_that_came_in_with_an_old_one(owner: Client) -> None:
+    """Codes are made anew because somebody may have read them."""
+    set_up(owner, "totp")
+    thief = Client()
+    log_in(thief)
+    thief.post(AUTHENTICATE, {"code": recovery_code(owner)})
+    assert thief.get(reverse("admin:index")).status_code == 200
+
+    owner.post(reverse("mfa_generate_recovery_codes"))
+
+    assert thief.get(reverse("admin:index")).status_code == 302
+    assert owner.get(reverse("admin:index")).status_code == 200
