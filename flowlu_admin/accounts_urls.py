@@ -14,7 +14,7 @@ from allauth.mfa.base import views as mfa
 from allauth.mfa.recovery_codes import views as recovery_codes
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import path
 from django.views.generic import RedirectView
 
@@ -30,6 +30,7 @@ from flowlu_admin.factor_pages import (
 )
 from flowlu_admin.invitation_pages import accept_page, code_page
 from flowlu_admin.oidc.pages import account_page, callback_page, sign_in_page
+from flowlu_admin.second_factor import where_to_confirm
 from flowlu_admin.time_zone_page import time_zone
 
 # allauth asks for the earlier password only, which whoever sits at an open browser may know.
@@ -48,6 +49,17 @@ def _forgetting(page: _Page) -> _Page:
         return page(request, *args, **kwargs)
 
     return without_what_was_sent
+
+
+def _proved(page: _Page) -> _Page:
+    """Let whoever has neither a password nor a factor sign in once more first: allauth asks them for nothing."""
+
+    @wraps(page)
+    def after_a_proof(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        confirm_at = where_to_confirm(request) if request.user.is_authenticated else ""
+        return redirect(confirm_at) if confirm_at else page(request, *args, **kwargs)
+
+    return after_a_proof
 
 
 def _change_password(request: HttpRequest) -> HttpResponse:
@@ -77,13 +89,13 @@ urlpatterns = [
     path("2fa/", mfa.index, name="mfa_index"),
     path("2fa/authenticate/", SecondFactorView.as_view(), name="mfa_authenticate"),
     path("2fa/reauthenticate/", _forgetting(mfa.reauthenticate), name="mfa_reauthenticate"),
-    path("2fa/totp/activate/", AddAppView.as_view(), name="mfa_activate_totp"),
+    path("2fa/totp/activate/", _proved(AddAppView.as_view()), name="mfa_activate_totp"),
     path("2fa/totp/replace/", ReplaceAppView.as_view(), name="mfa_replace_totp"),
     path("2fa/totp/deactivate/", RemoveAppView.as_view(), name="mfa_deactivate_totp"),
     path("2fa/recovery-codes/", recovery_codes.view_recovery_codes, name="mfa_view_recovery_codes"),
     path("2fa/recovery-codes/generate/", recovery_codes.generate_recovery_codes, name="mfa_generate_recovery_codes"),
     path("2fa/recovery-codes/download/", recovery_codes.download_recovery_codes, name="mfa_download_recovery_codes"),
-    path("2fa/webauthn/add/", AddKeyView.as_view(), name="mfa_add_webauthn"),
+    path("2fa/webauthn/add/", _proved(AddKeyView.as_view()), name="mfa_add_webauthn"),
     path(
         "2fa/webauthn/reauthenticate/",
         _forgetting(ReauthenticateKeyView.as_view()),

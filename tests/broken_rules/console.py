@@ -80,6 +80,13 @@ CONSOLE = (
         FACTORS,
     ),
     Breakage(
+        "console: whoever has no password adds a factor in a session that lies open",
+        "flowlu_admin/accounts_urls.py",
+        "_proved(AddAppView.as_view())",
+        "AddAppView.as_view()",
+        COMPANY,
+    ),
+    Breakage(
         "console: no second factor is asked for",
         "flowlu_admin/admin_site.py",
         "            missing = what_is_missing(request) if self.has_permission(request) else None\n",

@@ -498,3 +498,25 @@ def test_who_has_no_password_confirms_by_signing_in_once_more(
     answer = client.get(creating.visit(address_on(client.post(reverse("account_company"), form))))
     assert answer.headers["Location"] == act
     assert client.get(act).status_code == 200
+
+
+@pytest.mark.parametrize("page", ["mfa_activate_totp", "mfa_add_webauthn"])
+@pytest.mark.parametrize("mode", ["required", "optional"])
+def test_who_has_no_password_adds_a_factor_only_after_signing_in_once_more(
+    creating: OpenIDProvider, client: Client, settings: Any, page: str, mode: str
+) -> None:
+    """A session that lies open would else add one, which is then the fresh proof for all that asks for one."""
+    settings.OPERATOR_MFA = mode
+    come_in(client, creating)
+    assert client.get(reverse(page)).status_code == 200
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "socialaccount", "at": time.time() - 3600}]
+    session.save()
+
+    for answer in (client.get(reverse(page)), client.post(reverse(page), {"code": "123456"})):
+        assert answer.status_code == 302
+        assert answer.headers["Location"].startswith(f"{reverse('account_company')}?next=")
+    form = {"again": "1", "next": reverse(page)}
+    back = client.get(creating.visit(address_on(client.post(reverse("account_company"), form))))
+    assert back.headers["Location"] == reverse(page)
+    assert client.get(reverse(page)).status_code == 200
