@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
@@ -85,6 +85,10 @@ class OperatorAdminSite(admin.AdminSite):
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         # One page for it, with allauth's rate limit and a fresh sign-in.
         return redirect("account_change_password")
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer no field: none of the console asks, and it would search a list without any of its bounds."""
+        raise Http404
 
     def where_to_confirm(self, request: HttpRequest) -> str:
         """Return where to lead whoever is about to do what needs a fresh proof of who they are, or ""."""

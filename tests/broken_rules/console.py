@@ -87,6 +87,13 @@ CONSOLE = (
         COMPANY,
     ),
     Breakage(
+        "console: Django's own field search answers",
+        "flowlu_admin/admin_site.py",
+        "        raise Http404\n",
+        "        return super().autocomplete_view(request)\n",
+        MATRIX,
+    ),
+    Breakage(
         "console: no second factor is asked for",
         "flowlu_admin/admin_site.py",
         "            missing = what_is_missing(request) if self.has_permission(request) else None\n",

@@ -166,10 +166,7 @@ URLS: dict[str, dict[str, str]] = {
     },
     "admin:password_change": LEADS_ON,
     "admin:password_change_done": STAFF_READ,
-    "admin:autocomplete": {
-        "GET": "302 302 403 403 403 403 302 403",
-        "POST": "302 302 405 405 405 405 302 405",
-    },
+    "admin:autocomplete": NOT_THERE,
     "admin:jsi18n": STAFF_READ,
     "admin:view_on_site": NOT_THERE,
     "admin:tokens_oauthtoken_leaked": RESPONDS,

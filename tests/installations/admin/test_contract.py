@@ -140,6 +140,13 @@ def test_search_for_more_than_anybody_types_is_refused_before_it_is_made(
     assert "at most 200 characters and 10 words" in text(response)
 
 
+def test_no_list_is_searched_past_its_bounds(superuser: Any, token: OAuthToken) -> None:
+    """Django's admin answers fields that complete themselves, which the console has none of."""
+    asked = {"app_label": "tokens", "model_name": "oauthtoken", "field_name": "portal_user", "term": "a " * 200}
+
+    assert signed_in(superuser).get(url("autocomplete"), asked).status_code == 404
+
+
 @_case_model
 def test_adding_changing_and_deleting_are_refused(application: Application, name: str) -> None:
     # given
