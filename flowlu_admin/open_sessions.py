@@ -15,10 +15,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from flowlu_admin.browsers import browser_of
-from flowlu_admin.sessions import SessionStore, stored_key
+from flowlu_admin.sessions import MARK, SessionStore, stored_key
 
 SEEN_EVERY_SECONDS: Final = 600  # so coarse is "last seen": a session is not written with every page
-_MARK: Final = "operator_session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +37,10 @@ def connect() -> None:
 
 def note_seen(request: HttpRequest) -> None:
     """Note that a session is in use and from where, where the last note is older than SEEN_EVERY_SECONDS."""
-    mark = request.session.get(_MARK) or {}
+    mark = request.session.get(MARK) or {}
     now = timezone.now().timestamp()
     if now - mark.get("seen", 0) >= SEEN_EVERY_SECONDS:
-        request.session[_MARK] = {"began": mark.get("began"), **_now(request, now)}
+        request.session[MARK] = {"began": mark.get("began"), **_now(request, now)}
 
 
 def open_sessions(user_id: int) -> list[OpenSession]:
@@ -60,7 +59,7 @@ def handle_of(session_key: str | None) -> str:
 
 def _began(request: HttpRequest, **_more: Any) -> None:
     now = timezone.now().timestamp()
-    request.session[_MARK] = {"began": now, **_now(request, now)}
+    request.session[MARK] = {"began": now, **_now(request, now)}
 
 
 def _now(request: HttpRequest, now: float) -> dict[str, Any]:
@@ -70,7 +69,7 @@ def _now(request: HttpRequest, now: float) -> dict[str, Any]:
 
 
 def _described(row_key: str, content: dict[str, Any]) -> OpenSession:
-    mark = content.get(_MARK) or {}
+    mark = content.get(MARK) or {}
     began, seen = (_moment(mark.get(name)) for name in ("began", "seen"))
     return OpenSession(_handle(row_key), began, seen, mark.get("address", ""), mark.get("browser", ""), row_key)
 

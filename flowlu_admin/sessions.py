@@ -6,9 +6,9 @@ factor while that is being set up. Named by `SESSION_ENGINE`.
 
 import base64
 import binascii
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from allauth.account.internal.flows.password_reset_by_code import PASSWORD_RESET_VERIFICATION_SESSION_KEY
 from allauth.account.internal.stagekit import LOGIN_SESSION_KEY
@@ -28,6 +28,8 @@ _KEY_LENGTH = 40
 # How long a session is kept in which nobody is signed in: on the way to it, or on the way to another password.
 # Strangers can begin as many as they like, and to end somebody's sessions all are read.
 _NOBODYS = timedelta(minutes=30)
+# Under this name a session says since when, and from where, somebody is signed in: `open_sessions` writes it.
+MARK: Final = "operator_session"
 
 
 def stored_key(session_key: str) -> str:
@@ -73,6 +75,10 @@ class SessionStore(DatabaseSessionStore):
         row.session_key = stored_key(row.session_key)
         if SESSION_KEY not in data:
             row.expire_date = min(row.expire_date, timezone.now() + _NOBODYS)
+        elif began := (data.get(MARK) or {}).get("began"):
+            # Django counts from the last change, and what is in use is changed: it would go on for good.
+            ends = datetime.fromtimestamp(began, UTC) + timedelta(seconds=self.get_session_cookie_age())
+            row.expire_date = min(row.expire_date, ends)
         return row
 
     def _get_session_from_db(self) -> AbstractBaseSession | None:

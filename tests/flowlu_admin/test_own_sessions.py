@@ -170,3 +170,14 @@ def test_sign_in_that_waits_for_the_factor_is_no_open_session(superuser: Any) ->
     log_in(client)
     assert len(open_sessions(superuser.pk)) == 1
     assert open_sessions(superuser.pk + 1) == []
+
+
+def test_session_that_is_in_use_ends_half_a_day_after_its_sign_in(superuser: Any) -> None:
+    """Whoever took a cookie would otherwise keep its session alive for good, by asking for a page now and then."""
+    client = browser(superuser, FIREFOX, "192.0.2.7")
+    now = time.time()
+    for hours in (4, 8, 11.9):
+        with time_machine.travel(now + hours * 3600):
+            assert client.get(PAGE).status_code == 200
+    with time_machine.travel(now + 12.1 * 3600):
+        assert client.get(PAGE).status_code == 302
