@@ -49,7 +49,6 @@ _TONES = {
     State.VOID: "gone",
     State.ALONE: "bad",
 }
-_SHOWN = 200  # installations on one page
 
 
 def can_be_confirmed(row: ApprovalRequest) -> bool:
@@ -260,17 +259,15 @@ def _held(row: ApprovalRequest) -> dict[str, str] | None:
 
 
 def installations_table(row: ApprovalRequest) -> Table:
-    """Return the installations that it is bound to."""
+    """Return the installations that it is bound to, all of them: a second operator confirms what they have seen."""
     found = Installation.objects.filter(approval_requests__request=row).select_related("portal", "application")
     in_force = Prefetch("approved_permissions", ApprovedPermission.objects.in_force(), to_attr="in_force")
-    shown = list(found.prefetch_related(in_force).order_by("portal__domain", "pk")[: _SHOWN + 1])
-    count = len(shown) if len(shown) <= _SHOWN else found.count()
+    shown = list(found.prefetch_related(in_force).order_by("portal__domain", "pk"))
     return Table(
-        ngettext("On %(count)s installation", "On %(count)s installations", count) % {"count": f"{count:,}"},
+        ngettext("On %(count)s installation", "On %(count)s installations", len(shown)) % {"count": f"{len(shown):,}"},
         (gettext("Installation"), gettext("Status now"), gettext("Approved now")),
-        [(link(each), status_badge(each), in_force_words(each)) for each in shown[:_SHOWN]],
+        [(link(each), status_badge(each), in_force_words(each)) for each in shown],
         gettext("None."),
-        note=gettext("The first %(shown)s of them.") % {"shown": _SHOWN} if count > _SHOWN else "",
     )
 
 

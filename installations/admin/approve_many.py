@@ -83,6 +83,7 @@ def approve_many(model_admin: Any, request: HttpRequest, queryset: QuerySet[Inst
         "form": form,
         "confirm_at": confirm_at,
         "rows": rows,
+        "application": rows[0].application,
         "table": _table(rows, gettext("Exactly these installations")),
         "stops": (_ASKS, *_STOPS) if four_eyes else _STOPS,
         "stays": _STAYS,

@@ -8,10 +8,10 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import Permission
 from django.core import signing
 
-from installations.approval_requests import confirm_request
+from installations.approval_requests import MANY, confirm_request
 from installations.catalogue import LevelMeaning
 from installations.errors import NotPermitted
-from installations.models import ApprovalRequest, ApprovedPermission, Installation
+from installations.models import ApprovalRequest, ApprovedPermission, Installation, Portal
 from installations.services import suspend_installation
 from tests import catalogues, factories
 from tests.installations.admin.console import confirm, messages, pin, signed_in, text, url
@@ -398,6 +398,26 @@ def test_too_many_are_refused(reviewer: Any, many: list[Installation], monkeypat
     monkeypatch.setattr("installations.admin.approve_many.MANY", 1)
     more = signed_in(reviewer).post(url(LIST), tick(many), follow=True)
     assert "at most 1 installations" in messages(more)[0]
+
+
+def test_second_operator_sees_all_that_is_confirmed_and_of_which_application(
+    reviewer: Any, bob: Any, application: Any
+) -> None:
+    """Two applications may have one name, and who asks chooses which installations stand at the end of the list."""
+    portals = Portal.objects.bulk_create(Portal(domain=f"p{number:03}.flowlu.com") for number in range(MANY))
+    manifest = application.current_manifest
+    rows = Installation.objects.bulk_create(
+        Installation(portal=portal, application=application, manifest=manifest) for portal in portals
+    )
+    client = signed_in(reviewer)
+    first = client.post(url(LIST), tick(rows))
+    client.post(url(LIST), tick(rows, confirmed="yes", reason="All of them.", scopes=["task.read"], **pin(first)))
+    request = ApprovalRequest.objects.get()
+
+    for page in (first, signed_in(bob).get(page_of(request, "confirm"))):
+        shown = page.content.decode()
+        assert all(portal.domain in shown for portal in portals)
+        assert application.app_id in text(page)
 
 
 # --- Policy ---
