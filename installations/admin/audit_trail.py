@@ -1,8 +1,8 @@
 """The audit trail: its events, the state of its chain, and its export."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib import admin
@@ -19,6 +19,7 @@ from installations.admin import counted
 from installations.admin.acts import actor_of, note_refusal, posted
 from installations.admin.base import ReadOnlyAdmin
 from installations.admin.display import Table, at, badge, column, link, list_url, when
+from installations.admin.list_export import require_still
 from installations.admin.lists import ValuesFilter
 from installations.admin.searching import exactly
 from installations.admin.text import visible, visible_text
@@ -29,6 +30,7 @@ from installations.trail.exporting import PERMISSION, Format, export_audit
 from installations.trail.state import TrailState, trail_state
 
 _URL_NAME = "installations_auditevent_export"
+ASKED_EVERY: Final = 1000  # lines of an export: whether its reader may still have it
 
 
 @admin.register(AuditEvent)
@@ -140,10 +142,17 @@ class AuditEventAdmin(ReadOnlyAdmin):
         chosen = Format(form.cleaned_data["format"])
         export = export_audit(format=chosen, actor=actor_of(request), reason=form.cleaned_data["reason"])
         return StreamingHttpResponse(
-            export.lines(),
+            self._while_allowed(request, export.lines()),
             content_type=chosen.content_type,
             headers={"Content-Disposition": f'attachment; filename="{export.file_name}"'},
         )
+
+    def _while_allowed(self, request: HttpRequest, lines: Iterator[str]) -> Iterator[str]:
+        """Break the file off, as the file of a list, for who was removed, lost the right or signed out meanwhile."""
+        for number, line in enumerate(lines):
+            if number % ASKED_EVERY == 0:
+                require_still(request, (*self.view_permissions, PERMISSION))
+            yield line
 
 
 def _trail_facts(state: TrailState) -> list[tuple[str, Any]]:

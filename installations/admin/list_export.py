@@ -104,7 +104,7 @@ def _rows(
     """
     pieces = Pages(changelist.parts).batches(BATCH)
     while True:
-        _require_still(request, required)
+        require_still(request, required)
         with bounded_statements():
             cells = [
                 (row.pk, *(_cell(column, row) for column in columns))
@@ -115,7 +115,7 @@ def _rows(
         yield from cells
 
 
-def _require_still(request: HttpRequest, required: Sequence[str]) -> None:
+def require_still(request: HttpRequest, required: Sequence[str]) -> None:
     """Break the file off, which then has no end, for an operator who was removed or lost the right meanwhile.
 
     So it is where the session was ended in which they asked for it: they signed out, or it was in other hands.

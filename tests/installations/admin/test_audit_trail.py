@@ -11,7 +11,9 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from installations import audit
+from installations.admin import audit_trail
 from installations.audit_files import ExportReader
+from installations.errors import NotPermitted
 from installations.models import AuditEvent, Installation, PortalUser
 from installations.trail.pruning import prune_audit
 from tests import factories
@@ -135,3 +137,23 @@ def test_list_says_from_where_on_the_trail_is_here(auditor: Any, tmp_path: Path)
     shown = text(signed_in(auditor).get(url(LIST)))
 
     assert f"1 event, from number {gone + 1} on: what was before is archived" in shown
+
+
+@pytest.mark.parametrize("ending", ["removed", "signed out"])
+def test_export_breaks_off_where_the_reader_or_their_session_is_gone(
+    active: Installation, monkeypatch: Any, ending: str
+) -> None:
+    monkeypatch.setattr(audit_trail, "ASKED_EVERY", 2)
+    operator = factories.operator("leaving", "Auditor")
+    client = signed_in(operator)
+    form = {"format": "jsonl", "reason": "For the archive."}
+    lines = iter(client.post(url(EXPORT), form).streaming_content)
+    taken = [next(lines), next(lines)]
+    if ending == "removed":
+        type(operator).objects.filter(pk=operator.pk).update(is_active=False)
+    else:
+        client.logout()
+
+    with pytest.raises(NotPermitted):
+        taken += list(lines)
+    assert b"audit.exported" not in b"".join(taken)
