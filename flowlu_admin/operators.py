@@ -43,6 +43,14 @@ class OperatorAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # al
         elsewhere = {"id": "company", "url": reverse("account_company"), "description": gettext("Sign in once more")}
         return factors or methods or ([elsewhere] if user.is_authenticated else [])
 
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # allauth puts the host that the request named in front of it, which may have any port: with another one each
+        # guess would be the first.
+        return str(credentials.get("username", "")).lower()
+
+    def is_ajax(self, request: HttpRequest) -> bool:
+        return False  # to a script allauth would give the form back with all that was typed into it, the password too
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send after the answer, so that neither its time nor a mail server that fails tells who has an account."""
         words = {"site": settings.PUBLIC_URL, **context}

@@ -115,6 +115,20 @@ CONSOLE = (
         ("tests/installations/admin/test_audit_trail.py",),
     ),
     Breakage(
+        "console: guesses are counted for each host that a request names",
+        "flowlu_admin/operators.py",
+        '        return str(credentials.get("username", "")).lower()\n',
+        "        return str(super()._get_login_attempts_cache_key(request, **credentials))\n",
+        ACCOUNTS,
+    ),
+    Breakage(
+        "console: a script gets back the password that was typed",
+        "flowlu_admin/operators.py",
+        "        return False  # to a script",
+        "        return bool(super().is_ajax(request))  # to a script",
+        ACCOUNTS,
+    ),
+    Breakage(
         "console: no second factor is asked for",
         "flowlu_admin/admin_site.py",
         "            missing = what_is_missing(request) if self.has_permission(request) else None\n",

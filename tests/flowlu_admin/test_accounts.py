@@ -382,3 +382,35 @@ def test_way_in_leads_back_to_where_somebody_wanted_to_go(db: None) -> None:
     # The sign-in itself follows no address of another host.
     evil = Client().get("/admin/login/?next=https://evil.example.com/").headers["Location"]
     assert evil.startswith("/accounts/login/?next=")
+
+
+# --- Guesses ---
+
+
+def test_guesses_of_one_name_are_counted_together_whatever_host_the_request_names(
+    superuser: Any, client: Client, settings: Any
+) -> None:
+    settings.ALLOWED_HOSTS = ["testserver", "console.example.com"]
+    where, form = reverse("account_login"), {"login": "superuser", "password": "wrong"}
+    for number in range(5):
+        client.post(where, form, REMOTE_ADDR=f"192.0.2.{number}")
+
+    for host, name in (
+        ("testserver", "superuser"),
+        ("testserver:8443", "superuser"),
+        ("console.example.com", "superuser"),
+        ("testserver", "SuperUser"),
+    ):
+        given = {"login": name, "password": PASSWORD}
+        page = client.post(where, given, HTTP_HOST=host, REMOTE_ADDR="192.0.2.99")
+        assert "Too many failed login attempts" in text(page), (host, name)
+
+
+def test_password_that_was_typed_is_in_no_answer(superuser: Any, client: Client) -> None:
+    form = {"login": "superuser", "password": "a wrong horse battery"}
+
+    page = client.post(reverse("account_login"), form, headers={"X-Requested-With": "XMLHttpRequest"})
+
+    assert page.status_code == 200
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "a wrong horse battery" not in page.content.decode()
