@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django import forms
 from django.core import signing
+from django.core.validators import MaxValueValidator
 from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
@@ -40,7 +41,7 @@ def sign_pin(pin: Pin) -> str:
 
 
 def read_time(text: str, zone: tzinfo = UTC) -> datetime:
-    """Return a time that an operator wrote, in the zone unless it names UTC itself.
+    """Return in UTC a time that an operator wrote, in the zone unless it names UTC itself.
 
     Raises TimeNotClear for one that the clocks of the zone show twice or never, and ValueError for what is no time.
     """
@@ -54,7 +55,10 @@ def read_time(text: str, zone: tzinfo = UTC) -> datetime:
             continue
         if early.utcoffset() != early.replace(fold=1).utcoffset():
             raise TimeNotClear
-        return early
+        try:
+            return early.astimezone(UTC)
+        except OverflowError:  # at the very beginning or end of the calendar
+            break
     raise ValueError("not a time like 2026-11-25 10:15, in UTC")
 
 
@@ -226,6 +230,7 @@ def _last_day(help_text: "_StrPromise") -> forms.DateField:
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
         input_formats=["%Y-%m-%d"],
         help_text=help_text,
+        validators=[MaxValueValidator(date.max - timedelta(days=1))],  # there is no day after the last one
     )
 
 

@@ -59,7 +59,10 @@ def when_text(moment: datetime) -> str:
 
 def _in_zone(moment: datetime) -> tuple[str, str, str]:
     """Return day, time and zone: by its letters, or by its distance from UTC where it has none."""
-    local = timezone.localtime(moment)
+    try:
+        local = timezone.localtime(moment)
+    except OverflowError:  # a page of a portal names any expiry, the last second of the calendar too
+        local = moment.astimezone(UTC)
     name = local.tzname() or ""
     return f"{local:%Y-%m-%d}", f"{local:%H:%M}", name if name.isalpha() else f"UTC{local.isoformat()[-6:]}"
 

@@ -20,8 +20,8 @@ LIVENESS = (
     Breakage(
         "liveness: a token that may have expired speaks for a removal",
         "installations/liveness.py",
-        "return expires_at is not None and expires_at - ZONE_DOUBT > now",
-        "return expires_at is None or expires_at - ZONE_DOUBT > now",
+        "return expires_at is not None and expires_at > now + ZONE_DOUBT",
+        "return expires_at is None or expires_at > now + ZONE_DOUBT",
         ("tests/installations/test_liveness.py", "tests/tokens/services/test_probing.py"),
     ),
     Breakage(

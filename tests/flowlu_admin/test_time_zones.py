@@ -15,10 +15,11 @@ from django.utils import timezone
 from flowlu_admin import time_zones
 from flowlu_admin.models import OperatorZone
 from installations.admin.display import when, when_text
-from installations.models import Application, Installation
+from installations.models import Application, Installation, PortalUser
 from tests import factories
 from tests.installations.admin.console import signed_in, text
 from tokens.forms import TimeNotClear, read_time
+from tokens.vault import parse_expiry
 
 URL = "account_time_zone"
 
@@ -187,6 +188,44 @@ def test_time_that_is_typed_is_read_in_the_zone(zone: str, written: str, read: s
 def test_hour_that_is_there_twice_or_never_is_not_guessed(written: str) -> None:
     with pytest.raises(TimeNotClear):
         read_time(written, ZoneInfo("Europe/Berlin"))
+
+
+@pytest.mark.parametrize(
+    ("zone", "named"), [("Asia/Tokyo", "9999-12-31 23:59:59"), ("America/Los_Angeles", "0001-01-01 00:00:01")]
+)
+def test_expiry_that_a_page_names_hides_no_token_from_anybody(
+    zone: str, named: str, seen: Installation, auditor: Any
+) -> None:
+    """Whoever opens the application says when their token expires, and some zones have no such time."""
+    token = factories.token(
+        seen, PortalUser.objects.create(portal=seen.portal, flowlu_user_id="8"), expires_at=parse_expiry(named)
+    )
+    client = signed_in(auditor)
+    choose(client, zone)
+
+    for address in (
+        reverse("admin:tokens_oauthtoken_changelist"),
+        reverse("admin:tokens_oauthtoken_change", args=[token.pk]),
+        reverse("admin:installations_installation_credentials", kwargs={"object_id": seen.pk}),
+        reverse("admin:installations_portaluser_change", args=[token.portal_user_id]),
+    ):
+        assert f"{named[:16].lstrip('0')} UTC" in text(client.get(address))
+
+
+@pytest.mark.parametrize(
+    ("zone", "written"),
+    [("Asia/Tokyo", "0001-01-01"), ("America/Los_Angeles", "9999-12-31 23:59"), ("UTC", "10000-01-01")],
+)
+def test_time_that_is_none_in_utc_is_refused_and_no_error_of_the_server(
+    zone: str, written: str, responder: Any
+) -> None:
+    client = signed_in(responder)
+    choose(client, zone)
+
+    page = client.post(reverse("admin:tokens_oauthtoken_revoke_by"), {"stored_before": written})
+
+    assert page.status_code == 200
+    assert f"Write the time like 2026-11-25 10:15, in {zone}." in text(page)
 
 
 def test_form_says_in_which_zone_it_reads_and_what_to_write_where_that_is_not_clear(responder: Any) -> None:

@@ -275,6 +275,8 @@ def test_sentence_says_what_was_observed_and_when(evidence, why):
 def test_only_a_token_that_is_known_not_to_have_expired_is_refused_early():
     assert refused_early(None, now=NOW) is False
     assert refused_early(NOW + ZONE_DOUBT, now=NOW) is False
+    assert refused_early(datetime.min.replace(tzinfo=UTC), now=NOW) is False
+    assert refused_early(datetime.max.replace(tzinfo=UTC), now=NOW) is True
     assert refused_early(NOW + ZONE_DOUBT + timedelta(seconds=1), now=NOW) is True
 
 

@@ -68,6 +68,16 @@ def test_key_is_added_on_the_page_of_its_installation(
     assert f"Weekly (#{row.pk})" in text(response)
 
 
+def test_last_day_of_the_calendar_is_refused(reviewer: Any, installation: Installation, nightly: Purpose) -> None:
+    where = url("installations_installation_add_key", object_id=installation.pk)
+    body = {**REASON, "label": "x", "key": "a-key", "scopes": ["task.read"], "purposes": [nightly.pk]}
+
+    response = signed_in(reviewer).post(where, body | {"last_day": "9999-12-31"})
+
+    assert response.context["form"].errors["last_day"] == ["Ensure this value is less than or equal to 9999-12-30."]
+    assert not ApiKey.objects.exists()
+
+
 def test_what_the_verb_refuses_stands_beside_its_field(
     reviewer: Any, installation: Installation, nightly: Purpose
 ) -> None:
