@@ -110,7 +110,10 @@ class ReviewChangeList(ConsoleChangeList):
     def parts(self) -> Sequence[QuerySet[Any]]:
         what, risk = self._filter(WaitingFilter), self._filter(RiskFilter)
         rows = self.apply_select_related(self.without(what, risk))
-        application = self.get_filters_params().get(_APPLICATION)
+        # Where there is one application only there is no such filter, and the parameter is left aside unread.
+        specs = (spec for spec in self.filter_specs if _APPLICATION in spec.expected_parameters())
+        chosen: Iterator[dict[str, Any]] = (spec.used_parameters for spec in specs)
+        application = next(chosen, {}).get(_APPLICATION)
         if not application:
             return reviews.queue(rows, what.asked, risk.asked)
         # A part with nothing of the application in it would be looked through to its end, and one with little for long.

@@ -102,6 +102,17 @@ def test_odd_chosen_row_is_no_error_of_the_server(scene: Scene, model: Any) -> N
                 assert answer.status_code == 400 if actions else answer.status_code < 500, (action, odd, more)
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_list_that_is_narrowed_by_nonsense_is_no_error_of_the_server(scene: Scene, model: Any) -> None:
+    client, shown = scene.client("superuser"), admin.site._registry[model]
+    where = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    filters = {each.parameter_name for each in shown.list_filter if hasattr(each, "parameter_name")}
+    for name in sorted(filters | set(shown.allowed_lookups)):
+        for odd in ("", "x", "1.5", "9" * 30):
+            with about(f"{name}={odd}"), nothing_changes():
+                assert client.get(where, {name: odd}).status_code < 500
+
+
 @pytest.mark.parametrize("key", [f"admin:{model._meta.app_label}_{model._meta.model_name}_change" for model in MODELS])
 def test_page_of_an_object_by_no_field_is_no_error_of_the_server(scene: Scene, key: str) -> None:
     client = scene.client("superuser")
