@@ -98,7 +98,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in t
         return [(None, {"fields": self.facts})]
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
-        """Say that there is no such object, and not what stood in the address: a message waits in a cookie."""
+        """Say that there is no such object, and not what stood in the address."""
         self.message_user(
             request,
             gettext("There is no such %(verbose_name)s. Perhaps it is gone.") % {"verbose_name": opts.verbose_name},

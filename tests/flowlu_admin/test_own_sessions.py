@@ -10,12 +10,13 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from flowlu_admin.browsers import browser_of
 from flowlu_admin.open_sessions import handle_of, open_sessions
 from tests.factories import PASSWORD
 from tests.flowlu_admin.test_accounts import log_in
-from tests.installations.admin.console import messages, signed_in, text, url
+from tests.installations.admin.console import messages, sign_in, signed_in, text, url
 from tests.unchanged import last_event, recorded
 
 pytestmark = pytest.mark.django_db
@@ -181,3 +182,20 @@ def test_session_that_is_in_use_ends_half_a_day_after_its_sign_in(superuser: Any
             assert client.get(PAGE).status_code == 200
     with time_machine.travel(now + 12.1 * 3600):
         assert client.get(PAGE).status_code == 302
+
+
+@pytest.mark.parametrize("ending", ["signs out", "is signed out"])
+def test_what_an_operator_was_told_is_not_said_to_who_signs_in_next(superuser: Any, auditor: Any, ending: str) -> None:
+    client = browser(superuser, FIREFOX, "192.0.2.7")
+    told = {"list": "installations.portal", "filter": "q=acme", "name": "Customers who leave"}
+    answer = client.post(reverse("admin:saved_filter_save"), told)
+    assert answer.status_code == 302
+    assert "messages" not in answer.cookies
+    if ending == "signs out":
+        client.post(reverse("account_logout"))
+    else:
+        Session.objects.all().delete()
+
+    assert "Customers who leave" not in client.get(reverse("account_login")).content.decode()
+    sign_in(client, auditor)
+    assert "Customers who leave" not in client.get(reverse("admin:index")).content.decode()
