@@ -256,6 +256,12 @@ def _key_field(help_text: "_StrPromise") -> forms.CharField:
 class _Rows(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic in the stubs only
     """A choice of rows, whose names strangers may have written."""
 
+    def clean(self, value: Any) -> Any:
+        try:
+            return super().clean(value)
+        except OverflowError:  # a number that no row of SQLite can have
+            raise forms.ValidationError(gettext("There is no such choice."), code="invalid_choice") from None
+
     def label_from_instance(self, obj: Any) -> str:
         name = visible_text(obj)
         return name if getattr(obj, "enabled", True) else gettext("%(name)s (switched off)") % {"name": name}

@@ -78,6 +78,18 @@ def test_last_day_of_the_calendar_is_refused(reviewer: Any, installation: Instal
     assert not ApiKey.objects.exists()
 
 
+@pytest.mark.parametrize("number", ["0", "x", "9" * 30])
+def test_choice_of_a_row_that_cannot_be_is_refused(reviewer: Any, installation: Installation, number: str) -> None:
+    where = url("installations_installation_add_key", object_id=installation.pk)
+    body = {**REASON, "label": "x", "key": "a-key", "scopes": ["task.read"], "purposes": [number]}
+
+    response = signed_in(reviewer).post(where, body)
+
+    assert response.status_code == 200
+    assert "purposes" in response.context["form"].errors
+    assert not ApiKey.objects.exists()
+
+
 def test_what_the_verb_refuses_stands_beside_its_field(
     reviewer: Any, installation: Installation, nightly: Purpose
 ) -> None:
