@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http.client import HTTPException, RemoteDisconnected
-from typing import Literal, NoReturn
+from typing import Final, Literal, NoReturn
 
 from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, IncompleteRead, ProtocolError, ReadTimeoutError
@@ -58,6 +58,8 @@ MAX_ANSWER_DEPTH = 64
 MAX_FIELDS = 50
 
 _CHUNK = 64 * 1024
+# Connections of a portal at least, or as many as calls may be under way at it: for each one more TLS would begin anew.
+_KEPT: Final = 32
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _USER_ID = re.compile(r"[1-9][0-9]{0,19}")
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}")
@@ -258,7 +260,9 @@ class FlowluClient:
             )
             self._manager_of_process = (
                 pid,
-                GuardedPoolManager(guard, ca_file=self._ca_file, num_pools=200, maxsize=32),
+                GuardedPoolManager(
+                    guard, ca_file=self._ca_file, num_pools=200, maxsize=max(self._limits.at_once, _KEPT)
+                ),
             )
         return self._manager_of_process[1]
 

@@ -5,9 +5,11 @@ import json
 import os
 import socket
 import struct
+import threading
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from urllib.parse import parse_qsl
@@ -159,6 +161,28 @@ def test_one_connection_serves_many_calls(portal: RawPortal, client: FlowluClien
     for _ in range(5):
         client.call(ACME, LIST, TOKEN)
     assert (len(portal.requests), portal.connections) == (5, 1)
+
+
+@pytest.mark.parametrize("at_once", [8, 40])
+def test_as_many_connections_are_kept_as_calls_may_be_under_way(portal: RawPortal, at_once: int) -> None:
+    together = threading.Barrier(at_once)
+
+    def answered_together(connection: socket.socket) -> None:
+        together.wait(30)
+        connection.sendall(http(b'{"response": 1}'))
+
+    limits = Limits(connect=10, read=30, total=30, at_once=at_once)
+    client = FlowluClient(
+        lambda _portal: f"http://127.0.0.1:{portal.port}", allow_private=True, allow_http=True, limits=limits
+    )
+    portal.answer_json(b'{"response": 1}')
+    client.call(ACME, LIST, TOKEN)
+    portal.script = answered_together
+    with ThreadPoolExecutor(at_once) as callers:
+        for _round in range(3):
+            list(callers.map(lambda _caller: client.call(ACME, LIST, TOKEN), range(at_once)))
+
+    assert (len(portal.requests), portal.connections) == (1 + 3 * at_once, at_once)
 
 
 def test_a_forked_process_opens_its_own_connections(portal: RawPortal, client: FlowluClient) -> None:
