@@ -1,6 +1,6 @@
 """What the service stands on, for who may see it: the keys that rows need, and the periodic jobs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -135,7 +135,7 @@ def _jobs() -> Table:
         (gettext("Job"), gettext("State"), gettext("Last run"), gettext("It did"), gettext("Every")),
         [
             (
-                join(_named(name)),
+                join((mono(name), format_html('<span class="quiet-note">{}</span>', ABOUT_JOBS[name]))),
                 _state(run, every, now),
                 when(run.started_at if run else None, gettext("never")),
                 f"{run.done:,}" if run and run.finished_at else NOTHING,
@@ -148,12 +148,6 @@ def _jobs() -> Table:
             "Celery's worker and beat run them, or manage.py sweep. Why one fails is in the log of what runs them."
         ),
     )
-
-
-def _named(name: str) -> Iterator[Any]:
-    yield mono(name)
-    if name in ABOUT_JOBS:
-        yield format_html('<span class="quiet-note">{}</span>', ABOUT_JOBS[name])
 
 
 def _trouble(run: SweepRun | None, every: timedelta, now: datetime) -> int:

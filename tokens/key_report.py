@@ -1,8 +1,8 @@
 """Which keys rows need, which the rings hold, and what follows: reads for `key_status`, the console and `/readyz`."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from django.conf import settings
@@ -73,7 +73,7 @@ def report() -> list[RingReport]:
         note(Ring.FINGERPRINT_KEY, 1, f"{rows.name} whose secret is wiped", stays)
     note(Ring.FINGERPRINT_KEY, 1, "revoked fingerprints", _denied_by_key())
     note(Ring.AUDIT_KEY, 1, "audit events", _events_by_key())
-    return [RingReport(ring, list(_lines(ring, needs[ring]))) for ring in Ring.values]
+    return [RingReport(ring, list(_counted(ring, needs[ring]))) for ring in Ring.values]
 
 
 def standings() -> list[RingReport]:
@@ -82,31 +82,25 @@ def standings() -> list[RingReport]:
     What is sealed under a key and would be made anew without it, such as a session, is no need here.
     Raises KeyRingError when a ring is not usable.
     """
-    found = []
-    for ring in Ring.values:
-        held, needed, recorded = ring_of(ring), keys_needed(ring), _recorded(ring)
-        ids = [key.id for key in held]
-        lines = []
-        for key_id in [*ids, *sorted(needed - set(ids))]:
-            key, known = held.get(key_id), recorded.get(key_id, [])
-            standing = _standing(ring, key, key is held.newest, key_id in needed, known)
-            lines.append(KeyLine(key_id, key.fingerprint if key else "", known, standing))
-        found.append(RingReport(ring, lines))
-    return found
+    return [RingReport(ring, list(_lines(ring, keys_needed(ring)))) for ring in Ring.values]
 
 
-def _lines(ring: str, needs: dict[str, tuple[dict[str, int], dict[str, int]]]) -> Iterator[KeyLine]:
+def _counted(ring: str, needs: dict[str, tuple[dict[str, int], dict[str, int]]]) -> Iterator[KeyLine]:
+    for line in _lines(ring, needs.keys()):
+        moves, stays = needs.get(line.key_id, ({}, {}))
+        if line.standing is not Standing.MISSING or _is_lost(moves, stays):
+            yield replace(line, moves=moves, stays=stays)
+
+
+def _lines(ring: str, needed: Set[str]) -> Iterator[KeyLine]:
     held = ring_of(ring)
     recorded = _recorded(ring)
     ids = [key.id for key in held]
-    for key_id in [*ids, *sorted(needs.keys() - set(ids))]:
+    for key_id in [*ids, *sorted(needed - set(ids))]:
         key = held.get(key_id)
-        moves, stays = needs.get(key_id, ({}, {}))
         known = recorded.get(key_id, [])
-        standing = _standing(ring, key, key is held.newest, bool(moves or stays), known)
-        if key is None and not _is_lost(moves, stays):
-            continue
-        yield KeyLine(key_id, key.fingerprint if key else "", known, standing, moves, stays)
+        standing = _standing(ring, key, key is held.newest, key_id in needed, known)
+        yield KeyLine(key_id, key.fingerprint if key else "", known, standing)
 
 
 def _is_lost(moves: dict[str, int], stays: dict[str, int]) -> bool:

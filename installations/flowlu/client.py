@@ -58,7 +58,7 @@ MAX_ANSWER_DEPTH = 64
 MAX_FIELDS = 50
 
 _CHUNK = 64 * 1024
-# Connections of a portal at least, or as many as calls may be under way at it: for each one more TLS would begin anew.
+# So many connections to a portal are kept, or as many as calls may be under way there: one more would begin TLS anew.
 _KEPT: Final = 32
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _USER_ID = re.compile(r"[1-9][0-9]{0,19}")
